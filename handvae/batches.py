@@ -1,0 +1,184 @@
+"""A split resident on the device as stored; batches by index; augmentation as one warp there, joints and camera follow.
+
+Everything random about a step is drawn on the CPU from (seed, block of steps), so that a resumed run, and a run on
+another device, sees the same samples, warps and noise.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from handvae import store
+from handvae.joints import ROOT
+from handvae.networks import LATENT
+from handvae.params import Augmentation
+
+BLOCK = 16  # steps whose batches are made at once: the cost of many small operations is shared
+# paper: metres without S (its evaluation code); here 50 mm, about the scale bone, so that loss weights mean the same
+UNIT_MM = 50.0
+
+
+@dataclass
+class Split:
+    """One split on the device. image_u8 is None where no modality needs it."""
+
+    image_u8: torch.Tensor | None  # (N, C, C, 3)
+    joints_mm: torch.Tensor  # (N, 21, 3) camera frame
+    uv_px: torch.Tensor  # (N, 21, 2) in the context crop
+    camera: torch.Tensor  # (N, 3, 3) of the context crop
+    side: torch.Tensor  # (N,) int64
+    scale_mm: torch.Tensor  # (N,) what joints are divided by
+    crop_px: int
+    context_px: int
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+
+def load_split(path: Path | str, split: str, images: bool, scale_invariant: bool, device: torch.device) -> Split:
+    """Read one split of data/processed/<set>.h5 onto the device."""
+    keys = ["joints_mm", "uv_px", "camera", "side", "scale_bone_mm"] + ["image_u8"] * images
+    columns = {key: torch.from_numpy(value).to(device) for key, value in store.read(path, split, keys).items()}
+    attributes = store.attributes(path)
+    scale_mm = columns.pop("scale_bone_mm")
+    return Split(
+        image_u8=columns.get("image_u8"),
+        joints_mm=columns["joints_mm"],
+        uv_px=columns["uv_px"],
+        camera=columns["camera"].float(),
+        side=columns["side"].long(),
+        scale_mm=scale_mm if scale_invariant else torch.full_like(scale_mm, UNIT_MM),
+        crop_px=attributes["crop_px"],
+        context_px=attributes["context_px"],
+    )
+
+
+@dataclass
+class Draw:
+    """The random part of some samples: which rows, how warped. All on one device, first dimension M."""
+
+    rows: torch.Tensor  # (M,) int64
+    rotation_rad: torch.Tensor  # (M,) clockwise in the image
+    shift: torch.Tensor  # (M, 2) of the crop's side
+    scale: torch.Tensor  # (M,) > 1 enlarges
+    flip: torch.Tensor  # (M,) bool
+
+    def to(self, device: torch.device) -> "Draw":
+        return Draw(*(getattr(self, field).to(device, non_blocking=True) for field in self.__dataclass_fields__))
+
+
+def unaugmented(rows: torch.Tensor) -> Draw:
+    zeros = torch.zeros(len(rows), device=rows.device)
+    return Draw(rows, zeros, torch.stack([zeros, zeros], 1), zeros + 1.0, zeros.bool())
+
+
+def draw_block(
+    seed: int, block: int, batch_size: int, rows: int, pairs: int, augmentation: Augmentation
+) -> tuple[Draw, torch.Tensor]:
+    """The draw of one block of steps, BLOCK * batch_size samples, and its noise (BLOCK, pairs, batch_size, 30).
+
+    Samples come in epochs, each a permutation of all rows; batches run on over the end of an epoch.
+    """
+    generator = torch.Generator().manual_seed(_mix(seed, 1, block))
+    samples = BLOCK * batch_size
+    uniform = torch.rand(5, samples, generator=generator)
+    noise = torch.randn(BLOCK, pairs, batch_size, LATENT, generator=generator)
+    low, high = augmentation.scale
+    draw = Draw(
+        rows=_rows_of_block(seed, block * samples, samples, rows),
+        rotation_rad=(2 * uniform[0] - 1) * math.radians(augmentation.rotation_deg),
+        shift=((2 * uniform[1:3] - 1) * augmentation.shift).T.contiguous(),
+        scale=low + (high - low) * uniform[3],
+        flip=(uniform[4] < 0.5) & augmentation.flip,
+    )
+    return draw, noise
+
+
+def _rows_of_block(seed: int, first: int, count: int, rows: int) -> torch.Tensor:
+    epochs = range(first // rows, (first + count - 1) // rows + 1)
+    orders = [torch.randperm(rows, generator=torch.Generator().manual_seed(_mix(seed, 2, epoch))) for epoch in epochs]
+    start = first - epochs[0] * rows
+    return torch.cat(orders)[start : start + count]
+
+
+def _mix(seed: int, stream: int, number: int) -> int:
+    """One seed from three numbers: hashed, since torch's CPU generator looks at the lowest 32 bits of a seed alone."""
+    return int(np.random.SeedSequence([seed, stream, number]).generate_state(1)[0])
+
+
+def warp(split: Split, draw: Draw) -> torch.Tensor:
+    """The (M, 3, 3) map from context-crop pixels to network-crop pixels: flip, zoom, rotate about the crop's centre."""
+    cos, sin = torch.cos(draw.rotation_rad) * draw.scale, torch.sin(draw.rotation_rad) * draw.scale
+    mirror = 1.0 - 2.0 * draw.flip.float()
+    linear = torch.stack([torch.stack([cos * mirror, -sin], 1), torch.stack([sin * mirror, cos], 1)], 1)  # (M, 2, 2)
+    from_px = (split.context_px - 1) / 2 + draw.shift * split.crop_px
+    offset = (split.crop_px - 1) / 2 - (linear @ from_px[:, :, None])[:, :, 0]
+    matrix = torch.zeros(len(draw.rows), 3, 3, device=linear.device)
+    matrix[:, :2, :2], matrix[:, :2, 2], matrix[:, 2, 2] = linear, offset, 1.0
+    return matrix
+
+
+def images(split: Split, draw: Draw, matrix: torch.Tensor) -> torch.Tensor:
+    """The warped crops (M, 3, S, S) in [-0.5, 0.5], channels last; outside the context crop 0, mid-grey."""
+    context = split.image_u8[draw.rows].permute(0, 3, 1, 2).float().div_(255.0).sub_(0.5)
+    # grid_sample wants, for every output pixel, the context pixel scaled to [-1, 1]: the inverse of the warp
+    pixels = torch.arange(split.crop_px, device=matrix.device, dtype=torch.float32)
+    v, u = torch.meshgrid(pixels, pixels, indexing="ij")
+    inverse = torch.linalg.inv(matrix[:, :2, :2])  # (M, 2, 2)
+    target = torch.stack([u, v], -1).reshape(1, -1, 2) - matrix[:, None, :2, 2]  # (M, S*S, 2)
+    grid = (target @ inverse.transpose(1, 2)) * (2.0 / (split.context_px - 1)) - 1.0
+    grid = grid.reshape(-1, split.crop_px, split.crop_px, 2)
+    warped = F.grid_sample(context, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return warped.contiguous(memory_format=torch.channels_last)
+
+
+def joints_mm(split: Split, draw: Draw) -> torch.Tensor:
+    """The (M, 21, 3) joints of the warped view: mirrored, then turned about the camera's axis.
+
+    Zoom and shift move the view, not the hand. With `cameras` they project exactly onto `uv_px`.
+    """
+    return split.joints_mm[draw.rows] @ _turn(draw).transpose(1, 2)
+
+
+def _turn(draw: Draw) -> torch.Tensor:
+    cos, sin = torch.cos(draw.rotation_rad), torch.sin(draw.rotation_rad)
+    mirror = 1.0 - 2.0 * draw.flip.float()
+    turn = torch.zeros(len(draw.rows), 3, 3, device=cos.device)
+    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1] = cos * mirror, -sin, sin * mirror, cos
+    turn[:, 2, 2] = 1.0
+    return turn
+
+
+def uv_px(split: Split, draw: Draw, matrix: torch.Tensor) -> torch.Tensor:
+    """The (M, 21, 2) joints in pixels of the warped crop."""
+    return split.uv_px[draw.rows] @ matrix[:, :2, :2].transpose(1, 2) + matrix[:, None, :2, 2]
+
+
+def cameras(split: Split, draw: Draw, matrix: torch.Tensor) -> torch.Tensor:
+    """Intrinsics (M, 3, 3) of the warped crop: uv_px ~ camera @ joints_mm. A plain camera where fx = fy."""
+    return matrix @ split.camera[draw.rows] @ _turn(draw).transpose(1, 2)
+
+
+def batch(split: Split, draw: Draw, modalities: set[str]) -> dict[str, torch.Tensor]:
+    """The samples of a draw: each modality as the networks see it, and `side_onehot` (M, 2).
+
+    rgb (M, 3, S, S); joints_2d (M, 42): palm-relative pixels over half the crop's side; joints_3d (M, 63):
+    palm-relative, in units of scale_mm.
+    """
+    matrix = warp(split, draw)
+    side = split.side[draw.rows] ^ draw.flip.long()  # a mirrored left hand is a right hand
+    result = {"side_onehot": F.one_hot(side, 2).float()}
+    if "rgb" in modalities:
+        result["rgb"] = images(split, draw, matrix)
+    if "joints_2d" in modalities:
+        uv = uv_px(split, draw, matrix)
+        result["joints_2d"] = ((uv - uv[:, ROOT : ROOT + 1]) / (split.crop_px / 2)).flatten(1)
+    if "joints_3d" in modalities:
+        joints = joints_mm(split, draw)
+        relative = joints - joints[:, ROOT : ROOT + 1]
+        result["joints_3d"] = (relative / split.scale_mm[draw.rows, None, None]).flatten(1)
+    return result

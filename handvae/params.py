@@ -1,0 +1,235 @@
+"""params.yaml as checked dataclasses. A missing, unknown or mistyped key ends in one line that names it.
+
+No defaults live in code: what is not in params.yaml does not exist.
+"""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from handvae.errors import InputError
+
+INPUTS = ("rgb", "joints_2d")
+TARGET = "joints_3d"
+MODALITIES = (*INPUTS, TARGET)
+SPLITS = ("training", "evaluation")
+OWN = "experiment"  # the name under which the top-level experiment is trained and evaluated
+
+
+@dataclass(frozen=True)
+class Experiment:
+    dataset: str
+    input: typing.Literal["rgb", "joints_2d"]
+    variant: int
+    invariances: typing.Literal["T+S+H", "T+S", "T+H", "T"]
+    encoder: typing.Literal["resnet18"]
+    seed: int
+
+    @property
+    def scale_invariant(self) -> bool:
+        return "S" in self.invariances
+
+    @property
+    def hand_side_given(self) -> bool:
+        return "H" in self.invariances
+
+
+@dataclass(frozen=True)
+class Source:
+    source: str
+    sha256: str | None
+    hands: typing.Literal["dominant", "both"]
+    without_visible_joint: dict[str, list[int]]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    reduction: typing.Literal["sum", "mean"]
+    modality_weights: dict[str, float]
+    kl_weight: float
+    kl_weight_start: float
+    kl_warmup_share: float
+    kl_normaliser: typing.Literal["elbo", "elements", "input_width"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    rotation_deg: float
+    shift: float
+    scale: list[float]
+    flip: bool
+
+
+@dataclass(frozen=True)
+class Training:
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    schedule: typing.Literal["constant", "cosine"]
+    gradient_clip_norm: float | None
+    mixed_precision: bool
+    compile: bool
+
+
+@dataclass(frozen=True)
+class Profile:
+    frames: dict[str, dict[str, int]]
+    image_px: dict[str, int]
+    crop_px: int
+    context: float
+    encoder_width: int
+    training: dict[str, Training]
+
+
+@dataclass(frozen=True)
+class Params:
+    own: Experiment
+    profile_name: str
+    profile: Profile
+    data: dict[str, Source]
+    variants: dict[int, list[str]]
+    loss: Loss
+    augmentation: Augmentation
+    experiments: dict[str, Experiment]
+
+    def experiment(self, name: str) -> Experiment:
+        """The grid's experiment of that name, or the top-level one for `params.OWN`."""
+        if name == OWN:
+            return self.own
+        if name not in self.experiments:
+            raise InputError(f"params.yaml: no experiment '{name}' under experiments: {', '.join(self.experiments)}")
+        return self.experiments[name]
+
+    def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
+        """The (input modality, target modality) pairs that Algorithm 1 goes through, in order."""
+        modality = {"i": experiment.input, "t": TARGET}
+        pairs = [tuple(pair.split("->")) for pair in self.variants[experiment.variant]]
+        return [(modality[source], modality[target]) for source, target in pairs]
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check params.yaml. Raises InputError naming file and key."""
+    try:
+        tree = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    own_keys = [field.name for field in dataclasses.fields(Experiment)]
+    sections = {
+        "profile": str,
+        "data": dict[str, Source],
+        "variants": dict[int, list[str]],
+        "loss": Loss,
+        "augmentation": Augmentation,
+        "profiles": dict[str, Profile],
+        "experiments": dict[str, Experiment],
+    }
+    _check_keys(tree, [*own_keys, *sections], str(path))
+    own = _convert({key: tree[key] for key in own_keys}, Experiment, str(path))
+    values = {key: _convert(tree[key], kind, f"{path}: {key}") for key, kind in sections.items()}
+    profiles, profile_name = values.pop("profiles"), values.pop("profile")
+    if profile_name not in profiles:
+        raise InputError(f"{path}: profile: expected one of {', '.join(profiles)}, found '{profile_name}'")
+    for name, profile in profiles.items():
+        _check_profile(profile, list(values["data"]), f"{path}: profiles.{name}")
+    for name, source in values["data"].items():
+        _check_keys(source.without_visible_joint, list(SPLITS), f"{path}: data.{name}.without_visible_joint")
+    params = Params(own, profile_name, profiles[profile_name], **values)
+    _check_references(params, str(path))
+    return params
+
+
+def _check_references(params: Params, path: str) -> None:
+    """Checks that span keys: names that refer to other sections, and ranges."""
+    for number, pairs in params.variants.items():
+        for pair in pairs:
+            if pair not in ("i->t", "i->i", "t->t"):
+                raise InputError(f"{path}: variants.{number}: expected i->t, i->i or t->t, found '{pair}'")
+    for name, experiment in [(OWN, params.own), *params.experiments.items()]:
+        where = path if name == OWN else f"{path}: experiments.{name}"
+        for key, known in [("dataset", params.data), ("variant", params.variants)]:
+            if getattr(experiment, key) not in known:
+                expected = ", ".join(map(str, known))
+                raise InputError(f"{where}: {key}: expected one of {expected}, found '{getattr(experiment, key)}'")
+    if OWN in params.experiments:
+        raise InputError(f"{path}: experiments: the name '{OWN}' is taken by the top-level experiment")
+    if sorted(params.loss.modality_weights) != sorted(MODALITIES):
+        found = ", ".join(params.loss.modality_weights)
+        raise InputError(f"{path}: loss.modality_weights: expected {', '.join(MODALITIES)}, found {found}")
+    low_high = params.augmentation.scale
+    if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
+        raise InputError(f"{path}: augmentation.scale: expected [low, high] with 0 < low <= high, found {low_high}")
+    _check_positive(
+        {"kl_weight": params.loss.kl_weight, "kl_weight_start": params.loss.kl_weight_start}, f"{path}: loss"
+    )
+
+
+def _check_profile(profile: Profile, datasets: list[str], where: str) -> None:
+    _check_keys(profile.training, list(INPUTS), f"{where}.training")
+    for key in ("frames", "image_px"):
+        _check_keys(getattr(profile, key), datasets, f"{where}.{key}")
+    for dataset in datasets:
+        _check_keys(profile.frames[dataset], list(SPLITS), f"{where}.frames.{dataset}")
+    if profile.crop_px < 64 or profile.crop_px & (profile.crop_px - 1):
+        # the encoder halves five times and needs 2 x 2 features, the decoder doubles from 4 x 4
+        raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
+    if profile.context < 1:
+        raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
+    _check_positive({"encoder_width": profile.encoder_width}, where)
+    for name, training in profile.training.items():
+        sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate")}
+        _check_positive(sizes, f"{where}.training.{name}")
+
+
+def _check_positive(values: dict[str, float], where: str) -> None:
+    for key, value in values.items():
+        if not 0 < value < float("inf"):
+            raise InputError(f"{where}.{key}: expected a positive number, found {value}")
+
+
+def _check_keys(tree: object, expected: list[str], where: str) -> None:
+    if not isinstance(tree, dict):
+        raise InputError(f"{where}: expected the keys {', '.join(expected)}, found {tree!r}")
+    missing = [key for key in expected if key not in tree]
+    unknown = [str(key) for key in tree if key not in expected]
+    if missing or unknown:
+        found = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(unknown)
+        raise InputError(f"{where}: expected the keys {', '.join(expected)}; {'; '.join(found)}")
+
+
+def _convert(value: object, kind: object, where: str) -> object:
+    """`value` as `kind`, a dataclass, a container of one, a literal or a plain type; InputError if it is not one."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        _check_keys(value, list(hints), where)
+        return kind(**{key: _convert(value[key], hint, f"{where}.{key}") for key, hint in hints.items()})
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is dict and isinstance(value, dict):
+        return {
+            _convert(key, arguments[0], f"{where}: key"): _convert(item, arguments[1], f"{where}.{key}")
+            for key, item in value.items()
+        }
+    if origin is list and isinstance(value, list):
+        return [_convert(item, arguments[0], f"{where}[{number}]") for number, item in enumerate(value)]
+    if origin is typing.Literal and value in arguments:
+        return value
+    if origin is types.UnionType and any(_is_plain(value, option) for option in arguments):
+        return value
+    if origin is None and _is_plain(value, kind):
+        return value
+    expected = "one of " + ", ".join(arguments) if origin is typing.Literal else getattr(kind, "__name__", str(kind))
+    hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if kind is float and isinstance(value, str) else ""
+    raise InputError(f"{where}: expected {expected}, found {value!r}{hint}")
+
+
+def _is_plain(value: object, kind: type) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)

@@ -1,0 +1,57 @@
+"""The settings of one run: an experiment of params.yaml merged with its profile. What a model folder remembers."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from handvae.params import Augmentation, Experiment, Loss, Params, Training
+from handvae.vae import Architecture, Pair
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run but the data; saved with the model, which can be evaluated without params.yaml."""
+
+    name: str
+    experiment: Experiment
+    profile: str
+    pairs: tuple[Pair, ...]
+    crop_px: int
+    width: int
+    loss: Loss
+    augmentation: Augmentation
+    training: Training
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture(self.pairs, self.crop_px, self.width, self.experiment.hand_side_given)
+
+    @property
+    def modalities(self) -> set[str]:
+        return {modality for pair in self.pairs for modality in pair}
+
+    def as_dict(self) -> dict:
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def settings_of(params: Params, name: str) -> Settings:
+    """The settings of one experiment of params.yaml."""
+    experiment, profile = params.experiment(name), params.profile
+    return Settings(
+        name,
+        experiment,
+        params.profile_name,
+        tuple(params.pairs(experiment)),
+        profile.crop_px,
+        profile.encoder_width,
+        params.loss,
+        params.augmentation,
+        profile.training[experiment.input],
+    )
+
+
+def settings_from_dict(tree: dict) -> Settings:
+    """The inverse of Settings.as_dict."""
+    parts = {"experiment": Experiment, "loss": Loss, "augmentation": Augmentation, "training": Training}
+    values = {key: parts[key](**value) if key in parts else value for key, value in tree.items()}
+    return Settings(**{**values, "pairs": tuple((source, target) for source, target in tree["pairs"])})

@@ -1,0 +1,181 @@
+"""Write synthetic hands as a data set in RHD's layout: resumable, on several processes, the same bytes whatever happens.
+
+Work goes on in `<root>.partial`: finished units of frames stay when a run is killed, and the next run goes on from them.
+"""
+
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from handvae.atomic import write_bytes, write_text
+from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, write_frame
+from handvae.errors import InputError
+from handvae.joints import LEFT, RIGHT
+from handvae.progress import Progress
+from handvae.synthetic.kinematics import BONES, FOREARM, PALM
+from handvae.synthetic.render import NO_BONE
+from handvae.synthetic.scenes import Scene, backdrop_depth_m, picture, project, sample_scene, scene_rng, visible_joints
+
+VERSION = 1  # raise it whenever the same seed gives other pictures or labels
+SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
+UNIT_FRAMES = 100
+
+
+@dataclass(frozen=True)
+class Frame:
+    color_u8: np.ndarray  # (H, W, 3)
+    mask_u8: np.ndarray  # (H, W) RHD part labels
+    depth_m: np.ndarray  # (H, W) float32
+    uv_vis: np.ndarray  # (42, 3) u, v in pixels, visible 0 or 1; left hand first, each wrist, then tip to base
+    xyz_m: np.ndarray  # (42, 3) camera frame
+    K: np.ndarray  # (3, 3)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Frames start to stop of a split: what is done or not done when a run is killed."""
+
+    split: str
+    start: int
+    stop: int
+
+    def labels_path(self, work: Path) -> Path:
+        return work / "units" / f"{self.split}-{self.start:05d}.npz"
+
+
+def generate_rhd(root: Path, counts: dict[str, int], seed: int, image_px: int, processes: int) -> None:
+    """Write counts["training"] and counts["evaluation"] frames of image_px squared pixels to `root` in RHD's layout.
+
+    The bytes depend on seed, counts and image_px only. A finished set already at `root` is replaced at the very end.
+    Raises InputError for counts that name other splits or do not fit the layout's five digits.
+    """
+    if set(counts) != set(SPLITS) or not all(1 <= n <= 99_999 for n in counts.values()):
+        raise InputError(f"counts of synthetic frames: expected training and evaluation, 1 to 99,999 each, found {counts}")
+    root = Path(root)
+    work = root.with_name(root.name + ".partial")
+    recipe = json.dumps({"version": VERSION, "seed": seed, "counts": counts, "image_px": image_px}, sort_keys=True)
+    _prepare(work, recipe)
+    units = [Unit(s, i, min(i + UNIT_FRAMES, counts[s])) for s in SPLITS for i in range(0, counts[s], UNIT_FRAMES)]
+    missing = [unit for unit in units if not unit.labels_path(work).exists()]
+    progress = Progress("render", sum(counts.values()), "images")
+    progress.resume_at(sum(u.stop - u.start for u in units) - sum(u.stop - u.start for u in missing))
+    for unit in _render_units(work, missing, seed, image_px, processes):
+        progress.advance(unit.stop - unit.start)
+    for split in SPLITS:
+        _join_labels(work, split, [unit for unit in units if unit.split == split])
+    if root.exists():
+        shutil.rmtree(root)
+    os.replace(work / "data", root)
+    shutil.rmtree(work)
+
+
+def make_frame(seed: int, split: int, index: int, image_px: int) -> Frame:
+    """Frame `index` of SPLITS[split]: a function of its arguments alone."""
+    scene = sample_scene(scene_rng(seed, split, index), image_px, image_px)
+    seen = picture(scene, image_px, image_px)
+    xyz_m, uv_vis = _annotate(scene, seen.depth_m)
+    backdrop_m = backdrop_depth_m(scene.backdrop, image_px, image_px)
+    depth_m = np.where(np.isfinite(seen.depth_m), seen.depth_m, backdrop_m)
+    return Frame(seen.image_u8, part_labels(scene.hand.side)[seen.bones], depth_m, uv_vis, xyz_m, scene.camera)
+
+
+def part_labels(side: int) -> np.ndarray:
+    """(256,) RHD's mask label of every bone: body, then thumb to little finger tip to palm, then the palm."""
+    first, last = MASK_LABELS[side]
+    labels = np.zeros(256, np.uint8)  # 0 is the background: render.NO_BONE
+    labels[FOREARM], labels[PALM] = 1, last
+    labels[1:16] = (first + np.arange(15)).reshape(5, 3)[:, ::-1].ravel()
+    return labels
+
+
+def _annotate(scene: Scene, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """xyz_m and uv_vis (42, 3). The hand that is not in the picture is the other's mirror image, far out to the side."""
+    hand, order, width = scene.hand, list(TO_HAND21), depth_m.shape[1]
+    absent_m = hand.joints_m * [-1, 1, 1]
+    edge_m = absent_m[:, 2] * (1.5 * width - scene.camera[0, 2]) / scene.camera[0, 0]
+    absent_m[:, 0] += (edge_m - absent_m[:, 0]).max()
+    xyz_m, uv_vis = np.zeros((2, 21, 3)), np.zeros((2, 21, 3))
+    block, other = (0, 1) if hand.side == LEFT else (1, 0)
+    xyz_m[block], xyz_m[other] = hand.joints_m[order], absent_m[order]
+    uv_vis[..., :2] = project(xyz_m, scene.camera)
+    uv_vis[block, :, 2] = visible_joints(hand, project(hand.joints_m, scene.camera), depth_m)[order]
+    return xyz_m.reshape(42, 3), uv_vis.reshape(42, 3)
+
+
+def _prepare(work: Path, recipe: str) -> None:
+    """Keep what an interrupted run of the same recipe left; otherwise start afresh."""
+    file = work / "recipe.json"
+    if not ((work / "data").is_dir() and file.is_file() and file.read_text() == recipe):
+        shutil.rmtree(work, ignore_errors=True)
+        for split in SPLITS:
+            (work / "data" / split).mkdir(parents=True)
+        write_text(file, recipe)
+
+
+def _render_units(work: Path, units: list[Unit], seed: int, image_px: int, processes: int) -> Iterator[Unit]:
+    """Yield units as they are finished. Workers are spawned: a fork would copy the threads' locks of torch."""
+    if processes == 1 or len(units) < 2:
+        for unit in units:
+            yield _render_unit(work, unit, seed, image_px)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(units)), context, initializer=_start_worker) as pool:
+        futures = [pool.submit(_render_unit, work, unit, seed, image_px) for unit in units]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _render_unit(work: Path, unit: Unit, seed: int, image_px: int) -> Unit:
+    """Write a unit's images, then its labels, whose file says that the images are all there."""
+    labels = []
+    with _one_thread():
+        for index in range(unit.start, unit.stop):
+            frame = make_frame(seed, SPLITS.index(unit.split), index, image_px)
+            write_frame(work / "data" / unit.split, index, frame.color_u8, frame.mask_u8, frame.depth_m)
+            labels.append((frame.uv_vis, frame.xyz_m, frame.K))
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: np.stack(column) for name, column in zip(("uv_vis", "xyz_m", "K"), zip(*labels, strict=True), strict=True)})
+    write_bytes(unit.labels_path(work), buffer.getvalue())
+    return unit
+
+
+def _join_labels(work: Path, split: str, units: list[Unit]) -> None:
+    columns = {"uv_vis": [], "xyz_m": [], "K": []}
+    for unit in units:
+        with np.load(unit.labels_path(work), allow_pickle=False) as file:
+            for name, parts in columns.items():
+                parts.append(file[name])
+    write_annotations(work / "data" / split, **{name: np.concatenate(parts) for name, parts in columns.items()})
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Two threads may round a sum differently, and one per process is faster."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _start_worker() -> None:
+    """Die with the parent: a worker that outlived a killed run would write into the next run's folder."""
+    parent = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: (wait([parent]), os._exit(1)), daemon=True).start()

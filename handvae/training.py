@@ -1,0 +1,174 @@
+"""Algorithm 1: for each batch and each pair in turn, encode, sample, decode, one optimiser step. Checkpoint and resume.
+
+A run is decided by its settings and its data. Interrupted at any moment and started again it ends with the same bytes.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from handvae import batches, checkpoints, store, vae
+from handvae.batches import BLOCK, Split
+from handvae.errors import InputError
+from handvae.params import Loss, Training
+from handvae.progress import Progress
+from handvae.settings import Settings
+
+CHECKPOINT_EVERY_S = 30.0
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """Linear warm-up, then constant or a cosine to zero at the last step."""
+    rate = training.learning_rate
+    if step < training.warmup_steps:
+        return rate * (step + 1) / training.warmup_steps
+    if training.schedule == "cosine":
+        share = (step - training.warmup_steps) / max(training.steps - training.warmup_steps, 1)
+        return rate * 0.5 * (1 + math.cos(math.pi * share))
+    return rate
+
+
+def kl_weight(step: int, steps: int, loss: Loss) -> float:
+    """From kl_weight_start to kl_weight, geometrically over the first kl_warmup_share of the steps."""
+    share = min(1.0, step / max(loss.kl_warmup_share * steps, 1e-9))
+    return loss.kl_weight_start * (loss.kl_weight / loss.kl_weight_start) ** share
+
+
+class Run:
+    """A model with one Adam a pair, on a device, at some step.
+
+    paper: one step on q_k and p_l a pair, the optimiser's state not stated; here an Adam each, because with a shared
+    one the pair with the larger gradient owns the second moments and sets the other pairs' effective learning rate.
+    """
+
+    def __init__(self, settings: Settings, device: torch.device):
+        self.settings, self.device, self.step = settings, device, 0
+        training = settings.training
+        model = vae.CrossModalVAE(settings.architecture, settings.experiment.seed)
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.parameters = {
+            (source, target): [*model.encoders[source].parameters(), *model.decoders[target].parameters()]
+            for source, target in settings.pairs
+        }
+        # capturable-free fused Adam: one kernel a step on CUDA, one pass over the parameters on the CPU
+        self.optimisers = {
+            pair: torch.optim.Adam(parameters, lr=training.learning_rate, fused=True)
+            for pair, parameters in self.parameters.items()
+        }
+        compiled = training.compile and device.type == "cuda"
+        self.pair_terms: Callable = torch.compile(vae.pair_terms) if compiled else vae.pair_terms
+
+    def state(self) -> dict:
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers.values()],
+        }
+
+    def load_state(self, state: dict) -> None:
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        for optimiser, optimiser_state in zip(self.optimisers.values(), state["optimisers"], strict=True):
+            optimiser.load_state_dict(optimiser_state)
+
+
+def training_step(run: Run, pair: vae.Pair, batch: dict[str, torch.Tensor], noise: torch.Tensor) -> torch.Tensor:
+    """One optimiser step on one pair; returns its (reconstruction, kl) as a (2,) tensor on the device."""
+    settings, optimiser = run.settings, run.optimisers[pair]
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate(run.step, settings.training)
+    mixed = settings.training.mixed_precision and run.device.type == "cuda"
+    optimiser.zero_grad(set_to_none=True)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
+        reconstruction, kl = run.pair_terms(
+            run.model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, settings.loss
+        )
+    loss = reconstruction + kl_weight(run.step, settings.training.steps, settings.loss) * kl
+    loss.backward()
+    if settings.training.gradient_clip_norm is not None:
+        torch.nn.utils.clip_grad_norm_(run.parameters[pair], settings.training.gradient_clip_norm, foreach=True)
+    optimiser.step()
+    return torch.stack([reconstruction.detach(), kl.detach()])
+
+
+def train_block(run: Run, split: Split) -> torch.Tensor:
+    """The steps of one block, fewer at the end of the run. Returns the terms (steps, pairs, 2) on the CPU.
+
+    Raises InputError if a term is not finite, naming step, pair and terms.
+    """
+    settings = run.settings
+    size, pairs = settings.training.batch_size, settings.pairs
+    seed, block = settings.experiment.seed, run.step // BLOCK
+    draw, noise = batches.draw_block(seed, block, size, len(split), len(pairs), settings.augmentation)
+    batch = batches.batch(split, draw.to(run.device), settings.modalities)
+    noise = noise.to(run.device, non_blocking=True)
+    terms, first = [], run.step
+    run.model.train()
+    for number in range(min(BLOCK, settings.training.steps - first)):
+        of_step = {key: value[number * size : (number + 1) * size] for key, value in batch.items()}
+        terms.append(torch.stack([training_step(run, pair, of_step, noise[number, p]) for p, pair in enumerate(pairs)]))
+        run.step += 1
+    result = torch.stack(terms).cpu()
+    _check_finite(result, first, settings)
+    return result
+
+
+def _check_finite(terms: torch.Tensor, first_step: int, settings: Settings) -> None:
+    if bool(terms.isfinite().all()):
+        return
+    step, pair, _ = (~terms.isfinite()).nonzero()[0].tolist()
+    reconstruction, kl = terms[step, pair].tolist()
+    raise InputError(
+        f"{settings.name}: expected a finite loss, found reconstruction {reconstruction} and KL {kl} "
+        f"for {'->'.join(settings.pairs[pair])} at step {first_step + step}; try a lower learning_rate"
+    )
+
+
+def train(settings: Settings, data: Path, model_folder: Path, checkpoint: Path, device: torch.device) -> None:
+    """Train one experiment on the `train` group of `data` and write its model folder, all or nothing.
+
+    An interrupted run leaves `checkpoint`; the next call goes on from there, or refuses it if it was made with other
+    settings or data.
+    """
+    attributes = store.attributes(data)
+    if attributes["crop_px"] != settings.crop_px:
+        raise InputError(f"{data}: expected crops of {settings.crop_px} px, found {attributes['crop_px']} px")
+    identity = {"settings": settings.as_dict(), "data_sha256": attributes["train_sha256"]}
+    run, history = Run(settings, device), []
+    if checkpoint.exists():
+        state, history = checkpoints.load_checkpoint(checkpoint, identity)
+        run.load_state(state)
+    split = batches.load_split(data, "train", "rgb" in settings.modalities, settings.experiment.scale_invariant, device)
+    progress = Progress(f"train {settings.name}", settings.training.steps * settings.training.batch_size, "samples")
+    progress.resume_at(run.step * settings.training.batch_size)
+    saved_s = time.monotonic()
+    while run.step < settings.training.steps:
+        before = run.step
+        terms = train_block(run, split).mean(dim=0)
+        history.append(_history_row(run.step, settings, terms))
+        progress.advance((run.step - before) * settings.training.batch_size, _note(settings, terms))
+        if time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
+            checkpoints.save_checkpoint(checkpoint, run.state(), history, identity)
+            saved_s = time.monotonic()
+    checkpoints.save_model(model_folder, run.model.state_dict(), history, identity)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _history_row(step: int, settings: Settings, terms: torch.Tensor) -> dict[str, float]:
+    """One row of history.csv: the terms averaged over the block of steps that ends at `step`."""
+    row: dict[str, float] = {
+        "step": step,
+        "learning_rate": learning_rate(step - 1, settings.training),
+        "kl_weight": kl_weight(step - 1, settings.training.steps, settings.loss),
+    }
+    for (source, target), (reconstruction, kl) in zip(settings.pairs, terms.tolist(), strict=True):
+        row |= {f"{source}->{target}_reconstruction": reconstruction, f"{source}->{target}_kl": kl}
+    return row
+
+
+def _note(settings: Settings, terms: torch.Tensor) -> str:
+    pairs = zip(settings.pairs, terms.tolist(), strict=True)
+    return ", ".join(f"{'->'.join(pair)} {error:.3g} + KL {kl:.3g}" for pair, (error, kl) in pairs)

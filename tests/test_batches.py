@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+import torch
+
+from handvae import batches, store
+from handvae.batches import Draw
+from handvae.geometry import project
+from handvae.joints import ROOT
+from handvae.params import Augmentation
+
+CPU = torch.device("cpu")
+AUGMENTATION = Augmentation(rotation_deg=45.0, shift=0.1, scale=[0.8, 1.2], flip=True)
+CROP, CONTEXT = 64, 96
+
+
+def write_hands(path, count=6, seed=0):
+    """Hands whose images show a bright Gaussian blob on the middle MCP, so that the warp can be seen in the pixels."""
+    rng = np.random.default_rng(seed)
+    camera = np.array([[400.0, 0.0, 50.0], [0.0, 400.0, 45.0], [0.0, 0.0, 1.0]])
+    v, u = np.mgrid[:CONTEXT, :CONTEXT]
+
+    def hands():
+        for number in range(count):
+            joints = rng.uniform([-12, -12, 480], [12, 12, 520], (21, 3))
+            uv = project(joints, camera)
+            blob = np.exp(-((u - uv[9, 0]) ** 2 + (v - uv[9, 1]) ** 2) / (2 * 2.5**2))
+            image = np.repeat((128 + 120 * blob)[..., None].round().astype(np.uint8), 3, axis=2)
+            yield store.Hand(
+                image, joints.astype(np.float32), uv.astype(np.float32), np.ones(21, bool), camera, number % 2,
+                np.float32(40 + number), f"hand {number}", "",
+            )  # fmt: skip
+
+    store.write(path, {"train": hands()}, {"crop_px": CROP, "context_px": CONTEXT})
+    return path
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    path = write_hands(tmp_path_factory.mktemp("store") / "set.h5")
+    return batches.load_split(path, "train", images=True, scale_invariant=True, device=CPU)
+
+
+def some_draw(rows=6, seed=0):
+    draw, _ = batches.draw_block(seed, 0, 1, rows, 1, AUGMENTATION)
+    return draw
+
+
+def test_without_augmentation_the_crop_is_the_middle_of_the_context(split):
+    draw = batches.unaugmented(torch.arange(6))
+    image = batches.images(split, draw, batches.warp(split, draw))
+    margin = (CONTEXT - CROP) // 2
+    stored = split.image_u8[:, margin:-margin, margin:-margin].permute(0, 3, 1, 2) / 255 - 0.5
+    torch.testing.assert_close(image, stored, atol=1e-4, rtol=0)
+
+
+def test_warped_joints_reproject_through_the_warped_camera(split):
+    draw = some_draw()
+    matrix = batches.warp(split, draw)
+    uv = batches.uv_px(split, draw, matrix)
+    projected = project(batches.joints_mm(split, draw).numpy(), batches.cameras(split, draw, matrix).numpy())
+    assert draw.flip.any() and not draw.flip.all() and draw.rotation_rad.abs().max() > 0.3
+    np.testing.assert_allclose(projected, uv, atol=2e-3)
+
+
+def test_warped_cameras_are_plain_pinhole_cameras(split):
+    draw = some_draw()
+    cameras = batches.cameras(split, draw, batches.warp(split, draw))
+    torch.testing.assert_close(cameras[:, 0, 0], cameras[:, 1, 1])
+    assert cameras[:, 0, 1].abs().max() < 1e-3 and cameras[:, 1, 0].abs().max() < 1e-3
+    assert (cameras[:, 0, 0] > 0).all() and torch.equal(cameras[:, 2], torch.tensor([0.0, 0.0, 1.0]).expand(16, 3))
+
+
+def test_the_image_moves_with_its_joints(split):
+    draw = some_draw()
+    matrix = batches.warp(split, draw)
+    image, uv = batches.images(split, draw, matrix), batches.uv_px(split, draw, matrix)
+    checked = 0
+    for number in range(len(draw.rows)):
+        u, v = uv[number, 9].tolist()
+        if 6 < u < CROP - 7 and 6 < v < CROP - 7:
+            weight = (image[number, 0].double() - 0.01).clamp(min=0)
+            grid_v, grid_u = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+            centre = [(weight * grid).sum() / weight.sum() for grid in (grid_u, grid_v)]
+            assert abs(centre[0] - u) < 0.3 and abs(centre[1] - v) < 0.3
+            checked += 1
+    assert checked >= 8
+
+
+def test_a_flip_swaps_the_side_mirrors_the_hand_and_is_its_own_inverse(split):
+    rows = torch.arange(6)
+    plain, mirrored = batches.unaugmented(rows), batches.unaugmented(rows)
+    mirrored.flip[:] = True
+    a, b = (batches.batch(split, draw, {"rgb", "joints_2d", "joints_3d"}) for draw in (plain, mirrored))
+    assert torch.equal(a["side_onehot"], b["side_onehot"].flip(1))
+    torch.testing.assert_close(a["rgb"], b["rgb"].flip(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        a["joints_3d"].view(6, 21, 3) * torch.tensor([-1.0, 1, 1]), b["joints_3d"].view(6, 21, 3)
+    )
+    torch.testing.assert_close(a["joints_2d"].view(6, 21, 2) * torch.tensor([-1.0, 1]), b["joints_2d"].view(6, 21, 2))
+
+
+def test_rotation_turns_the_pose_about_the_cameras_axis_and_keeps_its_depths_and_lengths(split):
+    rows = torch.arange(6)
+    turned = batches.unaugmented(rows)
+    turned.rotation_rad[:] = 0.6
+    a, b = (batches.joints_mm(split, draw) for draw in (batches.unaugmented(rows), turned))
+    torch.testing.assert_close(a[..., 2], b[..., 2])
+    torch.testing.assert_close(a.norm(dim=-1), b.norm(dim=-1))
+    angle = torch.atan2(b[..., 1], b[..., 0]) - torch.atan2(a[..., 1], a[..., 0])
+    torch.testing.assert_close(torch.sin(angle), torch.full_like(angle, np.sin(0.6)), atol=1e-4, rtol=0)
+
+
+def test_shift_and_zoom_change_the_view_and_not_the_3d_target(split):
+    rows = torch.arange(6)
+    moved = batches.unaugmented(rows)
+    moved.shift[:], moved.scale[:] = 0.1, 1.2
+    a, b = (batches.batch(split, draw, {"joints_2d", "joints_3d"}) for draw in (batches.unaugmented(rows), moved))
+    assert torch.equal(a["joints_3d"], b["joints_3d"])
+    torch.testing.assert_close(1.2 * a["joints_2d"], b["joints_2d"], atol=1e-5, rtol=1e-5)
+
+
+def test_targets_are_palm_relative_in_units_of_the_scale(split):
+    rows = torch.tensor([4])
+    target = batches.batch(split, batches.unaugmented(rows), {"joints_3d"})["joints_3d"].view(21, 3)
+    expected = (split.joints_mm[4] - split.joints_mm[4, ROOT]) / 44.0
+    torch.testing.assert_close(target, expected)
+    assert not target[ROOT].any()
+
+
+def test_without_scale_invariance_every_hand_has_the_same_unit(tmp_path):
+    path = write_hands(tmp_path / "set.h5")
+    split = batches.load_split(path, "train", images=False, scale_invariant=False, device=CPU)
+    assert split.scale_mm.unique().tolist() == [batches.UNIT_MM] and split.image_u8 is None
+
+
+def test_each_epoch_visits_every_row_once_and_in_another_order():
+    rows, size = 50, 7
+    count = 2 * rows
+    blocks = -(-count // (batches.BLOCK * size))
+    visited = torch.cat([batches.draw_block(0, block, size, rows, 1, AUGMENTATION)[0].rows for block in range(blocks)])
+    first, second = visited[:rows].tolist(), visited[rows:count].tolist()
+    assert sorted(first) == sorted(second) == list(range(rows)) and first != second
+
+
+def test_draws_follow_from_seed_and_block_alone_and_stay_in_their_ranges():
+    def draws(seed, block):
+        draw, noise = batches.draw_block(seed, block, 8, 100, 2, AUGMENTATION)
+        return torch.cat([draw.rows.float(), draw.rotation_rad, draw.shift.flatten(), draw.scale, noise.flatten()])
+
+    assert torch.equal(draws(0, 3), draws(0, 3))
+    assert not torch.equal(draws(0, 3), draws(0, 4)) and not torch.equal(draws(0, 3), draws(1, 3))
+    draw, noise = batches.draw_block(0, 0, 500, 100, 1, AUGMENTATION)
+    assert draw.rotation_rad.abs().max() <= np.pi / 4 and draw.rotation_rad.std() > 0.4
+    assert draw.shift.abs().max() <= 0.1 and draw.scale.min() >= 0.8 and draw.scale.max() <= 1.2
+    assert 0.45 < draw.flip.float().mean() < 0.55
+    assert abs(noise.mean()) < 0.01 and abs(noise.std() - 1) < 0.01
+
+
+def test_flips_can_be_switched_off():
+    off = Augmentation(0.0, 0.0, [1.0, 1.0], False)
+    draw, _ = batches.draw_block(0, 0, 32, 100, 1, off)
+    plain = batches.unaugmented(draw.rows)
+    for field in Draw.__dataclass_fields__:
+        assert torch.equal(getattr(draw, field), getattr(plain, field))

@@ -1,0 +1,142 @@
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from handvae import figures
+from handvae.joints import BONES21, HAND21, MIDDLE_MCP
+
+
+def open_hand(seed=0):
+    """A rough hand (21, 3) in mm: the root at the origin, fingers up (y down), some noise."""
+    joints_mm = np.zeros((21, 3))
+    for finger in range(5):
+        angle = np.deg2rad(-60 + 27 * finger)
+        for joint in range(4):
+            joints_mm[1 + 4 * finger + joint] = (40 + 22 * joint) * np.array(
+                [np.sin(angle), -np.cos(angle), 0.2 * joint]
+            )
+    return joints_mm + np.random.default_rng(seed).normal(size=(21, 3)) * 3
+
+
+def predicted_hand(seed=0):
+    true_mm = open_hand(seed)
+    pred_mm = true_mm + np.random.default_rng(seed + 100).normal(size=(21, 3)) * 6
+    image_u8 = np.random.default_rng(seed).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    return figures.PredictedHand(image_u8, true_mm[:, :2] * 0.4 + 60, true_mm, pred_mm, 12.3 + seed)
+
+
+CURVES = [
+    figures.PckCurve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), figures.RED),
+    figures.PckCurve("mean pose", np.linspace(0, 50, 6), np.linspace(0, 0.4, 6), figures.GREY, ":"),
+]
+
+
+def pck_figure():
+    return figures.pck_figure(CURVES, "Figure 4a", "Data: synthetic hands; profile small.")
+
+
+def predictions_figure(count=6):
+    return figures.predictions_figure(
+        [predicted_hand(seed) for seed in range(count)], "Figure 10b", "Data: synthetic hands."
+    )
+
+
+def panels_of(figure):
+    """The used panels, four a hand, in rows from the left."""
+    return [axes for axes in figure.axes if axes.images or axes.collections]
+
+
+@pytest.mark.parametrize("make", [pck_figure, predictions_figure])
+def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
+    first = figures.png_bytes(make())
+    with matplotlib.rc_context(
+        {"font.size": 20, "axes.facecolor": "black", "savefig.bbox": "tight", "savefig.dpi": 30}
+    ):
+        assert figures.png_bytes(make()) == first
+    assert "Software" not in Image.open(io.BytesIO(first)).info
+
+
+def test_pck_curves_hold_the_numbers_they_were_given():
+    axes = pck_figure().axes[0]
+    for line, curve in zip(axes.lines, CURVES, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), curve.thresholds_mm)
+        np.testing.assert_array_equal(line.get_ydata(), curve.pck)
+        assert (line.get_label(), line.get_color(), line.get_linestyle()) == (curve.label, curve.colour, curve.line)
+    assert axes.get_xlabel().endswith("(mm)") and axes.get_xlim() == (0, 80) and axes.get_ylim() == (0, 1)
+
+
+def test_the_legend_covers_no_part_of_the_axes():
+    figure = pck_figure()
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1 - 1
+
+
+@pytest.mark.parametrize("make", [pck_figure, predictions_figure])
+def test_every_figure_says_what_it_was_made_from(make):
+    assert make().get_supxlabel().startswith("Data: synthetic hands")
+
+
+def test_truth_is_blue_and_prediction_red():
+    truth, prediction = to_rgb(figures.TRUTH), to_rgb(figures.PREDICTION)
+    assert truth[2] == max(truth) > truth[0] and prediction[0] == max(prediction) > prediction[2]
+    image, true, pred, both = panels_of(predictions_figure(1))
+    drawn = [[to_rgb(lines.get_color()[0][:3]) for lines in axes.collections] for axes in (image, true, pred, both)]
+    assert drawn == [[], [truth], [prediction], [truth, prediction]]
+
+
+def test_skeletons_are_the_bones_as_the_camera_sees_them():
+    hand = predicted_hand()
+    _, true, pred, both = panels_of(figures.predictions_figure([hand], "", ""))
+    for axes, joints_mm in ((true, hand.joints_true_mm), (pred, hand.joints_pred_mm)):
+        segments = np.array(axes.collections[0].get_segments())
+        np.testing.assert_allclose(segments, joints_mm[np.array(BONES21)][..., :2])
+        left, right = axes.get_xlim()
+        bottom, top = axes.get_ylim()
+        assert left < right and bottom > top  # x right, y down
+    for axes in (true, pred, both):
+        points = np.concatenate([segment for lines in axes.collections for segment in lines.get_segments()])
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        assert (points >= [left, top]).all() and (points <= [right, bottom]).all()
+    spans = [np.ptp(axes.get_xlim()) for axes in (true, pred, both)]
+    np.testing.assert_allclose(spans, spans[0])  # one scale: a too short prediction looks too short
+
+
+def test_each_hand_keeps_its_image_its_skeletons_and_its_error_together():
+    hands = [predicted_hand(seed) for seed in range(5)]  # odd: the last place of a row stays empty
+    panels = panels_of(figures.predictions_figure(hands, "", ""))
+    assert len(panels) == 4 * 5
+    for number in range(0, 20, 4):
+        shown = panels[number].images[0].get_array()
+        hand = next(hand for hand in hands if np.array_equal(hand.image_u8, shown))
+        segments = np.array(panels[number + 1].collections[0].get_segments())
+        np.testing.assert_allclose(segments, hand.joints_true_mm[np.array(BONES21)][..., :2])
+        assert panels[number + 2].texts[0].get_text() == f"{hand.error_mm:.1f} mm"
+
+
+def test_the_image_is_shown_round_the_hand_and_never_beyond_its_border():
+    hand = predicted_hand()
+    image = panels_of(figures.predictions_figure([hand], "", ""))[0]
+    (left, right), (bottom, top) = image.get_xlim(), image.get_ylim()
+    inside = (hand.uv_px >= -0.5) & (hand.uv_px <= 95.5)
+    assert inside.all()
+    assert (hand.uv_px >= [left, top]).all() and (hand.uv_px <= [right, bottom]).all()
+    assert -0.5 <= left < hand.uv_px[MIDDLE_MCP, 0] < right <= 95.5 and -0.5 <= top < bottom <= 95.5
+
+
+def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():
+    joints_mm = open_hand()
+    np.testing.assert_allclose(figures.seen_from(joints_mm, 0), joints_mm[:, :2])
+    np.testing.assert_allclose(figures.seen_from(joints_mm, 90), joints_mm[:, [2, 1]], atol=1e-12)
+    assert len(joints_mm) == len(HAND21)
+
+
+def test_samples_are_picked_by_rank_of_error_and_in_that_order():
+    errors_mm = np.random.default_rng(0).permutation(101).astype(float)
+    assert errors_mm[figures.evenly_ranked(errors_mm, 5)].tolist() == [10, 30, 50, 70, 90]
+    assert sorted(figures.evenly_ranked(np.array([3.0, 1, 2]), 6)) == [0, 1, 2]  # fewer frames than places
+    assert len(figures.evenly_ranked(np.zeros(300), 6)) == 6  # ties

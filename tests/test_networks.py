@@ -1,0 +1,79 @@
+import pytest
+import torch
+import torchvision
+
+from handvae import networks
+from handvae.networks import Encoder, ImageDecoder, JointTrunk, ResNet18
+
+
+def test_parameter_counts_are_the_papers_and_the_fact_sheets():
+    assert networks.paper_parameter_counts() == {1: 12398387, 2: 13512679, 3: 13233054, 4: 14347346}
+
+
+def test_without_hand_side_the_smallest_model_has_120_parameters_less():
+    with_side, without = (networks.parameter_count(Encoder(ResNet18(3, 256, 64), side)) for side in (True, False))
+    assert with_side - without == 2 * 60
+
+
+def test_at_width_64_the_trunk_computes_what_torchvisions_resnet18_computes():
+    trunk, reference = ResNet18(3, 128, 64).eval(), torchvision.models.resnet18().eval()
+    trunk.load_state_dict({key: value for key, value in reference.state_dict().items() if not key.startswith("fc")})
+    image = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    features = reference.maxpool(reference.relu(reference.bn1(reference.conv1(image))))
+    for layer in (reference.layer1, reference.layer2, reference.layer3, reference.layer4):
+        features = layer(features)
+    expected = torch.nn.functional.avg_pool2d(features, 3, stride=1).flatten(1)
+    torch.testing.assert_close(trunk(image), expected)
+
+
+@pytest.mark.parametrize("px", [64, 128, 256])
+def test_pool_leaves_2_by_2_features_and_the_decoder_gives_the_size_back(px):
+    trunk, decoder = ResNet18(1, px, 8), ImageDecoder(1, px, 8)
+    assert trunk(torch.zeros(2, 1, px, px)).shape == (2, 2 * 2 * 64) and trunk.features == 2 * 2 * 64
+    assert decoder(torch.zeros(2, networks.LATENT)).shape == (2, 1, px, px)
+
+
+def test_the_hand_side_reaches_the_latent_only_where_it_is_given():
+    joints = torch.randn(4, 63, generator=torch.Generator().manual_seed(0))
+    left, right = torch.eye(2)[[0] * 4], torch.eye(2)[[1] * 4]
+    for given in (True, False):
+        encoder = Encoder(JointTrunk(63), hand_side=given)
+        networks.initialise(encoder, torch.Generator().manual_seed(0))
+        same = torch.equal(encoder(joints, left)[0], encoder(joints, right)[0])
+        assert same != given
+
+
+def test_initialisation_keeps_the_signals_size_through_the_six_layers():
+    """With PyTorch's own initialisation the output hardly moves with z: the plateau of docs/choices.md."""
+    z = torch.randn(512, networks.LATENT, generator=torch.Generator().manual_seed(0))
+    decoder = networks.mlp(networks.LATENT, 63)
+    default = decoder(z).std(dim=0).mean()
+    networks.initialise(decoder, torch.Generator().manual_seed(0))
+    ours = decoder(z).std(dim=0).mean()
+    assert 0.5 < ours < 3.0 and default < 0.1 * ours
+
+
+def test_initialisation_depends_on_the_generator_alone():
+    weights = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(weights))  # the global generator must not matter
+        module = networks.mlp(4, 2)
+        networks.initialise(module, torch.Generator().manual_seed(seed))
+        weights.append(module[0].weight)
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_log_variance_starts_certain_and_stays_in_its_range():
+    encoder = Encoder(JointTrunk(63), hand_side=True)
+    networks.initialise(encoder, torch.Generator().manual_seed(0))
+    side = torch.eye(2)[[0, 1]]
+    _, log_var = encoder(torch.randn(2, 63, generator=torch.Generator().manual_seed(0)), side)
+    assert (log_var - networks.LOG_VAR_START).abs().max() < 2.0
+    _, log_var = encoder(1e6 * torch.randn(2, 63, generator=torch.Generator().manual_seed(0)), side)
+    assert log_var.min() >= -10.0 and log_var.max() <= 10.0
+
+
+def test_the_program_prints_the_counts(capsys):
+    networks.main()
+    printed = capsys.readouterr().out
+    assert "variant 1: 12,398,387 parameters" in printed and "variant 4: 14,347,346 parameters" in printed

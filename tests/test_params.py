@@ -1,0 +1,116 @@
+import copy
+
+import pytest
+import yaml
+
+from handvae import params
+from handvae.errors import InputError
+
+
+def load(tree, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return params.load(path)
+
+
+def test_pairs_follow_the_variant_and_the_input(params_tree, tmp_path):
+    loaded = load(params_tree, tmp_path)
+    assert loaded.pairs(loaded.experiments["rhd-rgb-v4"]) == [
+        ("rgb", "joints_3d"),
+        ("rgb", "rgb"),
+        ("joints_3d", "joints_3d"),
+    ]
+    assert loaded.pairs(loaded.experiments["rhd-2d-v3"]) == [("joints_2d", "joints_3d"), ("joints_2d", "joints_2d")]
+
+
+def test_own_experiment_is_the_top_level_and_the_grid_does_not_depend_on_it(params_tree, tmp_path):
+    before = load(params_tree, tmp_path)
+    changed = load({**params_tree, "variant": 4}, tmp_path)
+    assert before.experiment(params.OWN).variant == 1 and changed.experiment(params.OWN).variant == 4
+    assert before.experiments == changed.experiments
+
+
+@pytest.mark.parametrize("letters, scale, side", [("T+S+H", 1, 1), ("T+S", 1, 0), ("T+H", 0, 1), ("T", 0, 0)])
+def test_invariances_are_read_from_their_letters(params_tree, tmp_path, letters, scale, side):
+    own = load({**params_tree, "invariances": letters}, tmp_path).own
+    assert (own.scale_invariant, own.hand_side_given) == (bool(scale), bool(side))
+
+
+def every_key(tree, path=()):
+    for key, value in tree.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from every_key(value, (*path, key))
+
+
+# Rows that users may add and remove: a missing one is not an error in itself.
+FREE = {("profiles",), ("experiments",), ("variants",)}
+
+
+def test_every_missing_key_is_an_error_that_names_it(params_tree, tmp_path):
+    checked = 0
+    for path in every_key(params_tree):
+        if path[:-1] in FREE:
+            continue
+        tree = copy.deepcopy(params_tree)
+        parent = tree
+        for key in path[:-1]:
+            parent = parent[key]
+        del parent[path[-1]]
+        with pytest.raises(InputError, match=str(path[-1])):
+            load(tree, tmp_path)
+        checked += 1
+    assert checked > 100
+
+
+def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
+    params_tree["loss"]["kl_wieght"] = params_tree["loss"].pop("kl_weight")
+    with pytest.raises(InputError, match=r"params.yaml: loss.*missing: kl_weight; unknown: kl_wieght"):
+        load(params_tree, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        (("seed",), "0", "seed: expected int, found '0'"),
+        (("seed",), True, "seed: expected int, found True"),
+        (("variant",), 5, "variant: expected one of 1, 2, 3, 4, found '5'"),
+        (("input",), "depth", "input: expected one of rgb, joints_2d, found 'depth'"),
+        (("dataset",), "stb", "dataset: expected one of rhd, found 'stb'"),
+        (("profile",), "big", "profile: expected one of .*, found 'big'"),
+        (("loss", "kl_weight"), "1e-4", "loss.kl_weight: expected float, found '1e-4' .*write 1.0e-4"),
+        (("loss", "kl_weight"), -1.0, "loss.kl_weight: expected a positive number, found -1.0"),
+        (("loss", "modality_weights"), {"rgb": 1.0}, "modality_weights: expected rgb, joints_2d, joints_3d, found rgb"),
+        (("variants", 1), ["i->q"], "variants.1: expected i->t, i->i or t->t, found 'i->q'"),
+        (("augmentation", "scale"), [1.2, 1.0], "scale: expected .low, high."),
+        (("profiles", "small", "crop_px"), 100, "crop_px: expected a power of two, at least 64, found 100"),
+        (
+            ("profiles", "small", "training", "rgb", "steps"),
+            0,
+            "training.rgb.steps: expected a positive number, found 0",
+        ),
+        (("experiments", "rhd-rgb-v1", "variant"), 9, "experiments.rhd-rgb-v1: variant"),
+        (("experiments",), ["rhd"], "experiments: expected dict"),
+        (("data", "rhd", "hands"), "all", "data.rhd.hands: expected one of dominant, both, found 'all'"),
+    ],
+)
+def test_a_wrong_value_is_an_error_with_expected_and_found(params_tree, tmp_path, path, value, message):
+    parent = params_tree
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    with pytest.raises(InputError, match=message):
+        load(params_tree, tmp_path)
+
+
+def test_broken_yaml_and_a_missing_file_are_one_line_errors(tmp_path):
+    (tmp_path / "params.yaml").write_text("a: [1\nb: {")
+    for path in ("params.yaml", "absent.yaml"):
+        with pytest.raises(InputError) as caught:
+            params.load(tmp_path / path)
+        assert path in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_experiment_is_named_with_the_known_ones(params_tree, tmp_path):
+    with pytest.raises(InputError, match=r"no experiment 'rhd-rgb-v9' under experiments: rhd-2d-v1"):
+        load(params_tree, tmp_path).experiment("rhd-rgb-v9")

@@ -1,0 +1,260 @@
+"""The report stage on fabricated predictions, metrics and images: all its outputs, and what it refuses."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from handvae import atomic, paper, params, statistics, store
+from handvae.errors import InputError
+from stages import report
+
+REPOSITORY = report.Path(__file__).resolve().parents[1]
+FRAMES, CROP_PX = 24, 48
+
+
+def hands(seed=0):
+    """FRAMES rough hands (N, 21, 3) in mm, root at the origin."""
+    generator = np.random.default_rng(seed)
+    angles = np.deg2rad(-60 + 27 * np.arange(5))
+    flat_mm = np.zeros((21, 3))
+    flat_mm[1:, 0] = (np.sin(angles)[:, None] * (40 + 22 * np.arange(4))).ravel()
+    flat_mm[1:, 1] = -(np.cos(angles)[:, None] * (40 + 22 * np.arange(4))).ravel()
+    turns = np.linalg.qr(np.eye(3) + 0.4 * generator.normal(size=(FRAMES, 3, 3)))[0]
+    turns *= np.sign(np.einsum("nii->ni", turns))[:, None, :]
+    return flat_mm @ turns.transpose(0, 2, 1)
+
+
+def names():
+    return [f"evaluation/{row:05d} left" for row in range(FRAMES)]
+
+
+def write_processed(folder):
+    generator = np.random.default_rng(5)
+    rows = [
+        store.Hand(
+            image_u8=generator.integers(0, 255, (CROP_PX, CROP_PX, 3), dtype=np.uint8),
+            joints_mm=(joints_mm + np.array([0, 0, 600])).astype(np.float32),
+            uv_px=(joints_mm[:, :2] * 0.15 + CROP_PX / 2).astype(np.float32),
+            visible=np.ones(21, dtype=bool),
+            camera=np.eye(3),
+            side=0,
+            scale_bone_mm=44.0,
+            name=name,
+            subject="",
+        )
+        for joints_mm, name in zip(hands(), names(), strict=True)
+    ]
+    store.write(folder / "data/processed/rhd.h5", {"train": rows, "test": rows}, {"source": "synthetic"})
+
+
+def write_experiment(folder, name, row, error_mm, **changes):
+    """Predictions and metrics of one experiment whose joints are off by about `error_mm`; hidden joints by a mile."""
+    generator = np.random.default_rng(row.variant)
+    true_mm = hands()
+    visible = generator.random((FRAMES, 21)) < 0.8
+    pred_mm = (
+        true_mm + generator.normal(size=true_mm.shape) * error_mm / 1.6 * np.linspace(0.4, 1.6, FRAMES)[:, None, None]
+    )
+    pred_mm[~visible] = 9999
+    mean_pose_mm = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape)
+    arrays = {"joints_pred_mm": pred_mm, "joints_true_mm": true_mm, "mean_pose_mm": mean_pose_mm}
+    attributes = {key: getattr(row, key) for key in ("dataset", "input", "variant", "invariances")} | {
+        "experiment": name,
+        "profile": "small",
+        "source": "synthetic hands, 48 training and 24 test images",
+        "synthetic": True,
+        "published": False,
+    }
+    with atomic.replacing_file(folder / f"data/predictions/{name}.h5") as partial, h5py.File(partial, "w") as file:
+        for key, array in arrays.items():
+            file[key] = array.astype(np.float32)
+        file["visible"], file["side"] = visible, np.zeros(FRAMES, np.uint8)
+        file["row"], file["name"] = np.arange(FRAMES), np.array(names(), dtype=h5py.string_dtype())
+        file.attrs.update(attributes | changes)
+    numbers = statistics.summarise(pred_mm, true_mm, visible, mean_pose_mm, 0)
+    atomic.write_text(folder / f"reports/metrics/{name}.json", json.dumps(numbers))
+
+
+def experiment(input, variant):
+    return params.Experiment("rhd", input, variant, "T+S+H", "resnet18", 0)
+
+
+GRID = {f"rhd-rgb-v{v}": experiment("rgb", v) for v in (1, 2)} | {"rhd-2d-v3": experiment("joints_2d", 3)}
+ERRORS_MM = {"rhd-rgb-v1": 30, "rhd-rgb-v2": 20, "rhd-2d-v3": 10}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with the stage's inputs, in which the stage runs."""
+    monkeypatch.chdir(tmp_path)
+    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small")
+    monkeypatch.setattr(report.params, "load", lambda: settings)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/paper.ipynb").write_bytes((REPOSITORY / "notebooks/paper.ipynb").read_bytes())
+    write_processed(tmp_path)
+    for name, row in GRID.items():
+        write_experiment(tmp_path, name, row, ERRORS_MM[name])
+    return SimpleNamespace(folder=tmp_path, settings=settings)
+
+
+@pytest.fixture
+def without_notebook(monkeypatch):
+    """For tests of what comes before the notebook, which takes seconds to run."""
+    monkeypatch.setattr(report, "executed_notebook", lambda experiments: report.nbformat.v4.new_notebook())
+
+
+def outputs(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for part in ("tables", "figures", "notebooks", "paper.html")
+        for path in sorted([folder / "reports" / part, *(folder / "reports" / part).rglob("*")])
+        if path.is_file()
+    }
+
+
+def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, monkeypatch, capfd):
+    # a kernel of the same name that does not start: the stage must not use it
+    kernel = project.folder / "elsewhere/kernels/python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps({"argv": ["/none"], "display_name": "x", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(kernel.parents[1]))
+    report.main()
+    first = outputs(project.folder)
+    assert list(first) == [
+        *(f"reports/tables/{name}" for name in ("parameters.csv", "table1.csv", "table5.csv", "tables.md")),
+        *(
+            "reports/figures/fig04a.png",
+            "reports/figures/fig10b.png",
+            "reports/notebooks/paper.ipynb",
+            "reports/paper.html",
+        ),
+    ]
+    printed = capfd.readouterr()
+    assert [line.split(":")[0] for line in printed.out.splitlines()] == ["report"] * 4 and printed.err == ""
+
+    page = first["reports/paper.html"].decode()
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r"<(script|link)|(src|href)=[\"']https?:", page)  # nothing to fetch
+    assert "import pandas" not in page  # code is hidden
+    for part in ("Table 1", "Table 5", "12,398,387", "synthetic (paper 19.73)", "rhd-2d-v3"):
+        assert part in page
+    for name in ("reports/paper.html", "reports/notebooks/paper.ipynb"):
+        assert str(project.folder) not in first[name].decode()
+
+    report.main()
+    assert outputs(project.folder) == first
+
+
+def test_the_committed_notebook_has_no_outputs_and_one_cell_of_parameters():
+    notebook = json.loads((REPOSITORY / "notebooks/paper.ipynb").read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert [cell["metadata"].get("tags") for cell in code].count(["parameters"]) == 1
+
+
+def test_a_removed_experiment_leaves_no_row_though_its_files_remain(project, without_notebook):
+    report.main()
+    assert "rhd-rgb-v2" in pd.read_csv("reports/tables/table1.csv")["experiment"].tolist()
+    del project.settings.experiments["rhd-rgb-v2"]
+    (project.folder / "reports/figures/fig99.png").write_bytes(b"left by an older version")
+    report.main()
+    assert pd.read_csv("reports/tables/table1.csv")["experiment"].tolist() == ["rhd-2d-v3", "rhd-rgb-v1"]
+    assert "rhd-rgb-v2" not in (project.folder / "reports/tables/tables.md").read_text()
+    assert not (project.folder / "reports/figures/fig99.png").exists()
+
+
+def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_notebook):
+    report.main()
+    rows = (project.folder / "reports/tables/table1.csv").read_text().splitlines()
+    metrics = json.loads((project.folder / "reports/metrics/rhd-2d-v3.json").read_text())
+    ours = ",".join(f"{metrics[key]:.2f}" for key in ("epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"))
+    assert rows[1].startswith(f"2D->3D RHD,3,rhd-2d-v3,{ours},17.14,not comparable (synthetic),")
+    assert len(rows) == 1 + len(GRID)
+
+
+def curves(results):
+    return {line.get_label().split(":")[0]: line for line in report.figure_4a(results).axes[0].lines}
+
+
+def results_of(project):
+    return [report._read_result(name, row, "small") for name, row in project.settings.experiments.items()]
+
+
+def test_figure_4a_shows_the_best_model_of_each_task_and_the_baseline_but_not_the_paper(project):
+    shown = curves(results_of(project))
+    assert list(shown) == ["RGB->3D RHD, rhd-rgb-v2", "2D->3D RHD, rhd-2d-v3", "mean pose of the training set"]
+    line = shown["RGB->3D RHD, rhd-rgb-v2"]
+    with h5py.File("data/predictions/rhd-rgb-v2.h5") as file:
+        pred, true, visible = (file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "visible"))
+    at_20_mm = np.mean([np.mean(np.linalg.norm(pred - true, axis=2)[visible[:, j], j] <= 20) for j in range(21)])
+    assert line.get_ydata()[line.get_xdata() == 20] == pytest.approx(at_20_mm)
+
+
+def test_figure_4a_shows_the_papers_curve_beside_the_published_set_only(project):
+    write_experiment(
+        project.folder, "rhd-rgb-v2", GRID["rhd-rgb-v2"], 20, source="RHD", synthetic=False, published=True
+    )
+    line = curves(results_of(project))["RGB->3D RHD, the paper's curve, digitised"]
+    np.testing.assert_array_equal(line.get_xydata(), paper.FIGURE_4A)
+
+
+def test_figure_10b_shows_the_images_that_were_predicted_from(project):
+    figure = report.figure_10b(results_of(project))
+    assert "rhd-rgb-v2" in figure.get_suptitle()
+    with h5py.File("data/processed/rhd.h5") as file:
+        images, true_mm = file["test/image_u8"][:], hands()
+    used = [axes for axes in figure.axes if axes.images]
+    errors_mm = [float(axes.texts[0].get_text().split()[0]) for axes in figure.axes if axes.texts]
+    assert len(used) == report.HANDS_SHOWN and max(errors_mm) < 100  # hidden joints, 9,999 mm off, do not count
+    for axes in used:
+        row = next(row for row in range(FRAMES) if np.array_equal(images[row], axes.images[0].get_array()))
+        truth = figure.axes[figure.axes.index(axes) + 1].collections[0].get_segments()
+        np.testing.assert_allclose(truth[0], true_mm[row][[0, 1], :2], atol=1e-3)
+
+
+def test_a_grid_without_rgb_shows_its_2d_models(project, without_notebook):
+    project.settings.experiments = {"rhd-2d-v3": GRID["rhd-2d-v3"]}
+    report.main()
+    assert Image.open("reports/figures/fig10b.png").size[0] > 1000
+
+
+def test_a_grid_without_rhd_is_refused(project, without_notebook):
+    project.settings.experiments = {}
+    with pytest.raises(InputError, match=r"params\.yaml: experiments: .* expected an experiment on rhd"):
+        report.main()
+
+
+@pytest.mark.parametrize(
+    "path", ["data/predictions/rhd-rgb-v2.h5", "reports/metrics/rhd-rgb-v2.json", "data/processed/rhd.h5"]
+)
+def test_a_missing_input_is_named_and_earlier_tables_stay_whole(project, without_notebook, path):
+    report.main()
+    before = outputs(project.folder)
+    (project.folder / path).unlink()
+    with pytest.raises(InputError, match=re.escape(path)):
+        report.main()
+    assert outputs(project.folder) == before
+    assert not list(project.folder.rglob("*.partial"))
+
+
+def test_predictions_of_other_images_are_refused(project, without_notebook):
+    with h5py.File("data/predictions/rhd-rgb-v2.h5", "r+") as file:
+        file["row"][:] = np.roll(np.arange(FRAMES), 1)
+    with pytest.raises(
+        InputError, match=r"rhd-rgb-v2\.h5: expected row .* of data/processed/rhd\.h5 to be evaluation/"
+    ):
+        report.main()
+
+
+def test_a_failing_notebook_is_named_with_its_cell_and_writes_nothing(project):
+    path = project.folder / "notebooks/paper.ipynb"
+    path.write_text(path.read_text().replace("fig04a.png", "fig04b.png"))
+    with pytest.raises(InputError, match=r"notebooks/paper\.ipynb: cell \d+: FileNotFoundError: .*fig04b\.png"):
+        report.main()
+    assert not (project.folder / "reports/paper.html").exists() and not (project.folder / "reports/notebooks").exists()

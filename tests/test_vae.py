@@ -1,0 +1,127 @@
+import math
+
+import pytest
+import torch
+
+from handvae import vae
+from handvae.errors import InputError
+from handvae.params import Loss
+
+LOSS = Loss("sum", {"joints_3d": 1.0, "joints_2d": 1.0, "rgb": 0.5}, 0.01, 0.01, 0.0, "elbo")
+PAIRS = (("rgb", "joints_3d"), ("rgb", "rgb"), ("joints_3d", "joints_3d"))
+SIDE = torch.eye(2)[[0, 1, 0, 1]]
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def model(pairs=PAIRS, side=True):
+    return vae.CrossModalVAE(vae.Architecture(pairs, 64, 8, side), seed=0)
+
+
+def test_kl_by_hand():
+    mu, log_var = torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, math.log(4.0)]])
+    # N(0, 1) against itself is 0; N(2, 4): -0.5 (1 + ln 4 - 4 - 4)
+    assert vae.kl_to_standard_normal(mu, log_var).item() == pytest.approx(-0.5 * (1 + math.log(4) - 8), rel=1e-6)
+
+
+def test_kl_agrees_with_torchs_distributions_and_is_never_negative():
+    mu, log_var = torch.randn(2, 64, 30, generator=generator())
+    normal, prior = torch.distributions.Normal(mu, (0.5 * log_var).exp()), torch.distributions.Normal(0.0, 1.0)
+    expected = torch.distributions.kl_divergence(normal, prior).sum(dim=1)
+    found = vae.kl_to_standard_normal(mu, log_var)
+    torch.testing.assert_close(found, expected)
+    assert (found >= 0).all()
+
+
+def test_samples_have_the_posteriors_mean_and_variance():
+    noise = torch.randn(200_000, 1, generator=generator())
+    z = vae.sample(torch.tensor([[3.0]]), torch.tensor([[math.log(0.25)]]), noise)
+    assert z.mean().item() == pytest.approx(3.0, abs=0.01) and z.std().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_squared_error_by_hand_and_its_two_reductions():
+    x, target = torch.tensor([[1.0, 2.0, 5.0]]), torch.tensor([[1.0, 0.0, 2.0]])
+    assert vae.squared_error(x, target, "sum").item() == 13.0
+    assert vae.squared_error(x, target, "mean").item() == pytest.approx(13.0 / 3)
+
+
+def test_an_images_squared_error_does_not_depend_on_its_resolution():
+    small = torch.rand(2, 3, 64, 64, generator=generator())
+    large = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    errors = [vae.squared_error(image, torch.zeros_like(image), "sum") for image in (small, large)]
+    torch.testing.assert_close(errors[0], small.square().sum(dim=(1, 2, 3)))
+    torch.testing.assert_close(errors[0], errors[1])
+
+
+@pytest.mark.parametrize(
+    "normaliser, source, target, expected",
+    [
+        ("elbo", (2, 63), (2, 63), 1.0),
+        ("elements", (2, 3, 64, 64), (2, 63), 63.0),
+        ("input_width", (2, 63), (2, 63), 21 * 3.0),
+        ("input_width", (2, 42), (2, 63), 21 * 2.0),
+        ("input_width", (2, 3, 256, 256), (2, 63), 21 * 256.0),
+    ],
+)
+def test_kl_normalisers(normaliser, source, target, expected):
+    assert vae.kl_divisor(normaliser, torch.zeros(source), torch.zeros(target)) == expected
+
+
+def test_a_variant_has_the_modules_of_its_pairs_and_no_others():
+    assert set(model().encoders) == {"rgb", "joints_3d"} and set(model().decoders) == {"rgb", "joints_3d"}
+    lifting = model(pairs=(("joints_2d", "joints_3d"),))
+    assert set(lifting.encoders) == {"joints_2d"} and set(lifting.decoders) == {"joints_3d"}
+
+
+def test_a_pairs_loss_reaches_its_encoder_and_decoder_and_nothing_else():
+    network = model()
+    joints, image = torch.randn(4, 63, generator=generator()), torch.rand(4, 3, 64, 64, generator=generator())
+    noise = torch.randn(4, 30, generator=generator())
+    reconstruction, kl = vae.pair_terms(network, PAIRS[0], image, joints, SIDE, noise, LOSS)
+    (reconstruction + kl).backward()
+    touched = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    expected = {name for name, _ in network.named_parameters() if name.startswith(("encoders.rgb", "decoders.joints"))}
+    assert touched == expected
+
+
+def test_the_modality_weight_scales_the_reconstruction_and_not_the_kl():
+    network = model().eval()
+    image, noise = torch.rand(4, 3, 64, 64, generator=generator()), torch.zeros(4, 30)
+    once = vae.pair_terms(network, PAIRS[1], image, image, SIDE, noise, LOSS)
+    doubled = Loss(**{**vars(LOSS), "modality_weights": {**LOSS.modality_weights, "rgb": 1.0}})
+    twice = vae.pair_terms(network, PAIRS[1], image, image, SIDE, noise, doubled)
+    torch.testing.assert_close(twice[0], 2 * once[0])
+    torch.testing.assert_close(twice[1], once[1])
+
+
+def test_prediction_is_the_decoded_posterior_mean():
+    network = model().eval()
+    joints = torch.randn(4, 63, generator=generator())
+    mu, _ = network.encode("joints_3d", joints, SIDE)
+    predicted = network.predict("joints_3d", "joints_3d", joints, SIDE)
+    torch.testing.assert_close(predicted, network.decode("joints_3d", mu))
+
+
+def test_one_batch_is_overfitted():
+    """Negative control inside: the same network does not fit targets that no input can tell apart."""
+    joints = torch.randn(8, 63, generator=generator())
+    side = SIDE.repeat(2, 1)
+    noise = torch.zeros(8, 30)
+    errors = []
+    for source in (joints, torch.zeros_like(joints)):
+        network = model(pairs=(("joints_3d", "joints_3d"),))
+        optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+        for _ in range(80):
+            optimiser.zero_grad()
+            reconstruction, _ = vae.pair_terms(network, ("joints_3d",) * 2, source, joints, side, noise, LOSS)
+            reconstruction.backward()
+            optimiser.step()
+        errors.append(reconstruction.item())
+    assert errors[0] < 0.01 * 63 < 0.5 * 63 < errors[1]
+
+
+def test_unfit_weights_are_refused_in_one_line():
+    with pytest.raises(InputError, match="somewhere: expected the weights of Architecture"):
+        vae.load_weights(model(), model(side=False).state_dict(), "somewhere")
