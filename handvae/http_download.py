@@ -31,8 +31,9 @@ class _BrokenError(Exception):
 def download(url: str, folder: Path) -> Path:
     """Fetch `url` into `folder` and return the file, named as in the URL; what an earlier try left there is resumed.
 
-    A download that broke off is an InputError and stays for the next run. An InputError that leaves nothing: the server
-    refuses, sends a page instead of an archive, redirects elsewhere than to HTTP(S), or lies about the length.
+    A download that broke off is an InputError and, if the server can resume it, stays for the next run. An InputError
+    that leaves nothing: the server refuses, sends a page instead of an archive, redirects elsewhere than to HTTP(S), or
+    lies about the length.
     """
     file, record = folder / _file_name(url), folder / _RECORD
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,11 @@ def download(url: str, folder: Path) -> Path:
             raise
         if wait_s is not None:
             time.sleep(wait_s)
-    raise InputError(f"{url}: expected the whole file, found a broken connection ({reasons[-1]}); run again to resume")
+    resumable = file.exists() and file.stat().st_size > 0 and _read_record(record, url).get("validator")
+    if not resumable:
+        shutil.rmtree(folder)
+    hint = "; run again to resume" if resumable else ""
+    raise InputError(f"{url}: expected the whole file, found a broken connection ({reasons[-1]}){hint}")
 
 
 def validator_of(folder: Path) -> str | None:
@@ -72,7 +77,11 @@ def is_current(url: str, validator: str | None) -> bool:
 
 
 def _file_name(url: str) -> str:
-    name = re.sub(r"[^\w.-]", "_", urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2])[-100:]
+    try:
+        path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
+    except ValueError as error:
+        raise InputError(f"{url}: expected an http or https address, found {error}") from None
+    name = re.sub(r"[^\w.-]", "_", path.rpartition("/")[2])[-100:]
     if not name.endswith(archives.SUFFIXES):
         raise InputError(f"{url}: expected the address of an archive ({', '.join(archives.SUFFIXES)}), found {name!r}")
     return name
@@ -158,10 +167,12 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read(_CHUNK_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenError(f"{type(error).__name__}: {error}") from None
+        raise _BrokenError(" ".join(f"{type(error).__name__}: {error}".split())) from None
 
 
 class _HttpOnly(urllib.request.HTTPRedirectHandler):
+    """urllib itself follows redirects to http, https and ftp, and refuses the rest."""
+
     def redirect_request(self, request, response, code, message, headers, new_url):
         if urllib.parse.urlsplit(new_url).scheme not in ("http", "https"):
             raise InputError(f"{request.full_url}: expected a redirect to http or https, found {new_url[:200]!r}")
@@ -173,12 +184,13 @@ def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         request = urllib.request.Request(url, headers=headers)
         return urllib.request.build_opener(_HttpOnly).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code in (304, 416):
+        if error.code == (416 if "Range" in headers else 304 if len(headers) == 2 else None):
             return error
         if error.code in _TRY_AGAIN:
             raise _BrokenError(f"HTTP status {error.code}") from None
-        raise InputError(f"{url}: expected the file, found HTTP status {error.code} {error.reason}") from None
+        reason = " ".join(str(error.reason).split())[:200]  # urllib refuses file: and endless redirects here
+        raise InputError(f"{url}: expected the file, found HTTP status {error.code} {reason}") from None
     except (ValueError, http.client.InvalidURL) as error:
         raise InputError(f"{url}: expected an http or https address, found {error}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenError(f"{type(error).__name__}: {error}") from None
+        raise _BrokenError(" ".join(f"{type(error).__name__}: {error}".split())) from None

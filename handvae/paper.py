@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 Task = tuple[str, str]
 
+DIRECTIONS = {"joints_2d": "2D->3D", "rgb": "RGB->3D"}
 TASKS: dict[Task, str] = {  # in the tables' order of columns
-    ("rhd", "joints_2d"): "2D->3D RHD",
-    ("rhd", "rgb"): "RGB->3D RHD",
-    ("stb", "rgb"): "RGB->3D STB",
+    (dataset, input_): f"{DIRECTIONS[input_]} {dataset.upper()}"
+    for dataset, input_ in (("rhd", "joints_2d"), ("rhd", "rgb"), ("stb", "rgb"))
 }
 
 

@@ -72,7 +72,6 @@ class Training:
     learning_rate: float
     warmup_steps: int
     schedule: typing.Literal["constant", "cosine"]
-    gradient_clip_norm: float | None
     mixed_precision: bool
     compile: bool
 

@@ -28,6 +28,8 @@ def locate(name: str, source: str, sha256: str | None, cache: Path, marker: str)
     InputError for whatever is missing, damaged, hostile or not the file it should be; then nothing is left in `cache`.
     """
     if kind(source) == "folder":
+        if sha256 is not None:
+            raise InputError(f"{source}: expected no SHA-256 for a folder, found {sha256}")
         return _root(Path(source), marker, source)
     if kind(source) == "archive":
         archive = Path(source)

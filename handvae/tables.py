@@ -85,7 +85,7 @@ def _read_metrics(path: Path) -> dict[str, float]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the metrics that the evaluate stage writes, found: {error}") from error
     intervals = [f"{name}{end}" for name in STATISTICS for end in ("", "_low", "_high")]
-    for key in (*intervals, "auc_20_50", "mean_pose_epe_mm", "frames"):
+    for key in (*intervals, "auc_20_50", "auc_21_50", "auc_0_50", "mean_pose_epe_mm", "frames"):
         if key not in numbers:
             raise InputError(f"{path}: expected the key {key}, found {', '.join(numbers)}")
     return numbers
@@ -120,7 +120,7 @@ def verdict(result: Result, statistic: str, paper_mm: float) -> str:
     if not result.published:
         return f"not comparable ({result.kind})"
     low, high = result.metrics[f"{statistic}_low"], result.metrics[f"{statistic}_high"]
-    return "inside interval" if low <= paper_mm <= high else "outside interval"
+    return "inside interval" if low <= paper_mm <= high else "outside"
 
 
 def parameter_table(counts: dict[int, int]) -> pd.DataFrame:
@@ -195,7 +195,9 @@ def _cells(results: list[Result], printed: paper.PrintedTable, variant: int, tas
 
 def _mean_pose(results: list[Result], task: paper.Task) -> str:
     of_task = [r for variant in TABLE_VARIANTS for r in _filling(results, task, variant)]
-    values = dict.fromkeys(f"{result.metrics['mean_pose_epe_mm']:.2f} {result.kind}" for result in of_task)
+    values = dict.fromkeys(
+        f"{r.metrics['mean_pose_epe_mm']:.2f}" + ("" if r.published else f" {r.kind}") for r in of_task
+    )
     return "; ".join(values) or "–"
 
 

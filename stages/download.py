@@ -19,26 +19,30 @@ def main(*arguments: str) -> None:
     (name,) = arguments
     settings = params.load()
     data, manifest = settings.data[name], RAW / f"{name}.json"
+    manifest.unlink(missing_ok=True)  # DVC does so too: no manifest while what it describes may change
     if data.source == "synthetic":
         from handvae.synthetic import generate  # needs torch, which real data does not
 
         frames, image_px = settings.profile.frames[name], settings.profile.image_px[name]
-        root, kind, description = RAW / name, "synthetic", f"synthetic hands, seed {data.seed}"
+        root, kind = RAW / name, "synthetic"
         generate.generate_rhd(root, frames, data.seed, image_px, workers.cores())
     else:
         root = sources.locate(name, data.source, data.sha256, RAW / "unpacked", "training/anno_training.pickle")
-        kind, description = sources.kind(data.source), data.source
-    facts = rhd.inspect(root)
-    published = facts["published"] and kind != "synthetic"  # at full size the synthetic set has the same counts
-    write_text(
-        manifest,
-        json.dumps(
-            {"kind": kind, "description": description, "root": str(root), "published": published, **facts}, indent=1
-        )
-        + "\n",
-    )
+        kind = sources.kind(data.source)
+    found = rhd.inspect(root)
+    published = found["published"] and kind != "synthetic"  # at full size the synthetic set has the same counts
+    facts = {"kind": kind, "description": describe(kind, data, published), "root": str(root)}
+    facts |= {**found, "published": published}
+    write_text(manifest, json.dumps(facts, indent=1) + "\n")
     counts = ", ".join(f"{facts['splits'][split]['frames']:,} {split}" for split in facts["splits"])
-    print(f"{name}: {description}\n{root}: {counts} images")
+    print(f"{name}: {facts['description']}\n{root}: {counts} images")
+
+
+def describe(kind: str, data: params.Source, published: bool) -> str:
+    """What reports call the data: never a path, which would say where and not what."""
+    if kind == "synthetic":
+        return f"synthetic hands (seed {data.seed})"
+    return "RHD" if published else f"{Path(data.source).name} (RHD's layout)"
 
 
 if __name__ == "__main__":

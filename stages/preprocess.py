@@ -15,6 +15,7 @@ def main(name: str) -> None:
     source, profile = settings.data[name], settings.profile
     manifest = read_manifest(Path(f"data/raw/{name}.json"))
     root = Path(manifest["root"])
+    frames = {split: facts["frames"] for split, facts in manifest["splits"].items()}
     crops = preprocess.size(profile.crop_px, profile.context)
     splits = {
         split: preprocess.rhd_hands(
@@ -29,7 +30,7 @@ def main(name: str) -> None:
     attributes = {
         "dataset": name,
         "skeleton": "handvae.joints.HAND21",
-        "source": manifest["description"],
+        "source": f"{manifest['description']}, {frames['training']:,} training and {frames['evaluation']:,} test images",
         "synthetic": manifest["kind"] == "synthetic",
         "published": manifest["published"],
         "crop_px": crops.crop_px,
@@ -45,9 +46,11 @@ def read_manifest(path: Path) -> dict:
         manifest = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the manifest that download writes: {error}") from error
-    if not Path(manifest["root"]).is_dir():
+    root = Path(manifest["root"])
+    if not root.is_dir() or rhd.inspect(root)["splits"] != manifest["splits"]:
+        # DVC can bring an old manifest back from its cache, but not the images, which it does not hold
         raise InputError(
-            f"{path}: expected raw data in {manifest['root']}, found no folder; run `dvc repro -f download`"
+            f"{root}: expected the raw data that {path} describes, found none or others; run `dvc repro -f download`"
         )
     return manifest
 

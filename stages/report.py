@@ -44,9 +44,9 @@ PAGE_HTML = """<!DOCTYPE html>
 body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #222; }}
 h1, h2, h3 {{ line-height: 1.25; }}
 img {{ max-width: 100%; height: auto; }}
-table {{ display: block; overflow-x: auto; border-collapse: collapse; margin: 1rem 0; font-size: 14px; }}
+table {{ display: block; overflow-x: auto; border: 0; border-collapse: collapse; margin: 1rem 0; font-size: 14px; }}
 th, td {{ padding: 0.3rem 0.7rem; border: 0; border-bottom: 1px solid #ddd; text-align: left; }}
-code {{ background: #f4f4f4; padding: 0 0.2em; }}
+code {{ background: #f4f4f4; padding: 0 0.2em; white-space: nowrap; }}
 .anchor-link {{ display: none; }}
 </style>
 </head>
@@ -92,16 +92,17 @@ def figure_4a(results: list[tables.Result]) -> Figure:
     curves = []
     for result in shown:
         arrays = _read_arrays(result)
-        label = f"{paper.TASKS[result.task]}, {result.experiment}: AUC 20–50 mm {result.metrics['auc_20_50']:.3f}"
+        area = f"AUC 20–50 mm {result.metrics['auc_20_50']:.3f}"
+        label = f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
         colour = figures.RED if result.task == RGB else figures.BLUE
         curves.append(_curve(label, arrays["joints_pred_mm"], arrays, colour))
     curves.append(_curve("mean pose of the training set", arrays["mean_pose_mm"], arrays, figures.GREY, ":"))
     if shown[0].published and shown[0].task == RGB:
         thresholds_mm, printed = np.array(paper.FIGURE_4A).T
-        label = "RGB->3D RHD, the paper's curve, digitised"
+        label = "RGB->3D, the paper's curve, digitised"
         curves.append(figures.PckCurve(label, thresholds_mm, printed, figures.BLACK, "--"))
     caption = "\n".join(dict.fromkeys(f"Data: {result.data}." for result in shown))
-    return figures.pck_figure(curves, "Figure 4a: PCK on RHD, best variant of each task", caption)
+    return figures.pck_figure(curves, "Figure 4a: PCK, best variant of each task", caption)
 
 
 def figure_10b(results: list[tables.Result]) -> Figure:
@@ -121,7 +122,7 @@ def figure_10b(results: list[tables.Result]) -> Figure:
         "in mm the hand's mean error over visible joints."
     )
     return figures.predictions_figure(
-        hands, f"Figure 10b: predictions, {paper.TASKS[shown.task]}, {shown.experiment}", caption
+        hands, f"Figure 10b: predictions, {paper.DIRECTIONS[shown.input]}, {shown.experiment}", caption
     )
 
 
@@ -135,6 +136,7 @@ def executed_notebook(experiments: list[str]) -> nbformat.NotebookNode:
             "kernel_manager_class": _ThisInterpreter,
             "config": Config(KernelManager=sockets),
             "extra_arguments": [f"--ipython-dir={scratch}"],
+            "shutdown_kernel": "immediate",  # the graceful way sends an interrupt, of which the kernel may complain
         }
         try:
             notebook = papermill.execute_notebook(str(NOTEBOOK), None, parameters, progress_bar=False, **kernel)

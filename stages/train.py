@@ -16,6 +16,7 @@ from stages import run
 def main(name: str = params.OWN) -> None:
     settings = settings_of(params.load(), name)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training.keep_freed_memory()
     torch.use_deterministic_algorithms(True, warn_only=False)
     torch.backends.cudnn.benchmark = False
     data = Path(f"data/processed/{settings.experiment.dataset}.h5")

@@ -47,7 +47,7 @@ def some_draw(rows=6, seed=0):
 
 def test_without_augmentation_the_crop_is_the_middle_of_the_context(split):
     draw = batches.unaugmented(torch.arange(6))
-    image = batches.images(split, draw, batches.warp(split, draw))
+    image = batches.images(split, draw)
     margin = (CONTEXT - CROP) // 2
     stored = split.image_u8[:, margin:-margin, margin:-margin].permute(0, 3, 1, 2) / 255 - 0.5
     torch.testing.assert_close(image, stored, atol=1e-4, rtol=0)
@@ -73,7 +73,7 @@ def test_warped_cameras_are_plain_pinhole_cameras(split):
 def test_the_image_moves_with_its_joints(split):
     draw = some_draw()
     matrix = batches.warp(split, draw)
-    image, uv = batches.images(split, draw, matrix), batches.uv_px(split, draw, matrix)
+    image, uv = batches.images(split, draw), batches.uv_px(split, draw, matrix)
     checked = 0
     for number in range(len(draw.rows)):
         u, v = uv[number, 9].tolist()

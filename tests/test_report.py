@@ -188,8 +188,8 @@ def results_of(project):
 
 def test_figure_4a_shows_the_best_model_of_each_task_and_the_baseline_but_not_the_paper(project):
     shown = curves(results_of(project))
-    assert list(shown) == ["RGB->3D RHD, rhd-rgb-v2", "2D->3D RHD, rhd-2d-v3", "mean pose of the training set"]
-    line = shown["RGB->3D RHD, rhd-rgb-v2"]
+    assert list(shown) == ["RGB->3D, rhd-rgb-v2", "2D->3D, rhd-2d-v3", "mean pose of the training set"]
+    line = shown["RGB->3D, rhd-rgb-v2"]
     with h5py.File("data/predictions/rhd-rgb-v2.h5") as file:
         pred, true, visible = (file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "visible"))
     at_20_mm = np.mean([np.mean(np.linalg.norm(pred - true, axis=2)[visible[:, j], j] <= 20) for j in range(21)])
@@ -200,7 +200,7 @@ def test_figure_4a_shows_the_papers_curve_beside_the_published_set_only(project)
     write_experiment(
         project.folder, "rhd-rgb-v2", GRID["rhd-rgb-v2"], 20, source="RHD", synthetic=False, published=True
     )
-    line = curves(results_of(project))["RGB->3D RHD, the paper's curve, digitised"]
+    line = curves(results_of(project))["RGB->3D, the paper's curve, digitised"]
     np.testing.assert_array_equal(line.get_xydata(), paper.FIGURE_4A)
 
 

@@ -1,6 +1,6 @@
 """Reads pickles as data: dicts, lists, tuples, text, bytes, numbers and numeric numpy arrays, and nothing else.
 
-A machine of its own for the opcodes that such data needs, protocols 0 to 5, Python 2 and 3, NumPy 1 and 2. Python's
+A machine of its own for the opcodes that such data needs, protocols 2 to 5, Python 2 and 3, NumPy 1 and 2. Python's
 Unpickler with a restricted `find_class` would not do: it allocates what a file merely claims (a memo index of 2**31
 takes 32 GB), and its BUILD sets attributes on whatever it was given. Here functions are names, and only a few names
 mean anything.
@@ -8,6 +8,7 @@ mean anything.
 
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ _SCALAR, _FROMBUFFER, _ENCODE, _BYTES = (_Function(name) for name in ("scalar", 
 _FUNCTIONS = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _DTYPE,
-    ("_codecs", "encode"): _ENCODE,  # how Python 3 writes bytes at protocols 0 to 2
+    ("_codecs", "encode"): _ENCODE,  # how Python 3 writes bytes at protocol 2
     ("__builtin__", "bytes"): _BYTES,  # and empty bytes
     ("builtins", "bytes"): _BYTES,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _RECONSTRUCT for core in ("core", "_core")},
@@ -82,10 +83,13 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: dict[int, object] = {}
         # Arrays may not add up to more than the file: one stretch of bytes named a million times is an attack.
-        self.array_bytes_left = len(data)
+        # Text to bytes and bytes to array cost once each.
+        self.array_bytes_left = 2 * len(data)
 
     def run(self) -> object:
         data, steps, stack = self.data, _STEPS, self.stack
+        if data[:1] != b"\x80":
+            raise _RefusedError("no pickle of protocol 2 to 5")
         for _ in range(self.max_opcodes):
             opcode = data[self.position]
             self.position += 1
@@ -120,11 +124,6 @@ class _Machine:
         end = self.data.index(b"\n", self.position)
         return self.take(end + 1 - self.position)[:-1].decode("latin-1")
 
-    def integer(self, text: str) -> int | bool:
-        if text in ("00", "01"):  # protocol 0 and 1 spell bool so
-            return text == "01"
-        return _checked_int(int(text.removesuffix("L")) if len(text) < 30 else 2**64)
-
     # the stack
 
     def pop(self) -> object:
@@ -157,15 +156,19 @@ class _Machine:
         target = self.stack[-1]
         if type(target) is not dict or len(values) % 2:
             raise TypeError("SETITEMS on something that is no dict")
-        _fill(target, values)
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            if type(key) not in (str, bytes, int):  # the hash of a deeply nested tuple would overflow C's stack
+                raise _RefusedError(f"a dict key of type {type(key).__name__}")
+            target[key] = value
 
     # what stands for code in a pickle
 
     def function(self, module: object, name: object) -> None:
-        function = _FUNCTIONS.get((module, name)) if type(module) is type(name) is str else None
-        if function is None:
-            raise _RefusedError(f"a request for {str(module)[:60]!r}.{str(name)[:60]!r}")
-        self.stack.append(function)
+        if type(module) is not str or type(name) is not str:
+            raise TypeError("a function needs a name")
+        if (module, name) not in _FUNCTIONS:
+            raise _RefusedError(f"a request for {module[:60]!r}.{name[:60]!r}")
+        self.stack.append(_FUNCTIONS[module, name])
 
     def reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
@@ -203,7 +206,7 @@ class _Machine:
 
     def paid(self, content: bytes) -> bytes:
         self.array_bytes_left -= len(content)
-        if self.array_bytes_left < -len(self.data):  # text to bytes and bytes to array each cost once
+        if self.array_bytes_left < 0:
             raise _RefusedError("arrays larger than the file")
         return content
 
@@ -221,36 +224,17 @@ class _Machine:
 
 
 def _numeric_dtype(name: object) -> np.dtype:
-    name = name.decode("latin-1") if type(name) is bytes else name
-    if type(name) is not str or not _NUMERIC.fullmatch(name):
-        raise _RefusedError(f"an array of type {str(name)[:20]!r}")
+    if type(name) is not str:
+        raise TypeError("a dtype needs a name")
+    if not _NUMERIC.fullmatch(name):
+        raise _RefusedError(f"an array of type {name[:20]!r}")
     return np.dtype(name)
 
 
-def _checked_int(value: int) -> int:
+def _at_most_64_bits(value: int) -> int:
     if not -(2**63) <= value < 2**64:
         raise _RefusedError("an integer of more than 64 bits")
     return value
-
-
-def _fill(target: dict, values: list) -> None:
-    for key, value in zip(values[::2], values[1::2], strict=True):
-        if type(key) not in (str, bytes, int):  # the hash of a deeply nested tuple would overflow C's stack
-            raise _RefusedError(f"a dict key of type {type(key).__name__}")
-        target[key] = value
-
-
-def _dict(values: list) -> dict:
-    made: dict = {}
-    _fill(made, values)
-    return made
-
-
-def _quoted(text: str) -> str:
-    """The text in a protocol 0 string such as 'a\\n', which Python 2 wrote with repr."""
-    if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
-        raise ValueError("a string without quotes")
-    return text[1:-1].encode("latin-1").decode("unicode_escape")
 
 
 def _skip_frame(machine: _Machine) -> None:
@@ -258,49 +242,39 @@ def _skip_frame(machine: _Machine) -> None:
         raise ValueError("the file ends too early")
 
 
-def _proto(machine: _Machine) -> None:
-    if machine.number(1) > 5:
-        raise ValueError("unknown protocol")
+def _check_protocol(machine: _Machine) -> None:
+    protocol = machine.number(1)
+    if not 2 <= protocol <= 5:
+        raise _RefusedError(f"pickle protocol {protocol}")
 
 
-def _push(read) -> object:
+def _push(read: Callable[[_Machine], object]) -> Callable[[_Machine], None]:
     return lambda machine: machine.stack.append(read(machine))
 
 
 _STEPS = {
-    ord("("): lambda m: m.marks.append(len(m.stack)),
-    ord("0"): lambda m: m.pop(),
-    ord("1"): lambda m: m.pop_to_mark(),
-    ord("2"): lambda m: m.stack.append(m.stack[-1]),
-    0x80: _proto,
+    0x80: _check_protocol,
     0x95: _skip_frame,
-    # numbers
+    ord("("): lambda m: m.marks.append(len(m.stack)),
+    # None, bool, numbers
     ord("N"): _push(lambda m: None),
     0x88: _push(lambda m: True),
     0x89: _push(lambda m: False),
-    ord("I"): _push(lambda m: m.integer(m.line())),
-    ord("L"): _push(lambda m: m.integer(m.line())),
     ord("J"): _push(lambda m: m.number(4, signed=True)),
     ord("K"): _push(lambda m: m.number(1)),
     ord("M"): _push(lambda m: m.number(2)),
-    0x8A: _push(lambda m: _checked_int(int.from_bytes(m.counted(1), "little", signed=True))),
-    ord("F"): _push(lambda m: float(m.line())),
+    0x8A: _push(lambda m: _at_most_64_bits(int.from_bytes(m.counted(1), "little", signed=True))),
     ord("G"): _push(lambda m: struct.unpack(">d", m.take(8))[0]),
     # text and bytes; Python 2's str becomes text
-    ord("S"): _push(lambda m: _quoted(m.line())),
     ord("T"): _push(lambda m: m.counted(4).decode("latin-1")),
     ord("U"): _push(lambda m: m.counted(1).decode("latin-1")),
-    ord("V"): _push(lambda m: m.line().encode("latin-1").decode("raw_unicode_escape")),
-    ord("X"): _push(lambda m: m.counted(4).decode("utf-8", "surrogatepass")),
-    0x8C: _push(lambda m: m.counted(1).decode("utf-8", "surrogatepass")),
-    0x8D: _push(lambda m: m.counted(8).decode("utf-8", "surrogatepass")),
+    ord("X"): _push(lambda m: m.counted(4).decode()),
+    0x8C: _push(lambda m: m.counted(1).decode()),
     ord("B"): _push(lambda m: m.counted(4)),
     ord("C"): _push(lambda m: m.counted(1)),
-    0x8E: _push(lambda m: m.counted(8)),
     0x96: _push(lambda m: bytearray(m.counted(8))),
     # containers
     ord("]"): _push(lambda m: []),
-    ord("l"): _push(lambda m: m.pop_to_mark()),
     ord("a"): lambda m: m.extend([m.pop()]),
     ord("e"): lambda m: m.extend(m.pop_to_mark()),
     ord(")"): _push(lambda m: ()),
@@ -309,14 +283,11 @@ _STEPS = {
     0x86: lambda m: m.push_tuple(2),
     0x87: lambda m: m.push_tuple(3),
     ord("}"): _push(lambda m: {}),
-    ord("d"): _push(lambda m: _dict(m.pop_to_mark())),
     ord("s"): lambda m: m.set_items([m.pop(), m.pop()][::-1]),
     ord("u"): lambda m: m.set_items(m.pop_to_mark()),
     # the memo
-    ord("g"): lambda m: m.recall(int(m.line())),
     ord("h"): lambda m: m.recall(m.number(1)),
     ord("j"): lambda m: m.recall(m.number(4)),
-    ord("p"): lambda m: m.remember(m.integer(m.line())),
     ord("q"): lambda m: m.remember(m.number(1)),
     ord("r"): lambda m: m.remember(m.number(4)),
     0x94: lambda m: m.remember(len(m.memo)),

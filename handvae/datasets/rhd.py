@@ -31,6 +31,7 @@ MASK_LABELS = {LEFT: (2, 17), RIGHT: (18, 33)}  # first and last part label of a
 _SIDE_NAMES = {LEFT: "left", RIGHT: "right"}
 _SHAPES = {"uv_vis": (42, 3), "xyz": (42, 3), "K": (3, 3)}
 _REPROJECTION_PX = 1.0  # RHD's own labels agree within 0.08 px
+_REACH_M = 0.3  # from the middle finger's MCP to any joint: twice an adult's hand; depth does not show in uv
 # An honest annotation has 1,040 bytes of float32 or 2,088 of float64, written as text at worst, and about 130 opcodes.
 _PICKLE_BYTES_A_FRAME, _PICKLE_OPCODES_A_FRAME = 10_000, 400
 
@@ -86,16 +87,16 @@ def read_annotations(root: Path, split: str) -> list[Annotation]:
     """The annotations of `root`/`split` ("training" or "evaluation"), checked, in the order of the images.
 
     InputError unless the ids are 0 to N-1, all numbers are finite, K is a camera, visible joints are in front of it,
-    and the joints of a hand that shows at least one project to their uv within 1 px. A hand that shows none may be
-    anywhere: RHD annotates both hands even where one is outside the picture or behind the camera.
+    and the joints of a hand that shows at least one lie as close as those of a hand and project to their uv within
+    1 px. A hand that shows none may be anywhere: RHD annotates both hands even where one is out of the picture or
+    behind the camera.
     """
     path = _annotation_path(Path(root) / split)
-    frames = len(_png_names(path.parent / "color"))
+    frames = max(len(_png_names(path.parent / "color")), PUBLISHED_COUNTS.get(split, 0)) + 1000
     if not path.is_file():
         raise InputError(f"{path}: expected RHD's annotations, found no file")
-    limits = (_PICKLE_BYTES_A_FRAME * (frames + 10), _PICKLE_OPCODES_A_FRAME * (frames + 10))
-    raw = plain_pickle.load(path, *limits)
-    if not isinstance(raw, dict) or set(raw) != set(range(len(raw))) or any(type(key) is not int for key in raw):
+    raw = plain_pickle.load(path, _PICKLE_BYTES_A_FRAME * frames, _PICKLE_OPCODES_A_FRAME * frames)
+    if not isinstance(raw, dict) or set(raw) != set(range(len(raw))):
         raise InputError(f"{path}: expected a dict with ids 0 to N-1, found {_ids_found(raw)}")
     uv_vis, xyz_m, K = (_stacked(path, raw, key) for key in _SHAPES)
     _check(path, uv_vis, xyz_m, K)
@@ -191,12 +192,7 @@ def _png_names(folder: Path) -> dict[str, int]:
 def _ids_found(raw: object) -> str:
     if not isinstance(raw, dict):
         return type(raw).__name__
-    missing = next(index for index in range(len(raw) + 1) if index not in raw or not isinstance(index, int))
-    return (
-        f"{len(raw):,} entries without id {missing}"
-        if missing < len(raw)
-        else f"{len(raw):,} entries, ids of a wrong type"
-    )
+    return f"{len(raw):,} entries without id {next(index for index in range(len(raw)) if index not in raw)}"
 
 
 def _stacked(path: Path, raw: dict, key: str) -> np.ndarray:
@@ -220,19 +216,26 @@ def _check(path: Path, uv_vis: np.ndarray, xyz: np.ndarray, K: np.ndarray) -> No
     focal_px = K[:, [0, 1], [0, 1]]
     _refuse(path, focal_px <= 0, "positive focal lengths", focal_px)
     _refuse(path, visible & (xyz_m[..., 2] <= 0), "visible joints in front of the camera, z in m", xyz_m[..., 2])
-    _check_reprojection(path, uv_vis, xyz_m, K, visible)
+    # A hand that shows no joint is never used, and may be anything.
+    used = np.repeat(visible.reshape(-1, 2, 21).any(axis=2), 21, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        hands_m = xyz_m.reshape(-1, 2, 21, 3)
+        reach_m = np.linalg.norm(hands_m - hands_m[:, :, 12:13], axis=-1).reshape(-1, 42)
+    _refuse(
+        path, used & ~(reach_m <= _REACH_M), f"joints within {_REACH_M} m of the middle MCP, distance in m", reach_m
+    )
+    _check_reprojection(path, uv_vis[..., :2], xyz_m, K, used)
 
 
-def _check_reprojection(path: Path, uv_vis: np.ndarray, xyz_m: np.ndarray, K: np.ndarray, visible: np.ndarray) -> None:
-    """uv = K xyz for every joint of a hand that shows at least one; a hand that shows none is never used."""
-    of_used_hand = np.repeat(visible.reshape(-1, 2, 21).any(axis=2), 21, axis=1) & (np.abs(xyz_m[..., 2]) > 1e-6)
-    safe_m = np.where(of_used_hand[..., None], xyz_m, (0.0, 0.0, 1.0))
-    projected = np.einsum("nij,nkj->nki", K, safe_m)
-    uv_px = uv_vis[..., :2]
-    error_px = np.linalg.norm(projected[..., :2] / projected[..., 2:] - uv_px, axis=-1)
+def _check_reprojection(path: Path, uv_px: np.ndarray, xyz_m: np.ndarray, K: np.ndarray, used: np.ndarray) -> None:
+    used = used & (np.abs(xyz_m[..., 2]) > 1e-6)
+    safe_m = np.where(used[..., None], xyz_m, (0.0, 0.0, 1.0))
+    with np.errstate(over="ignore", invalid="ignore"):  # of damaged numbers; the comparison below refuses NaN
+        projected = np.einsum("nij,nkj->nki", K, safe_m)
+        error_px = np.linalg.norm(projected[..., :2] / projected[..., 2:] - uv_px, axis=-1)
     # Far outside the picture float32 itself is coarse: a hidden joint beside the camera may lie at 10^6 px.
     allowed_px = _REPROJECTION_PX + 1e-4 * np.abs(uv_px).max(axis=-1)
-    _refuse(path, of_used_hand & ~(error_px <= allowed_px), "uv = K xyz within 1 px, error in px", error_px)
+    _refuse(path, used & ~(error_px <= allowed_px), "uv = K xyz within 1 px, error in px", error_px)
 
 
 def _refuse(path: Path, bad: np.ndarray, expected: str, values: np.ndarray) -> None:

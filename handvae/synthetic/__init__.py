@@ -1,1 +1,1 @@
-"""A synthetic hand: kinematics (poses, limits), mesh (template, skinning), render (raster, shading), scenes, generate."""
+"""A synthetic hand: kinematics and poses, mesh and template, raster, render and shading, scenes, generate."""

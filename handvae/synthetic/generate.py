@@ -1,19 +1,15 @@
-"""Write synthetic hands as a data set in RHD's layout: resumable, on several processes, the same bytes whatever happens.
+"""Write synthetic hands as a data set in RHD's layout: resumable, on several processes, always the same bytes.
 
-Work goes on in `<root>.partial`: finished units of frames stay when a run is killed, and the next run goes on from them.
+Work goes on in `<root>.partial`: finished units of frames stay when a run is killed, and the next run goes on there.
 """
 
 import io
 import json
-import multiprocessing
 import os
 import shutil
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +18,11 @@ import torch
 from handvae.atomic import write_bytes, write_text
 from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, write_frame
 from handvae.errors import InputError
-from handvae.joints import LEFT, RIGHT
+from handvae.joints import LEFT
 from handvae.progress import Progress
-from handvae.synthetic.kinematics import BONES, FOREARM, PALM
-from handvae.synthetic.render import NO_BONE
+from handvae.synthetic.kinematics import FOREARM, PALM
 from handvae.synthetic.scenes import Scene, backdrop_depth_m, picture, project, sample_scene, scene_rng, visible_joints
+from handvae.workers import in_order
 
 VERSION = 1  # raise it whenever the same seed gives other pictures or labels
 SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
@@ -47,12 +43,20 @@ class Frame:
 class Unit:
     """Frames start to stop of a split: what is done or not done when a run is killed."""
 
+    work: Path
     split: str
     start: int
     stop: int
+    seed: int
+    image_px: int
 
-    def labels_path(self, work: Path) -> Path:
-        return work / "units" / f"{self.split}-{self.start:05d}.npz"
+    @property
+    def frames(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def labels_path(self) -> Path:
+        return self.work / "units" / f"{self.split}-{self.start:05d}.npz"
 
 
 def generate_rhd(root: Path, counts: dict[str, int], seed: int, image_px: int, processes: int) -> None:
@@ -62,19 +66,26 @@ def generate_rhd(root: Path, counts: dict[str, int], seed: int, image_px: int, p
     Raises InputError for counts that name other splits or do not fit the layout's five digits.
     """
     if set(counts) != set(SPLITS) or not all(1 <= n <= 99_999 for n in counts.values()):
-        raise InputError(f"counts of synthetic frames: expected training and evaluation, 1 to 99,999 each, found {counts}")
+        raise InputError(
+            f"counts of synthetic frames: expected training and evaluation, 1 to 99,999 each, found {counts}"
+        )
     root = Path(root)
     work = root.with_name(root.name + ".partial")
     recipe = json.dumps({"version": VERSION, "seed": seed, "counts": counts, "image_px": image_px}, sort_keys=True)
     _prepare(work, recipe)
-    units = [Unit(s, i, min(i + UNIT_FRAMES, counts[s])) for s in SPLITS for i in range(0, counts[s], UNIT_FRAMES)]
-    missing = [unit for unit in units if not unit.labels_path(work).exists()]
-    progress = Progress("render", sum(counts.values()), "images")
-    progress.resume_at(sum(u.stop - u.start for u in units) - sum(u.stop - u.start for u in missing))
-    for unit in _render_units(work, missing, seed, image_px, processes):
-        progress.advance(unit.stop - unit.start)
+    units = [
+        Unit(work, split, start, min(start + UNIT_FRAMES, counts[split]), seed, image_px)
+        for split in SPLITS
+        for start in range(0, counts[split], UNIT_FRAMES)
+    ]
+    missing = [unit for unit in units if not unit.labels_path.exists()]
+    progress = Progress("render", sum(unit.frames for unit in units), "images")
+    progress.resume_at(sum(unit.frames for unit in units if unit not in missing))
+    alone = processes == 1 or len(missing) < 2
+    for unit in map(_render_unit, missing) if alone else in_order(_render_unit, missing, processes):
+        progress.advance(unit.frames)
     for split in SPLITS:
-        _join_labels(work, split, [unit for unit in units if unit.split == split])
+        _join_labels(work / "data" / split, [unit for unit in units if unit.split == split])
     if root.exists():
         shutil.rmtree(root)
     os.replace(work / "data", root)
@@ -101,7 +112,7 @@ def part_labels(side: int) -> np.ndarray:
 
 
 def _annotate(scene: Scene, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """xyz_m and uv_vis (42, 3). The hand that is not in the picture is the other's mirror image, far out to the side."""
+    """xyz_m and uv_vis (42, 3). The hand that is not in the picture is the other's mirror image, far to the side."""
     hand, order, width = scene.hand, list(TO_HAND21), depth_m.shape[1]
     absent_m = hand.joints_m * [-1, 1, 1]
     edge_m = absent_m[:, 2] * (1.5 * width - scene.camera[0, 2]) / scene.camera[0, 0]
@@ -124,44 +135,33 @@ def _prepare(work: Path, recipe: str) -> None:
         write_text(file, recipe)
 
 
-def _render_units(work: Path, units: list[Unit], seed: int, image_px: int, processes: int) -> Iterator[Unit]:
-    """Yield units as they are finished. Workers are spawned: a fork would copy the threads' locks of torch."""
-    if processes == 1 or len(units) < 2:
-        for unit in units:
-            yield _render_unit(work, unit, seed, image_px)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(units)), context, initializer=_start_worker) as pool:
-        futures = [pool.submit(_render_unit, work, unit, seed, image_px) for unit in units]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _render_unit(work: Path, unit: Unit, seed: int, image_px: int) -> Unit:
+def _render_unit(unit: Unit) -> Unit:
     """Write a unit's images, then its labels, whose file says that the images are all there."""
     labels = []
     with _one_thread():
         for index in range(unit.start, unit.stop):
-            frame = make_frame(seed, SPLITS.index(unit.split), index, image_px)
-            write_frame(work / "data" / unit.split, index, frame.color_u8, frame.mask_u8, frame.depth_m)
+            frame = make_frame(unit.seed, SPLITS.index(unit.split), index, unit.image_px)
+            write_frame(unit.work / "data" / unit.split, index, frame.color_u8, frame.mask_u8, frame.depth_m)
             labels.append((frame.uv_vis, frame.xyz_m, frame.K))
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: np.stack(column) for name, column in zip(("uv_vis", "xyz_m", "K"), zip(*labels, strict=True), strict=True)})
-    write_bytes(unit.labels_path(work), buffer.getvalue())
+    np.savez(
+        buffer,
+        **{
+            name: np.stack(column)
+            for name, column in zip(("uv_vis", "xyz_m", "K"), zip(*labels, strict=True), strict=True)
+        },
+    )
+    write_bytes(unit.labels_path, buffer.getvalue())
     return unit
 
 
-def _join_labels(work: Path, split: str, units: list[Unit]) -> None:
+def _join_labels(split_root: Path, units: list[Unit]) -> None:
     columns = {"uv_vis": [], "xyz_m": [], "K": []}
     for unit in units:
-        with np.load(unit.labels_path(work), allow_pickle=False) as file:
+        with np.load(unit.labels_path, allow_pickle=False) as file:
             for name, parts in columns.items():
                 parts.append(file[name])
-    write_annotations(work / "data" / split, **{name: np.concatenate(parts) for name, parts in columns.items()})
+    write_annotations(split_root, **{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
 @contextmanager
@@ -173,9 +173,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _start_worker() -> None:
-    """Die with the parent: a worker that outlived a killed run would write into the next run's folder."""
-    parent = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: (wait([parent]), os._exit(1)), daemon=True).start()

@@ -13,13 +13,17 @@ HAND_LENGTH_REFERENCE_M = 0.187  # of the template mesh: wrist to middle fingert
 
 # Base joints and segment lengths in hand lengths, digits thumb to little. Proportions after Buchholz et al. 1992; the
 # last segments are longer than the bone because the tip joint lies on the skin.
-BASE = np.array([[0.110, 0.120, 0.055], [0.138, 0.452, 0.012], [0.030, 0.462, 0.0], [-0.070, 0.432, 0.012], [-0.155, 0.380, 0.034]])
-LENGTHS = np.array([[0.251, 0.186, 0.160], [0.240, 0.145, 0.117], [0.262, 0.165, 0.122], [0.244, 0.158, 0.120], [0.195, 0.113, 0.108]])
-# Radii at base, mid, end and tip joints at the reference hand length, and of the wrist.
+BASE = np.array(
+    [[0.110, 0.120, 0.055], [0.138, 0.452, 0.012], [0.030, 0.462, 0.0], [-0.070, 0.432, 0.012], [-0.155, 0.380, 0.034]]
+)
+LENGTHS = np.array(
+    [[0.251, 0.186, 0.160], [0.240, 0.145, 0.117], [0.262, 0.165, 0.122], [0.244, 0.158, 0.120], [0.195, 0.113, 0.108]]
+)
+# Radii at base, mid, end and tip joints at the reference hand length.
 RADII_M = 1e-3 * np.array(
     [[13.5, 11.2, 10.0, 8.0], [11.0, 9.3, 7.9, 6.4], [11.2, 9.5, 8.0, 6.6], [10.6, 9.0, 7.6, 6.3], [9.6, 8.0, 6.8, 5.6]]
 )
-WRIST_RADIUS_M = 0.019
+WRIST_RADIUS_M, THENAR_RADIUS_M = 0.024, 0.018  # over the wrist and over the thumb's base, where flesh is deep
 
 # [digit, angle, low/high]; angles: base flexion, base abduction (positive to the ulnar side), mid flexion, end flexion.
 LIMITS_DEG = np.array(
@@ -32,7 +36,9 @@ LIMITS_DEG = np.array(
     ],
     dtype=float,
 )
-WRIST_SD_DEG = np.array([18.0, 8.0])  # flexion, deviation: a nuisance of the forearm, not one of the 26 degrees of freedom
+WRIST_SD_DEG = np.array(
+    [18.0, 8.0]
+)  # flexion, deviation: a nuisance of the forearm, not one of the 26 degrees of freedom
 REST_DEG = np.array([[-8, -6, 8, 8], [10, -8, 14, 9], [10, 0, 14, 9], [10, 7, 14, 9], [10, 14, 14, 9]], dtype=float)
 
 FAN_DEG = np.array([-5.0, 0.0, 5.0, 11.0])  # of the four fingers
@@ -54,7 +60,7 @@ class HandShape:
     @property
     def joint_radii_m(self) -> np.ndarray:
         """(21,) radius of the flesh around each joint, HAND21 order."""
-        return np.concatenate([[WRIST_RADIUS_M], RADII_M.ravel()]) * self.radius_scale
+        return np.concatenate([[WRIST_RADIUS_M, THENAR_RADIUS_M], RADII_M.ravel()[1:]]) * self.radius_scale
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,9 @@ def sample_shape(rng: np.random.Generator) -> HandShape:
     """Adult hands: length 187 +- 12 mm, fingers and bones +- 3 % each, thickness +- 6 %."""
     hand_length_m = float(np.clip(rng.normal(0.187, 0.012), 0.155, 0.218))
     finger, bone = rng.normal(1.0, 0.03, (5, 1)), rng.normal(1.0, 0.03, (5, 3))
-    return HandShape(hand_length_m, LENGTHS * hand_length_m * finger * bone, float(np.clip(rng.normal(1.0, 0.06), 0.82, 1.18)))
+    return HandShape(
+        hand_length_m, LENGTHS * hand_length_m * finger * bone, float(np.clip(rng.normal(1.0, 0.06), 0.82, 1.18))
+    )
 
 
 def forward_kinematics(shape: HandShape, pose: HandPose) -> Skeleton:

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from handvae.synthetic.kinematics import BASE, LIMITS_DEG, RADII_M, WRIST_SD_DEG, HandPose, HandShape, forward_kinematics
+from handvae.synthetic.kinematics import (
+    BASE,
+    LIMITS_DEG,
+    RADII_M,
+    WRIST_SD_DEG,
+    HandPose,
+    HandShape,
+    forward_kinematics,
+)
 
 CANDIDATES = 5
 MAX_OVERLAP_M = 0.004
@@ -10,7 +18,7 @@ MAX_OVERLAP_M = 0.004
 # family: probability, curl mean, sd common to the hand, sd per finger, spread mean, thumb mean and sd in degrees
 FAMILIES = {
     "open": (0.18, 0.04, 0.05, 0.04, 0.60, (-6, -8, 3, 5), (6, 8, 6, 8)),
-    "relaxed": (0.27, 0.33, 0.12, 0.07, 0.15, (5, -10, 10, 15), (7, 7, 8, 10)),
+    "relaxed": (0.27, 0.33, 0.12, 0.09, 0.15, (5, -10, 10, 15), (7, 7, 8, 10)),
     "fist": (0.12, 0.92, 0.05, 0.03, -0.05, (20, -14, 30, 40), (8, 6, 10, 14)),
     "independent": (0.20, 0.45, 0.03, 0.05, 0.25, (8, -6, 20, 25), (12, 10, 16, 20)),
     "gaussian": (0.15, 0.45, 0.26, 0.15, 0.15, (6, -6, 20, 25), (12, 10, 15, 20)),
@@ -45,9 +53,9 @@ def _candidates(rng: np.random.Generator) -> HandPose:
     pinching = (family == _PINCH)[:, None] & (np.arange(4) == partner[:, None])
     curl = np.where(pinching, 0.56 + 0.06 * normal[:, 1:5], curl)
     curl = np.clip(curl, 0, 1.08)
-    hook = 0.35 * normal[:, 5:6] * (1 - np.abs(2 * np.clip(curl, 0, 1) - 1))  # trades MCP against PIP flexion
+    hook = 0.45 * normal[:, 5:6] * (1 - np.abs(2 * np.clip(curl, 0, 1) - 1))  # trades MCP against PIP flexion
     angles = np.zeros((k, 5, 4))
-    angles[:, 1:, 0] = _MCP_GAIN_DEG * (curl - 0.7 * hook) - 4 + 5 * normal[:, 6:10]
+    angles[:, 1:, 0] = _MCP_GAIN_DEG * (curl - 0.7 * hook) - 4 + 7 * normal[:, 6:10]
     angles[:, 1:, 2] = np.abs(_PIP_GAIN_DEG * (curl + 0.7 * hook) + 4 * normal[:, 10:14])
     angles[:, 1:, 3] = 0.66 * angles[:, 1:, 2] + 5 * normal[:, 14:18]  # Lin, Wu, Huang 2000: DIP = 2/3 PIP
     spread = np.clip(row[:, 4:5] + 0.3 * normal[:, 18:19], -0.4, 1.0)
@@ -66,13 +74,15 @@ def overlap_m(shape: HandShape, pose: HandPose) -> np.ndarray:
     digits = origins + steps * along.reshape(-1, 5, 3, 1, 3)
     palm = np.broadcast_to(_PALM_CENTRES * shape.hand_length_m, (len(digits), *_PALM_CENTRES.shape))
     centres = np.concatenate([digits.reshape(len(digits), -1, 3), palm], axis=1)
-    separation = np.linalg.norm(centres[:, _PAIRS[0]] - centres[:, _PAIRS[1]], axis=-1)
-    radii = _SPHERE_RADII_M * shape.radius_scale
-    return np.max(0.95 * (radii[_PAIRS[0]] + radii[_PAIRS[1]]) - separation, axis=-1)
+    square = np.einsum("kpi,kpi->kp", centres, centres)
+    gap = square[:, :, None] + square[:, None, :] - 2 * centres @ centres.transpose(0, 2, 1)
+    radii = 0.95 * _SPHERE_RADII_M * shape.radius_scale
+    overlap = radii[:, None] + radii - np.sqrt(np.maximum(gap, 0))
+    return np.where(_CHECKED, overlap, -np.inf).max(axis=(1, 2))
 
 
-def _spheres() -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Fractions (5, 3, 7) along the segments, palm centres in hand lengths (P, 3), all radii (105 + P,), checked pairs."""
+def _spheres() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Fractions (5, 3, 7) along segments, palm centres in hand lengths (P, 3), radii (105 + P,), which pairs count."""
     fractions = np.tile(np.linspace(0, 1, 7), (5, 3, 1))
     fractions[:, 2] *= 0.9  # the last sphere ends at the fingertip
     radii = RADII_M[:, :-1, None] * (1 - fractions) + RADII_M[:, 1:, None] * fractions
@@ -83,10 +93,9 @@ def _spheres() -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np
     near_palm[0, 0] = True
     near_palm[0, 1, :2] = True
     near = np.concatenate([near_palm.ravel(), np.ones(len(metacarpals), bool)])
-    first, second = np.triu_indices(len(digit), 1)
-    checked = (digit[first] != digit[second]) & ~(near[first] & near[second])
+    checked = (digit[:, None] != digit) & ~(near[:, None] & near)
     all_radii_m = np.concatenate([radii.ravel(), np.full(len(metacarpals), 0.0105)])
-    return fractions, metacarpals, all_radii_m, (first[checked], second[checked])
+    return fractions, metacarpals, all_radii_m, checked
 
 
-_FRACTIONS, _PALM_CENTRES, _SPHERE_RADII_M, _PAIRS = _spheres()
+_FRACTIONS, _PALM_CENTRES, _SPHERE_RADII_M, _CHECKED = _spheres()

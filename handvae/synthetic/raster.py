@@ -1,7 +1,7 @@
-"""A scanline z-buffer in plain torch: triangles -> rows -> spans -> pixels by repeat_interleave, then one scatter of minima.
+"""A scanline z-buffer in plain torch: triangles -> rows -> spans -> pixels by repeat_interleave, then one scatter.
 
-Pixel (row i, column j) is sampled at u = j, v = i. The buffer holds depth (1e-6 m) << 32 | triangle, so its minimum is exact
-and does not depend on the order of writing: the same code gives the same picture on the CPU and on a GPU.
+Pixel (row i, column j) is sampled at u = j, v = i. The buffer keeps the least depth (1e-6 m) << 32 | triangle: exact,
+whatever the order of writing, so the same code serves the CPU and a GPU.
 """
 
 import torch
@@ -15,7 +15,7 @@ SLACK_PX = 1e-3  # widens spans, so that rounding leaves no crack between neighb
 def rasterise(corners: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Draw triangles from both sides.
 
-    corners: (3 corners, 3, F) float32 with u, v in pixels and the inverse depth w = 1/z in 1/m, which is linear on the screen.
+    corners: (3 corners, 3, F) float32: u, v in pixels and inverse depth w = 1/z in 1/m, which is linear on the screen.
     Triangles with a corner nearer than 4 cm or behind the camera are left out.
     Returns (height * width,) int64 keys, EMPTY where nothing was drawn; see depth_m and triangle.
     """
@@ -51,7 +51,7 @@ def _slope(run: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
 
 
 def _rows(corners: torch.Tensor, height: int, width: int) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Cut the triangles into rows: [first column, last column, row, w at column 0, dw/du, least w, greatest w], triangle."""
+    """Cut triangles into rows: [first, last column, row, w at column 0, dw/du, least w, greatest w], their triangle."""
     u, v, w = corners.unbind(1)
     low_w, high_w = w.amin(0), w.amax(0)
     drawn = (low_w > 0) & (high_w < 1 / NEAR_M) & (u.amax(0) >= 0) & (u.amin(0) <= width - 1)

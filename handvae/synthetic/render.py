@@ -1,6 +1,6 @@
 """From a posed hand to pixels: depth, bone labels and the visible surface; then shading over a background.
 
-Works on one scene at a time, so that a picture cannot depend on what it is rendered with. Left hands come as mirrored bone maps.
+Works on one scene at a time, so that a picture cannot depend on others. Left hands come as mirrored bone maps.
 """
 
 from dataclasses import dataclass
@@ -35,10 +35,12 @@ class Surface:
     normal: torch.Tensor  # (3, P) unit, towards the outside
     rest_m: torch.Tensor  # (3, P) the same points on the template
     bone: torch.Tensor  # (P,)
+    height: int
+    width: int
 
 
 def pose_mesh(template: Template, matrices: torch.Tensor, camera: torch.Tensor) -> Posed:
-    """matrices: (17, 3, 4) template -> camera frame; camera: (3, 3) intrinsics. Both float32 on the template's device."""
+    """matrices: (17, 3, 4) template -> camera frame; camera: (3, 3) intrinsics. float32 on the template's device."""
     vertices_m, normals = skin(template, matrices)
     u, v, z = camera @ vertices_m
     points = torch.stack([u / z, v / z, 1 / z])
@@ -52,7 +54,9 @@ def depth_map(keys: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return torch.where(keys == raster.EMPTY, far, raster.depth_m(keys)).view(height, width)
 
 
-def visible_surface(template: Template, posed: Posed, keys: torch.Tensor, camera: torch.Tensor, width: int) -> Surface:
+def visible_surface(
+    template: Template, posed: Posed, keys: torch.Tensor, camera: torch.Tensor, height: int, width: int
+) -> Surface:
     pixels = (keys != raster.EMPTY).nonzero()[:, 0]
     hit = keys.index_select(0, pixels)
     triangle, z = raster.triangle(hit), raster.depth_m(hit)
@@ -66,13 +70,13 @@ def visible_surface(template: Template, posed: Posed, keys: torch.Tensor, camera
     normal = blended[:3] * (facing if posed.mirrored else -facing)  # folds of the skin show their inside: turn it out
     normal = normal / (normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2 + 1e-12).sqrt()
     position = torch.stack([(x - camera[0, 2]) * z / camera[0, 0], (y - camera[1, 2]) * z / camera[1, 1], z])
-    return Surface(pixels, position, normal, blended[3:], _bones(template, triangle, ids, corners))
+    return Surface(pixels, position, normal, blended[3:], _bones(template, triangle, ids, corners), height, width)
 
 
-def bone_map(surface: Surface, height: int, width: int) -> torch.Tensor:
+def bone_map(surface: Surface) -> torch.Tensor:
     """(H, W) uint8 bone of every pixel, NO_BONE where there is no hand."""
-    bones = torch.full((height * width,), NO_BONE, dtype=torch.uint8, device=surface.pixels.device)
-    return bones.index_copy_(0, surface.pixels, surface.bone.to(torch.uint8)).view(height, width)
+    bones = torch.full((surface.height * surface.width,), NO_BONE, dtype=torch.uint8, device=surface.pixels.device)
+    return bones.index_copy_(0, surface.pixels, surface.bone.to(torch.uint8)).view(surface.height, surface.width)
 
 
 def compose(surface: Surface, posed: Posed, look: Look, background: torch.Tensor) -> torch.Tensor:

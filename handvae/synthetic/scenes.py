@@ -1,6 +1,6 @@
 """A scene: one hand before one camera, drawn from a random generator of its own, and its picture.
 
-Scene i of a split comes from default_rng([seed, split, i]) alone, so it never depends on what is drawn or rendered beside it.
+Scene i of a split comes from default_rng([seed, split, i]) alone, so it never depends on the others.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,23 @@ from handvae.joints import LEFT, RIGHT
 from handvae.synthetic import raster, render
 from handvae.synthetic.backgrounds import Background, draw_background, sample_background
 from handvae.synthetic.kinematics import HandPose, HandShape, bone_matrices, forward_kinematics, sample_shape
-from handvae.synthetic.mesh import FOREARM_MM, load_template
+from handvae.synthetic.mesh import load_template
 from handvae.synthetic.poses import sample_pose
 from handvae.synthetic.shading import Look
+from handvae.synthetic.template import FOREARM_MM
 
 MARGIN = 0.02  # of the image: how far inside the border every joint lies
 NEAREST_M, FARTHEST_M = 0.24, 0.95
-SKIN_SRGB = np.array([[0.96, 0.80, 0.71], [0.90, 0.69, 0.56], [0.78, 0.56, 0.42], [0.60, 0.40, 0.28], [0.40, 0.26, 0.19], [0.26, 0.17, 0.13]])
+SKIN_SRGB = np.array(
+    [
+        [0.96, 0.80, 0.71],
+        [0.90, 0.69, 0.56],
+        [0.78, 0.56, 0.42],
+        [0.60, 0.40, 0.28],
+        [0.40, 0.26, 0.19],
+        [0.26, 0.17, 0.13],
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -60,11 +70,13 @@ def sample_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     focal = float(rng.uniform(0.95, 1.70)) * size
     camera = np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
     hand = _place_in_view(rng, shape, pose, side, camera, height, width)
-    return Scene(hand, camera, sample_look(rng), sample_background(rng), _sample_backdrop(rng, hand, camera, height, width))
+    return Scene(
+        hand, camera, sample_look(rng), sample_background(rng), _sample_backdrop(rng, hand, camera, height, width)
+    )
 
 
 def place_hand(shape: HandShape, pose: HandPose, side: int, rotation: np.ndarray, wrist_m: np.ndarray) -> PlacedHand:
-    """Put a hand into the camera frame: `rotation` (3, 3) turns the hand frame, `wrist_m` (3,) is where the wrist goes."""
+    """Put a hand into the camera frame: `rotation` (3, 3) turns the hand frame, the wrist goes to `wrist_m` (3,)."""
     skeleton = forward_kinematics(shape, pose)
     linear = rotation @ np.diag([-1.0, 1.0, 1.0]) if side == LEFT else rotation
     matrices = linear @ bone_matrices(shape, skeleton)
@@ -82,14 +94,20 @@ def picture(scene: Scene, height: int, width: int, rgb: bool = True, device: str
     """Render a scene; without rgb, depth and bones only."""
     template = load_template(device)
     camera = torch.from_numpy(scene.camera.astype(np.float32))
-    posed = render.pose_mesh(template, torch.from_numpy(scene.hand.matrices.astype(np.float32)).to(device), camera.to(device))
+    posed = render.pose_mesh(
+        template, torch.from_numpy(scene.hand.matrices.astype(np.float32)).to(device), camera.to(device)
+    )
     keys = raster.rasterise(posed.corners, height, width)
-    surface = render.visible_surface(template, posed, keys, camera, width)
+    surface = render.visible_surface(template, posed, keys, camera, height, width)
     image = None
     if rgb:
-        image = render.compose(surface, posed, scene.look, draw_background(scene.background, height, width, device)).cpu().numpy()
+        image = (
+            render.compose(surface, posed, scene.look, draw_background(scene.background, height, width, device))
+            .cpu()
+            .numpy()
+        )
     depth_m = render.depth_map(keys, height, width)
-    return Picture(image, render.bone_map(surface, height, width).cpu().numpy(), depth_m.cpu().numpy())
+    return Picture(image, render.bone_map(surface).cpu().numpy(), depth_m.cpu().numpy())
 
 
 def visible_joints(hand: PlacedHand, uv_px: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
@@ -119,7 +137,9 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
     )
 
 
-def _place_in_view(rng, shape: HandShape, pose: HandPose, side: int, camera: np.ndarray, height: int, width: int) -> PlacedHand:
+def _place_in_view(
+    rng, shape: HandShape, pose: HandPose, side: int, camera: np.ndarray, height: int, width: int
+) -> PlacedHand:
     """Redraw rotation and place until the forearm does not point into the lens and all joints are in the frame."""
     lens = np.array([width, height])
     while True:
@@ -151,7 +171,11 @@ def sample_look(rng: np.random.Generator) -> Look:
     srgb = np.array([np.interp(tone, np.arange(len(SKIN_SRGB)), SKIN_SRGB[:, c]) for c in range(3)])
     srgb = srgb * (1 + np.array([0.03, 0.035, 0.05]) * rng.standard_normal(3))
     palm = srgb + (np.array([0.93, 0.72, 0.62]) - srgb) * (0.12 + 0.08 * tone)
-    skin, palm, nail = np.clip(srgb, 0, 1) ** 2, np.clip(palm, 0, 1) ** 2, np.clip(palm * [1.0, 0.92, 0.90] + 0.05, 0, 1) ** 2
+    skin, palm, nail = (
+        np.clip(srgb, 0, 1) ** 2,
+        np.clip(palm, 0, 1) ** 2,
+        np.clip(palm * [1.02, 0.88, 0.88] + 0.05, 0, 1) ** 2,
+    )
     light = _unit(np.array([1.0, 1.0, 0.7]) * rng.standard_normal(3) + [0, -0.5, -0.9])
     if light[2] > 0.3:  # a light far behind the hand leaves only its outline
         light = light * [1, 1, -1]
@@ -165,7 +189,7 @@ def sample_look(rng: np.random.Generator) -> Look:
         blotches=float(rng.uniform(0.4, 1.3)),
         creases=float(rng.uniform(0.20, 0.42)),
         noise_offset=rng.integers(1 << 10, 1 << 12, 3),
-        sleeve_rgb=rng.uniform(0.02, 0.9, 3) ** 2,
+        sleeve_rgb=np.clip(rng.uniform(0.08, 0.85) * (1 + 0.25 * rng.standard_normal(3)), 0.02, 0.95) ** 2,
         sleeve_from_m=float(rng.uniform(0.03, 0.15)) if rng.random() < 0.35 else 1.0,
         gloss=float(rng.uniform(0.02, 0.14)),
         light=light,
@@ -177,7 +201,9 @@ def sample_look(rng: np.random.Generator) -> Look:
     )
 
 
-def _sample_backdrop(rng: np.random.Generator, hand: PlacedHand, camera: np.ndarray, height: int, width: int) -> np.ndarray:
+def _sample_backdrop(
+    rng: np.random.Generator, hand: PlacedHand, camera: np.ndarray, height: int, width: int
+) -> np.ndarray:
     """A slightly tilted plane 0.4 to 2.5 m behind the hand, nowhere beyond 4.9 m."""
     distance_m = hand.joints_m[:, 2].max() + rng.uniform(0.4, 2.5)
     tilt = rng.uniform(-0.25, 0.25, 2) / camera[0, 0]  # relative change of inverse depth per pixel

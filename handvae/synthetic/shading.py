@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn.functional import avg_pool2d, interpolate
 
 from handvae.synthetic.kinematics import BONES, FOREARM, PALM, RADII_M, REFERENCE_SHAPE, REST
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from handvae.synthetic.render import Posed, Surface
 
 NOISE_CELLS, NOISE_CELL_M = 64, 0.0012
+NOISE_AXES = (
+    (2 / 3, -1 / 3, 2 / 3),
+    (2 / 3, 2 / 3, -1 / 3),
+    (-1 / 3, 2 / 3, 2 / 3),
+)  # oblique: no terraces along the arm
 SHADOW_CELLS = 112
 WRAP = (0.38, 0.20, 0.14)  # red light travels furthest under the skin
 
@@ -67,7 +73,9 @@ def shade(surface: Surface, posed: Posed, look: Look) -> torch.Tensor:
     diffuse = ((n_light + wrap) / (1 + wrap)).clamp(min=0) * (lit * _column(look.light_rgb, device))
     up = 0.5 + 0.5 * _dot(n, sky)
     ambient = _column(look.ground_rgb, device) * (1 - up) + _column(look.sky_rgb, device) * up
-    ambient = ambient * (0.55 + 0.45 * n_eye)  # surfaces turned away face the hand's own hollows
+    hollow = _hollows(surface)
+    ambient = ambient * ((0.7 + 0.3 * n_eye) * (1 - 0.75 * hollow))
+    diffuse = diffuse * (1 - 0.3 * hollow)
     narrow, rim = _power16(n_half), (1 - n_eye) ** 4
     specular = shine * (narrow + 1.6 * narrow * narrow) * lit * (n_light > 0)
     colour = albedo * (diffuse + ambient) + specular * _column(look.light_rgb, device)
@@ -79,7 +87,10 @@ def _skin(surface: Surface, look: Look, device: torch.device) -> tuple[torch.Ten
     """Albedo (3, P) and the strength of the highlight (P,)."""
     rest = surface.rest_m
     frame = _rest_frames(device).index_select(1, surface.bone)
-    x, y, z = (frame[4 * i] * rest[0] + frame[4 * i + 1] * rest[1] + frame[4 * i + 2] * rest[2] + frame[4 * i + 3] for i in range(3))
+    x, y, z = (
+        frame[4 * i] * rest[0] + frame[4 * i + 1] * rest[1] + frame[4 * i + 2] * rest[2] + frame[4 * i + 3]
+        for i in range(3)
+    )
     length_mm = frame[12]
     on_digit = ((surface.bone != PALM) & (surface.bone != FOREARM)).float()
     palmar = (0.5 + 0.9 * z).clamp(0, 1)
@@ -90,9 +101,12 @@ def _skin(surface: Surface, look: Look, device: torch.device) -> tuple[torch.Ten
     redness = look.blotches * (0.05 * blotch + 0.08 * on_digit * (y - 0.3))
     albedo = albedo * tone * torch.stack([1 + 0.5 * redness, 1 - redness, 1 - 0.8 * redness])
     is_end = frame[13]
-    nail = is_end * _bump(x / 0.80, 4) * _bump((y - 0.74) / 0.25, 4) * (z < -0.1)
-    edge = 0.35 * ((y - 0.88) * 12).clamp(0, 1)
-    albedo = albedo + nail * (_column(look.nail_rgb, device) * (1 + edge) - albedo)
+    back = is_end * (z < -0.1)
+    outline = ((x / 0.86) ** 4 + ((y - 0.74) / 0.25) ** 4 - 1) * back  # of a nail: negative inside
+    nail = (-4 * outline).clamp(0, 1)
+    free_edge = 0.35 * ((y - 0.90) * 12).clamp(0, 1)
+    albedo = albedo * (1 - 0.35 * back * _bump(outline / 0.5, 2))  # the fold of skin around it
+    albedo = albedo + nail * (_column(look.nail_rgb, device) * (1 + free_edge) - albedo)
     sleeve = ((-rest[1] - look.sleeve_from_m) * 400).clamp(0, 1)
     weave = 1 + 0.10 * fine
     albedo = albedo + sleeve * (_column(look.sleeve_rgb, device) * weave - albedo)
@@ -104,8 +118,8 @@ def _joint_creases(y: torch.Tensor, length_mm: torch.Tensor, palmar: torch.Tenso
     """Lines across a digit at its joints: one deep line on the palmar side, three faint ones on the back."""
     from_start, from_end = y * length_mm, (1 - y) * length_mm
     near = torch.minimum(from_start.abs(), from_end.abs())
-    front = _bump(near / 1.6, 2)
-    back = 0.45 * (_bump(near / 0.9, 2) + _bump((near - 2.4) / 0.9, 2))
+    front = 0.8 * _bump(near / 1.5, 2)
+    back = 0.35 * (_bump(near / 0.9, 2) + _bump((near - 2.4) / 0.9, 2))
     return front * palmar + back * (1 - palmar)
 
 
@@ -114,30 +128,37 @@ def _palm_lines(rest_m: torch.Tensor, bone: torch.Tensor) -> torch.Tensor:
     total = torch.zeros_like(x)
     for (cx, cy), radius, (x0, x1), (y0, y1) in PALM_LINES_MM:
         distance = ((x - cx) ** 2 + (y - cy) ** 2).sqrt() - radius
-        inside = ((x - x0) * 0.2).clamp(0, 1) * ((x1 - x) * 0.2).clamp(0, 1) * ((y - y0) * 0.2).clamp(0, 1) * ((y1 - y) * 0.2).clamp(0, 1)
+        inside = (
+            ((x - x0) * 0.2).clamp(0, 1)
+            * ((x1 - x) * 0.2).clamp(0, 1)
+            * ((y - y0) * 0.2).clamp(0, 1)
+            * ((y1 - y) * 0.2).clamp(0, 1)
+        )
         total += _bump(distance / 1.5, 2) * inside
     wrist = _bump((y + 1 - 0.004 * x * x) / 1.3, 2) + 0.6 * _bump((y + 6 - 0.004 * x * x) / 1.2, 2)
     return (total * (bone == PALM) + 0.6 * wrist).clamp(0, 1)
 
 
 def _noise(surface: Surface, look: Look, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    cells = (surface.rest_m * (1 / NOISE_CELL_M) + _column(look.noise_offset, device)).long() & (NOISE_CELLS - 1)
+    turned = torch.tensor(NOISE_AXES, device=device) @ surface.rest_m
+    cells = (turned * (1 / NOISE_CELL_M) + _column(look.noise_offset, device)).long() & (NOISE_CELLS - 1)
     index = (cells[0] * NOISE_CELLS + cells[1]) * NOISE_CELLS + cells[2]
     return _noise_volume(device).index_select(1, index).unbind(0)
 
 
 def _in_shadow(surface: Surface, posed: Posed, look: Look) -> torch.Tensor:
-    """(P,) share of the light that is blocked. The shadow map is splatted from vertices and face centres: at its resolution
-    they leave no gaps, and it costs a tenth of drawing the triangles again."""
+    """(P,) share of the light that is blocked.
+
+    The shadow map is splatted from vertices and face centres: at its resolution they leave no gaps, and it costs a
+    tenth of drawing the triangles again.
+    """
     device = surface.position_m.device
     axes = torch.from_numpy(_axes_towards(look.light)).to(device)
-    centres = posed.vertices_m
-    seen = axes @ centres  # right, up, towards the light
+    seen = axes @ posed.vertices_m  # right, up, towards the light
     low, high = seen[:2].amin(1), seen[:2].amax(1)
     scale = (SHADOW_CELLS - 4) / (high - low).amax()
     offset = 1.5 - low * scale
-    cells = SHADOW_CELLS * SHADOW_CELLS
-    nearest = torch.full((cells,), -10.0, device=device)
+    nearest = torch.full((SHADOW_CELLS**2,), -10.0, device=device)
     faces = seen.index_select(1, posed.faces.reshape(-1)).view(3, 3, -1)
     seen = torch.cat([seen, (faces[:, 0] + faces[:, 1] + faces[:, 2]) * (1 / 3)], dim=1)
     column, row = (seen[0] * scale + offset[0]), (seen[1] * scale + offset[1])
@@ -155,6 +176,21 @@ def _in_shadow(surface: Surface, posed: Posed, look: Look) -> torch.Tensor:
     return blocked * (1 / 9)
 
 
+def _hollows(surface: Surface) -> torch.Tensor:
+    """(P,) 0 to 1: how far a point lies behind the mean of the hand around it; stands in for ambient occlusion."""
+    height, width, z = surface.height, surface.width, surface.position_m[2]
+    maps = torch.zeros(2, height * width, device=z.device)
+    maps[0].index_copy_(0, surface.pixels, z)
+    maps[1].index_fill_(0, surface.pixels, 1.0)
+    cell = max(1, round(min(height, width) / 80))
+    coarse = avg_pool2d(maps.view(1, 2, height, width), cell, ceil_mode=True)
+    coarse = avg_pool2d(coarse, 5, stride=1, padding=2)
+    around = interpolate(
+        (coarse[:, :1] / (coarse[:, 1:] + 1e-6)), size=(height, width), mode="bilinear", align_corners=False
+    )
+    return ((z - around.reshape(-1).index_select(0, surface.pixels) - 0.002) * 40).clamp(0, 1)
+
+
 def _axes_towards(light: np.ndarray) -> np.ndarray:
     helper = np.eye(3)[np.argmin(np.abs(light))]
     right = np.cross(helper, light)
@@ -164,7 +200,7 @@ def _axes_towards(light: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _rest_frames(device: torch.device) -> torch.Tensor:
-    """(14, 17): rows 0..11 map a rest point to bone coordinates x / radius, y / length, z / radius; then length in mm, is end."""
+    """(14, 17): a map from rest points to x / radius, y / length, z / radius of a bone; length in mm; is it last."""
     table = np.zeros((14, BONES))
     radii = np.full(BONES, 0.014)
     lengths = np.full(BONES, 0.08)
@@ -186,7 +222,9 @@ def _noise_volume(device: torch.device) -> torch.Tensor:
     volumes = []
     for low, high in ((0.05, 0.30), (0.005, 0.035)):
         band = np.exp(-f2 / high**2) - np.exp(-f2 / low**2)
-        noise = np.fft.irfftn(np.fft.rfftn(rng.standard_normal((NOISE_CELLS,) * 3)) * band, s=(NOISE_CELLS,) * 3)
+        noise = np.fft.irfftn(
+            np.fft.rfftn(rng.standard_normal((NOISE_CELLS,) * 3)) * band, s=(NOISE_CELLS,) * 3, axes=(0, 1, 2)
+        )
         volumes.append(np.clip(noise / noise.std(), -2.5, 2.5).reshape(-1))
     return torch.from_numpy(np.stack(volumes).astype(np.float32)).to(device)
 

@@ -1,0 +1,86 @@
+"""The training loop against the bare model: forward, backward and step on a resident random batch."""
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from handvae import batches, params, store, training, vae
+from handvae.settings import Settings, settings_of
+
+ROUNDS = 7
+
+
+def random_set(path: Path, crop_px: int, context_px: int, rows: int) -> Path:
+    """A data file of random hands at the profile's size."""
+    rng = np.random.default_rng(0)
+
+    def hands():
+        for number in range(rows):
+            yield store.Hand(
+                rng.integers(0, 256, (context_px, context_px, 3), np.uint8),
+                rng.normal(0, 50, (21, 3)).astype(np.float32) + np.float32([0, 0, 600]),
+                rng.uniform(20, context_px - 20, (21, 2)).astype(np.float32),
+                np.ones(21, bool), np.eye(3), number % 2, np.float32(49), str(number), "",
+            )  # fmt: skip
+
+    store.write(path, {"train": hands()}, {"crop_px": crop_px, "context_px": context_px})
+    return path
+
+
+def loop_seconds(run: training.Run, split: batches.Split) -> float:
+    """Seconds a step of the real loop: batches drawn and warped, terms checked, gradients clipped."""
+    start = time.perf_counter()
+    before = run.step
+    training.train_block(run, split)  # ends with a copy of the terms to the CPU, so the device has finished
+    return (time.perf_counter() - start) / (run.step - before)
+
+
+def bare_seconds(run: training.Run, batch: dict[str, torch.Tensor], noise: torch.Tensor) -> float:
+    """Seconds a step of nothing but forward, backward and optimiser step of every pair on one resident batch."""
+    settings = run.settings
+    mixed = settings.training.mixed_precision and run.device.type == "cuda"
+    start = time.perf_counter()
+    for _ in range(batches.BLOCK):
+        for pair, optimiser in run.optimisers.items():
+            optimiser.zero_grad(set_to_none=True)
+            with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
+                reconstruction, kl = run.pair_terms(
+                    run.model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, settings.loss
+                )
+            (reconstruction + settings.loss.kl_weight * kl).backward()
+            optimiser.step()
+    if run.device.type == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / batches.BLOCK
+
+
+def random_batch(settings: Settings, device: torch.device) -> dict[str, torch.Tensor]:
+    size, px = settings.training.batch_size, settings.crop_px
+    image = (torch.rand(size, 3, px, px) - 0.5).to(device, memory_format=torch.channels_last)
+    side = torch.eye(2)[torch.arange(size) % 2].to(device)
+    joints = {name: torch.randn(size, count).to(device) for name, count in vae.COORDINATES.items()}
+    return {"rgb": image, "side_onehot": side, **joints}
+
+
+def compare(name: str, loaded: params.Params, device: torch.device) -> tuple[float, float, float]:
+    """(samples/s of the loop, samples/s of the bare model, median ratio of paired rounds) for one experiment."""
+    settings = settings_of(loaded, name)
+    long = replace(settings.training, steps=10**6)
+    settings = replace(settings, training=long)
+    context_px = round(settings.crop_px * loaded.profile.context)
+    with tempfile.TemporaryDirectory() as folder:
+        data = random_set(Path(folder) / "set.h5", settings.crop_px, context_px, rows=500)
+        split = batches.load_split(data, "train", "rgb" in settings.modalities, True, device)
+    run = training.Run(settings, device)
+    batch, noise = random_batch(settings, device), torch.randn(long.batch_size, 30, device=device)
+    rounds = []
+    for number in range(ROUNDS + 1):
+        pair = loop_seconds(run, split), bare_seconds(run, batch, noise)
+        rounds += [pair] * (number > 0)  # the first round warms up
+    loop, bare = (long.batch_size / median(seconds) for seconds in zip(*rounds, strict=True))
+    return loop, bare, median(bare_s / loop_s for loop_s, bare_s in rounds)

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+
+from handvae.synthetic.kinematics import (
+    REFERENCE_SHAPE,
+    REST,
+    bone_matrices,
+    forward_kinematics,
+    sample_shape,
+)
+from handvae.synthetic.mesh import TEMPLATE_FILE, load_template, skin
+from handvae.synthetic.poses import sample_pose
+from handvae.synthetic.template import build_template
+
+
+@pytest.fixture(scope="module")
+def template():
+    return load_template()
+
+
+def matrices_tensor(matrices: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(matrices.astype(np.float32))
+
+
+def winding_numbers(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(N,) how often the closed surface wraps each point: 1 inside, 0 outside (van Oosterom & Strackee 1983)."""
+    numbers = []
+    for point in points:
+        a, b, c = (vertices[:, faces[i]] - point[:, None] for i in range(3))
+        la, lb, lc = (np.linalg.norm(v, axis=0) for v in (a, b, c))
+        triple = np.einsum("if,if->f", a, np.cross(b, c, axis=0))
+        dot = [np.einsum("if,if->f", *pair) for pair in ((a, b), (b, c), (c, a))]
+        solid = 2 * np.arctan2(triple, la * lb * lc + dot[0] * lc + dot[1] * la + dot[2] * lb)
+        numbers.append(solid.sum() / (4 * np.pi))
+    return np.array(numbers)
+
+
+def test_the_shipped_template_is_what_the_code_builds():
+    built = build_template()
+    with np.load(TEMPLATE_FILE, allow_pickle=False) as shipped:
+        assert set(shipped.files) == set(built)
+        np.testing.assert_array_equal(shipped["faces_u16"], built["faces_u16"])
+        for name in ("vertices_i16", "normals_i8", "weights_u8"):  # one step: another libm may round the other way
+            np.testing.assert_allclose(shipped[name].astype(int), built[name].astype(int), atol=1)
+    assert TEMPLATE_FILE.stat().st_size < 500_000
+
+
+def test_the_surface_is_closed_oriented_and_without_handles(template):
+    faces = template.faces.numpy()
+    edges = np.concatenate([faces[[0, 1]], faces[[1, 2]], faces[[2, 0]]], axis=1)
+    forward = set(map(tuple, edges.T))
+    assert len(forward) == edges.shape[1]  # each directed edge once
+    assert all((b, a) in forward for a, b in forward)  # and its opposite, of the neighbouring face
+    vertices = template.vertices_m.shape[1]
+    assert vertices - len(forward) // 2 + faces.shape[1] == 2  # Euler: one sphere, so no web closed to a ring
+
+
+def test_normals_look_outward(template):
+    outside = (template.vertices_m + 0.001 * template.normals).numpy()[:, ::400].T
+    inside = (template.vertices_m - 0.001 * template.normals).numpy()[:, ::400].T
+    vertices, faces = template.vertices_m.numpy(), template.faces.numpy()
+    assert (np.abs(winding_numbers(outside, vertices, faces)) < 0.1).all()
+    assert (np.abs(winding_numbers(inside, vertices, faces) - 1) < 0.1).all()
+
+
+def test_the_hand_measures_what_hands_measure(template):
+    x, y, z = 1e3 * template.vertices_m.numpy()
+    palm = (np.abs(y - 70) < 4) & (x < 45)
+    wrist = np.abs(y) < 4
+    assert 74 < np.ptp(x[palm]) < 92  # breadth across the knuckles
+    assert 24 < np.ptp(z[palm]) < 40
+    assert 50 < np.ptp(x[wrist]) < 64
+    assert 33 < np.ptp(z[wrist]) < 46
+    assert 180 < y.max() < 192
+
+
+def test_skinning_with_one_rigid_motion_moves_the_template_rigidly(template):
+    angle, shift = 0.7, np.array([0.1, -0.2, 0.6])
+    rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    motion = np.concatenate([rotation, shift[:, None]], axis=1)
+    vertices, normals = skin(template, matrices_tensor(np.broadcast_to(motion, (17, 3, 4))))
+    expected = rotation @ template.vertices_m.numpy() + shift[:, None]
+    np.testing.assert_allclose(vertices.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(normals.numpy(), rotation @ template.normals.numpy(), atol=1e-5)
+
+
+def test_moving_one_fingertip_bone_leaves_the_other_fingers_where_they_are(template):
+    matrices = np.broadcast_to(np.eye(3, 4), (17, 3, 4)).copy()
+    matrices[6, 2, 3] = 0.01  # the last bone of the index finger, 1 cm to the palm side
+    moved = (skin(template, matrices_tensor(matrices))[0] - template.vertices_m).norm(dim=0)
+    is_index = (template.bones >= 4) & (template.bones <= 6)
+    assert moved[template.bones == 6].max() > 0.0099
+    assert moved[~is_index].max() < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_joints_lie_inside_the_skin_and_fingertips_on_it(template, seed):
+    rng = np.random.default_rng(seed)
+    shape = sample_shape(rng)
+    skeleton = forward_kinematics(shape, sample_pose(rng, shape))
+    vertices = skin(template, matrices_tensor(bone_matrices(shape, skeleton)))[0].double().numpy()
+    is_tip = np.isin(np.arange(21), (4, 8, 12, 16, 20))
+    inside = winding_numbers(skeleton.joints_m[~is_tip], vertices, template.faces.numpy())
+    assert (inside > 0.5).all()
+    to_skin = np.linalg.norm(vertices[:, :, None] - skeleton.joints_m[is_tip].T[:, None, :], axis=0).min(axis=0)
+    assert (to_skin < 0.004).all()
+
+
+def test_each_bones_skin_lies_around_that_bone(template):
+    rest = 1e3 * template.vertices_m.numpy().T
+    for bone in range(1, 16):
+        base = 1 + (bone - 1) // 3 * 4 + (bone - 1) % 3
+        start, end = 1e3 * REST.joints_m[base], 1e3 * REST.joints_m[base + 1]
+        skin_mm = rest[template.bones.numpy() == bone]
+        along = np.clip((skin_mm - start) @ (end - start) / np.sum((end - start) ** 2), 0, 1)
+        distance = np.linalg.norm(skin_mm - start - along[:, None] * (end - start), axis=1)
+        assert np.percentile(distance, 90) < 1.6e3 * REFERENCE_SHAPE.joint_radii_m[base]

@@ -1,0 +1,160 @@
+"""The DVC graph: its deps against the stages' imports, and the whole of it, run in a clone at profile `tiny`."""
+
+import ast
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+
+STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def module_file(name: str) -> Path | None:
+    path = REPOSITORY / name.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@functools.cache
+def imported_files(path: Path) -> frozenset[Path]:
+    """The files of this project that `path` imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(file for name in names if name.startswith(("handvae", "stages")) and (file := module_file(name)))
+
+
+def code_of(stage_file: Path) -> set[str]:
+    """Every file of this project that running the stage can execute, as dvc.yaml would name it."""
+    seen, waiting = {stage_file}, [stage_file]
+    while waiting:
+        new = imported_files(waiting.pop()) - seen
+        seen |= new
+        waiting += new
+    # a package's __init__ that holds nothing but its docstring cannot change a result
+    return {str(file.relative_to(REPOSITORY)) for file in seen if len(ast.parse(file.read_text()).body) > 1}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stages_deps_are_the_modules_it_imports(stage):
+    entry = STAGES[stage].get("do", STAGES[stage])
+    program = entry["cmd"].split()[2].replace(".", "/") + ".py"
+    listed = {dep for dep in entry["deps"] if dep.endswith(".py")}
+    needed = code_of(REPOSITORY / program)
+    assert listed == needed, f"{stage}: missing {sorted(needed - listed)}, needless {sorted(listed - needed)}"
+
+
+def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess:
+    result = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
+    assert not check or result.returncode == 0, f"{command}:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+    return result
+
+
+def clone_at_tiny(folder: Path) -> Path:
+    """The working tree's tracked and new files as a fresh repository whose profile is `tiny`."""
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=REPOSITORY).stdout.split("\n")
+    for name in filter(None, listed):
+        source = REPOSITORY / name
+        if source.is_file() and not name.startswith("reports/") and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / name)
+    params = (folder / "params.yaml").read_text()
+    assert params.count("\nprofile: small") == 1
+    (folder / "params.yaml").write_text(params.replace("\nprofile: small", "\nprofile: tiny"))
+    run("git", "init", "-q", cwd=folder)
+    commit_all(folder, "a clone at profile tiny")
+    return folder
+
+
+def commit_all(folder: Path, message: str) -> None:
+    run("git", "add", "-A", cwd=folder)
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    run("git", *identity, "commit", "-q", "-m", message, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A clone in which `dvc repro` has run to the end."""
+    folder = clone_at_tiny(tmp_path_factory.mktemp("clone"))
+    run("dvc", "repro", cwd=folder)
+    commit_all(folder, "results")
+    return folder
+
+
+def test_the_whole_graph_leaves_tables_figures_notebook_and_page(clone):
+    reports = {str(path.relative_to(clone / "reports")) for path in (clone / "reports").rglob("*") if path.is_file()}
+    assert {
+        "metrics.json", "tables/table1.csv", "tables/table5.csv", "tables/parameters.csv", "tables/tables.md",
+        "figures/fig04a.png", "figures/fig10b.png", "notebooks/paper.ipynb", "paper.html",
+    } <= reports  # fmt: skip
+    experiments = yaml.safe_load((clone / "params.yaml").read_text())["experiments"]
+    metrics = {path.stem for path in (clone / "reports/metrics").glob("*.json")}
+    assert metrics == set(experiments) and len(metrics) == 8
+    assert "synthetic" in (clone / "reports/tables/table1.csv").read_text()
+
+
+def test_a_second_repro_runs_nothing(clone):
+    assert "Running stage" not in run("dvc", "repro", cwd=clone).stdout
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
+
+
+def test_raw_images_are_not_in_the_cache(clone):
+    images = list((clone / "data/raw/rhd").rglob("*.png"))
+    assert len(images) > 20
+    listings = [path.read_text() for path in (clone / ".dvc/cache").rglob("*.dir")]
+    assert any("weights.pt" in listing for listing in listings)
+    assert not any(".png" in listing for listing in listings)
+
+
+def test_an_experiment_of_ones_own_reruns_nothing_of_the_grid_and_metrics_diff_shows_it(clone):
+    before = json.loads((clone / "reports/metrics.json").read_text())
+    output = run("dvc", "exp", "run", "-S", "variant=4", cwd=clone).stdout
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"train", "evaluate"}
+    after = json.loads((clone / "reports/metrics.json").read_text())
+    assert before["epe_mean_mm"] != after["epe_mean_mm"]
+    difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
+    assert set(difference) == {"reports/metrics.json"} and "epe_mean_mm" in difference["reports/metrics.json"]
+    run("git", "checkout", "-q", "--", ".", cwd=clone)
+    run("dvc", "checkout", "-q", cwd=clone)
+
+
+def test_plots_show_curves_and_pictures(clone):
+    run("dvc", "plots", "show", "-o", "dvc_plots", cwd=clone)
+    page = (clone / "dvc_plots/index.html").read_text()
+    assert "fig04a.png" in page and "fig10b.png" in page and "threshold_mm" in page and "rhd-rgb-v1" in page
+
+
+def test_bad_parameters_stop_the_pipeline_in_one_line(clone):
+    result = run("dvc", "exp", "run", "-S", "variant=7", cwd=clone, check=False)
+    assert result.returncode != 0 and "variant: expected one of 1, 2, 3, 4, found '7'" in result.stderr
+    run("git", "checkout", "-q", "--", ".", cwd=clone)
+    run("dvc", "checkout", "-q", cwd=clone)
+
+
+def test_two_runs_from_nothing_end_in_the_same_bytes_and_another_seed_in_others(clone, tmp_path):
+    """The graph again, with no cache to take anything from; and one model with another seed."""
+    again = clone_at_tiny(tmp_path)
+    run("dvc", "repro", cwd=again)
+    for pattern in ("data/processed/*", "models/*/*", "data/predictions/*", "reports/**/*"):
+        for path in clone.glob(pattern):
+            if path.is_file():
+                other = again / path.relative_to(clone)
+                assert path.read_bytes() == other.read_bytes(), path.relative_to(clone)
+    params = (again / "params.yaml").read_text()
+    (again / "params.yaml").write_text(params.replace("\nseed: 0", "\nseed: 1"))
+    weights = (again / "models/experiment/weights.pt").read_bytes()
+    run(sys.executable, "-m", "stages.train", cwd=again)
+    assert (again / "models/experiment/weights.pt").read_bytes() != weights

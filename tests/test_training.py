@@ -1,0 +1,205 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from handvae import batches, checkpoints, params, predict, training
+from handvae.errors import InputError
+from handvae.settings import settings_from_dict, settings_of
+from tests.conftest import REPOSITORY
+from tests.test_batches import write_hands
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_hands(tmp_path_factory.mktemp("data") / "set.h5", count=24)
+
+
+def settings(name="rhd-rgb-v4", **changes):
+    """A grid experiment at a size that trains in a second or two."""
+    loaded = settings_of(params.load(REPOSITORY / "params.yaml"), name)
+    small = replace(loaded.training, steps=40, batch_size=6, warmup_steps=2)
+    small = replace(small, **{key: changes.pop(key) for key in list(changes) if hasattr(small, key)})
+    return replace(loaded, width=8, training=small, **changes)
+
+
+def train(settings, data, folder, name="model"):
+    training.train(settings, data, folder / name, folder / f"{name}.pt", CPU)
+    return {path.name: path.read_bytes() for path in (folder / name).iterdir()}
+
+
+def test_settings_survive_their_way_through_json():
+    assert settings_from_dict(settings().as_dict()) == settings()
+
+
+def test_learning_rate_warms_up_then_falls_as_a_cosine_to_zero():
+    cosine = settings(steps=100, warmup_steps=10, learning_rate=1.0, schedule="cosine").training
+    rates = [training.learning_rate(step, cosine) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.5)))
+    assert all(a > b for a, b in pairwise(rates[10:])) and rates[99] < 1e-3
+    constant = replace(cosine, schedule="constant")
+    assert {training.learning_rate(step, constant) for step in range(10, 100)} == {1.0}
+
+
+def test_kl_weight_rises_geometrically_and_then_stays():
+    loss = replace(settings().loss, kl_weight_start=0.001, kl_weight=0.1, kl_warmup_share=0.5)
+    assert training.kl_weight(0, 100, loss) == pytest.approx(0.001)
+    assert training.kl_weight(25, 100, loss) == pytest.approx(0.01)
+    assert training.kl_weight(50, 100, loss) == training.kl_weight(99, 100, loss) == pytest.approx(0.1)
+    assert training.kl_weight(0, 100, replace(loss, kl_warmup_share=0.0)) == pytest.approx(0.1)
+
+
+def test_a_step_on_one_pair_moves_its_own_encoder_and_decoder_only(data):
+    run = training.Run(settings(), CPU)
+    split = batches.load_split(data, "train", True, True, CPU)
+    before = {key: value.clone() for key, value in run.model.named_parameters()}
+    batch = batches.batch(split, batches.unaugmented(torch.arange(6)), run.settings.modalities)
+    training.training_step(run, ("rgb", "rgb"), batch, torch.zeros(6, 30))
+    moved = {".".join(key.split(".")[:2]) for key, value in run.model.named_parameters()
+             if not torch.equal(value, before[key])}  # fmt: skip
+    assert moved == {"encoders.rgb", "decoders.rgb"}
+
+
+def test_every_pair_of_algorithm_1_gets_one_step_a_batch(data, monkeypatch):
+    seen = []
+    original = training.training_step
+    monkeypatch.setattr(
+        training, "training_step", lambda run, pair, *rest: seen.append(pair) or original(run, pair, *rest)
+    )
+    run = training.Run(settings(steps=3), CPU)
+    training.train_block(run, batches.load_split(data, "train", True, True, CPU))
+    assert seen == 3 * [("rgb", "joints_3d"), ("rgb", "rgb"), ("joints_3d", "joints_3d")]
+
+
+def test_training_brings_the_error_under_the_mean_poses(data, tmp_path):
+    still = replace(settings().augmentation, rotation_deg=0.0, shift=0.0, flip=False)
+    train(settings("rhd-2d-v1", steps=300, learning_rate=1e-3, augmentation=still), data, tmp_path)
+    model, _, _ = checkpoints.load_model(tmp_path / "model", CPU)
+    split = batches.load_split(data, "train", False, True, CPU)
+    truth = split.joints_mm - split.joints_mm[:, :1]
+    predicted = torch.from_numpy(predict.predict_joints_mm(model, "joints_2d", split))
+    mean_pose = torch.from_numpy(predict.mean_pose_mm(split, split))
+    assert (predicted - truth).norm(dim=-1).mean() < 0.5 * (mean_pose - truth).norm(dim=-1).mean()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(data, tmp_path):
+    first, second = (train(settings(), data, tmp_path, name) for name in ("a", "b"))
+    assert first == second
+    other = replace(settings(), experiment=replace(settings().experiment, seed=1))
+    assert train(other, data, tmp_path, "c")["weights.pt"] != first["weights.pt"]
+
+
+@pytest.mark.parametrize("name", ["rhd-rgb-v4", "rhd-2d-v2"])
+def test_an_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, monkeypatch, name):
+    unbroken = train(settings(name), data, tmp_path, "unbroken")
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
+    original = training.train_block
+
+    def interrupted(run, split):
+        if run.step >= 2 * batches.BLOCK:
+            raise KeyboardInterrupt
+        return original(run, split)
+
+    monkeypatch.setattr(training, "train_block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(name), data, tmp_path, "broken")
+    assert (tmp_path / "broken.pt").exists() and not (tmp_path / "broken").exists()
+    steps = []
+    monkeypatch.setattr(training, "train_block", lambda run, split: steps.append(run.step) or original(run, split))
+    assert train(settings(name), data, tmp_path, "broken") == unbroken
+    assert steps == list(range(2 * batches.BLOCK, 40, batches.BLOCK)) and not (tmp_path / "broken.pt").exists()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from handvae import training
+from tests.test_training import CPU, settings
+training.CHECKPOINT_EVERY_S = 0.0
+training.train(settings(steps=96), Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), CPU)
+"""
+
+
+def test_a_run_killed_with_sigkill_ends_in_the_same_bytes(data, tmp_path):
+    command = [sys.executable, "-c", CHILD, data, tmp_path / "killed", tmp_path / "killed.pt"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed").exists()
+    killed = train(settings(steps=96), data, tmp_path, "killed")
+    assert killed == train(settings(steps=96), data, tmp_path, "unbroken")
+
+
+def test_a_checkpoint_of_other_settings_or_data_is_refused(data, tmp_path, monkeypatch):
+    run = training.Run(settings(), CPU)
+    identity = {"settings": settings().as_dict(), "data_sha256": "of other data"}
+    checkpoints.save_checkpoint(tmp_path / "model.pt", run.state(), [], identity)
+    with pytest.raises(
+        InputError, match=r"model.pt: a checkpoint of another run: data_sha256 expected \w+, found of other"
+    ):
+        train(settings(), data, tmp_path)
+    with pytest.raises(InputError, match=r"settings.training.steps expected 50, found 40"):
+        train(settings(steps=50), data, tmp_path)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x80\x04cos\nsystem\n(S'echo hacked'\ntR."])
+def test_a_broken_or_hostile_checkpoint_is_refused_and_runs_nothing(data, tmp_path, content, capfd):
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"model.pt: expected a file of tensors"):
+        train(settings(), data, tmp_path)
+    assert "hacked" not in capfd.readouterr().out
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_pair_and_terms(data, tmp_path):
+    with pytest.raises(
+        InputError, match=r"rhd-2d-v1: expected a finite loss, found .* for joints_2d->joints_3d at step"
+    ):
+        train(settings("rhd-2d-v1", learning_rate=1e30), data, tmp_path)
+    assert not (tmp_path / "model").exists()
+
+
+def test_data_of_another_crop_size_are_refused(data, tmp_path):
+    with pytest.raises(InputError, match="expected crops of 128 px, found 64 px"):
+        train(replace(settings(), crop_px=128), data, tmp_path)
+
+
+def test_a_full_disk_leaves_no_model(data, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("handvae.atomic.write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        train(settings("rhd-2d-v1", steps=1), data, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_history_has_a_row_a_block_with_every_pairs_terms(data, tmp_path):
+    history = train(settings(), data, tmp_path)["history.csv"].decode().splitlines()
+    assert history[0].split(",")[:3] == ["step", "learning_rate", "kl_weight"] and "rgb->rgb_kl" in history[0]
+    assert [row.split(",")[0] for row in history[1:]] == ["8", "16", "24", "32", "40"]
+
+
+def test_a_model_without_its_settings_or_with_anothers_weights_is_refused(data, tmp_path):
+    train(settings("rhd-2d-v1", steps=1), data, tmp_path, "a")
+    train(settings("rhd-2d-v2", steps=1), data, tmp_path, "b")
+    (tmp_path / "b" / "weights.pt").write_bytes((tmp_path / "a" / "weights.pt").read_bytes())
+    with pytest.raises(InputError, match=r"b/weights.pt: expected the weights of Architecture"):
+        checkpoints.load_model(tmp_path / "b", CPU)
+    (tmp_path / "a" / "settings.json").unlink()
+    with pytest.raises(InputError, match=r"a/settings.json: expected a trained model's settings"):
+        checkpoints.load_model(tmp_path / "a", CPU)
