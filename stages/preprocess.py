@@ -15,7 +15,6 @@ def main(name: str) -> None:
     source, profile = settings.data[name], settings.profile
     manifest = read_manifest(Path(f"data/raw/{name}.json"))
     root = Path(manifest["root"])
-    frames = {split: facts["frames"] for split, facts in manifest["splits"].items()}
     crops = preprocess.size(profile.crop_px, profile.context)
     splits = {
         split: preprocess.rhd_hands(
@@ -30,14 +29,20 @@ def main(name: str) -> None:
     attributes = {
         "dataset": name,
         "skeleton": "handvae.joints.HAND21",
-        "source": f"{manifest['description']}, {frames['training']:,} training and {frames['evaluation']:,} test images",
+        "source": source_text(manifest),
         "synthetic": manifest["kind"] == "synthetic",
         "published": manifest["published"],
         "crop_px": crops.crop_px,
         "context_px": crops.context_px,
     }
     counts = store.write(f"data/processed/{name}.h5", splits, attributes)
-    print(f"{name}: {counts['train']:,} training and {counts['test']:,} test hands from {manifest['description']}")
+    print(f"{name}: {counts['train']:,} training and {counts['test']:,} test hands from {source_text(manifest)}")
+
+
+def source_text(manifest: dict) -> str:
+    """What every table and figure says of its data."""
+    frames = {split: facts["frames"] for split, facts in manifest["splits"].items()}
+    return f"{manifest['description']}, {frames['training']:,} training and {frames['evaluation']:,} test images"
 
 
 def read_manifest(path: Path) -> dict:

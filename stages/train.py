@@ -3,6 +3,7 @@
 Needs torch, torchvision, numpy, h5py and PyYAML only, no DVC and no git.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,8 @@ def main(name: str = params.OWN) -> None:
     settings = settings_of(params.load(), name)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training.keep_freed_memory()
-    torch.use_deterministic_algorithms(True, warn_only=False)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.backends.cudnn.benchmark = False
     data = Path(f"data/processed/{settings.experiment.dataset}.h5")
     training.train(settings, data, Path(f"models/{name}"), Path(f"checkpoints/{name}.pt"), device)

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -144,15 +145,37 @@ def test_bad_parameters_stop_the_pipeline_in_one_line(clone):
     run("dvc", "checkout", "-q", cwd=clone)
 
 
-def test_two_runs_from_nothing_end_in_the_same_bytes_and_another_seed_in_others(clone, tmp_path):
-    """The graph again, with no cache to take anything from; and one model with another seed."""
+def killed_after(seconds: float, cwd: Path) -> bool:
+    """`dvc repro`, it and all its children killed with SIGKILL after some seconds; False if it ended before."""
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bytes_and_another_seed_in_others(clone, tmp_path):
+    """The graph again, with no cache to take anything from, killed in many stages; and one model's other seed."""
     again = clone_at_tiny(tmp_path)
+    assert sum(killed_after(seconds, again) for seconds in (4.0, 5.5, 7.0, 8.5, 10.0, 11.5, 13.0)) >= 4
     run("dvc", "repro", cwd=again)
-    for pattern in ("data/processed/*", "models/*/*", "data/predictions/*", "reports/**/*"):
-        for path in clone.glob(pattern):
-            if path.is_file():
-                other = again / path.relative_to(clone)
-                assert path.read_bytes() == other.read_bytes(), path.relative_to(clone)
+    compared = 0
+    for pattern in ("data/processed/*", "models/*/*", "data/predictions/*", "data/*.h5", "reports/**/*"):
+        for path in filter(Path.is_file, clone.glob(pattern)):
+            other = again / path.relative_to(clone)
+            assert path.read_bytes() == other.read_bytes(), path.relative_to(clone)
+            compared += 1
+    assert compared > 60
     params = (again / "params.yaml").read_text()
     (again / "params.yaml").write_text(params.replace("\nseed: 0", "\nseed: 1"))
     weights = (again / "models/experiment/weights.pt").read_bytes()
