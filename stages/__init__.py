@@ -1,14 +1,21 @@
 """The pipeline's stages: thin programs that read params.yaml, call the package and write what dvc.yaml declares."""
 
+import inspect
 import sys
 from collections.abc import Callable
 
 from handvae.errors import InputError
 
 
-def run(main: Callable[..., None], *args: str) -> None:
-    """Call a stage's main; bad input and failing disks end in one line on stderr and exit code 1."""
+def run(main: Callable[..., None], *arguments: str) -> None:
+    """Call a stage's main; wrong usage, bad input and failing disks end in one line on stderr and exit code 1."""
     try:
-        main(*args)
+        inspect.signature(main).bind(*arguments)
+    except TypeError:
+        sys.exit(f"error: {inspect.getmodule(main).__doc__.splitlines()[0]}")
+    try:
+        main(*arguments)
     except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")

@@ -12,6 +12,8 @@ from stages import run
 
 def main(name: str) -> None:
     settings = params.load()
+    if name not in settings.data:
+        raise InputError(f"stages.preprocess: expected one of {', '.join(settings.data)}, found '{name}'")
     source, profile = settings.data[name], settings.profile
     manifest = read_manifest(Path(f"data/raw/{name}.json"))
     root = Path(manifest["root"])

@@ -1,0 +1,89 @@
+"""What a user sees when something is wrong: one line, exit code 1, no traceback, nothing half-written."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.test_batches import write_hands
+
+
+@pytest.fixture
+def folder(tmp_path):
+    params = (REPOSITORY / "params.yaml").read_text().replace("\nprofile: small", "\nprofile: tiny")
+    (tmp_path / "params.yaml").write_text(params)
+    return tmp_path
+
+
+def change(folder, old, new):
+    text = (folder / "params.yaml").read_text()
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1))
+
+
+def stage(folder, *arguments):
+    """The one line that the stage ends with."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", *arguments]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert not list(folder.rglob("*.partial")) and not (folder / "models").exists()
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and result.stderr.splitlines()[-1] == lines[0]
+    return lines[0]
+
+
+def test_wrong_usage_prints_the_usage(folder):
+    assert "Usage: python -m stages.preprocess rhd" in stage(folder, "stages.preprocess")
+    assert "Usage: python -m stages.train [name" in stage(folder, "stages.train", "a", "b")
+    assert "no experiment 'rhd-rgb-v9'" in stage(folder, "stages.train", "rhd-rgb-v9")
+    assert "expected one of rhd, found 'stb'" in stage(folder, "stages.preprocess", "stb")
+
+
+def test_a_misspelt_parameter_is_named(folder):
+    change(folder, "kl_weight:", "kl_wieght:")
+    assert "missing: kl_weight; unknown: kl_wieght" in stage(folder, "stages.train")
+
+
+def test_a_source_folder_without_the_files_is_named_with_what_was_expected(folder):
+    (folder / "empty").mkdir()
+    change(folder, "source: synthetic", "source: empty")
+    assert "empty" in (line := stage(folder, "stages.download", "rhd")) and "anno_training.pickle" in line
+    assert not (folder / "data/raw/rhd.json").exists()
+
+
+def test_missing_input_names_the_command_that_makes_it(folder):
+    assert "expected the manifest that download writes" in stage(folder, "stages.preprocess", "rhd")
+    assert "data/processed/rhd.h5: expected the preprocessed dataset" in stage(folder, "stages.train")
+    assert "models/experiment/settings.json: expected a trained model" in stage(folder, "stages.evaluate")
+
+
+def test_a_checkpoint_of_other_settings_is_named(folder):
+    (folder / "data/processed").mkdir(parents=True)
+    write_hands(folder / "data/processed/rhd.h5")
+    (folder / "checkpoints").mkdir()
+    shutil.copy(folder / "data/processed/rhd.h5", folder / "checkpoints/experiment.pt")
+    assert "checkpoints/experiment.pt: expected a file of tensors" in stage(folder, "stages.train")
+
+
+FULL_DISK = """
+import pathlib
+from stages import run, train
+pathlib.Path.write_bytes = lambda path, data: open("/dev/full", "wb").write(data)
+run(train.main)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, a file on a full disk")
+def test_a_full_disk_is_named_and_leaves_nothing(folder):
+    (folder / "data/processed").mkdir(parents=True)
+    write_hands(folder / "data/processed/rhd.h5")
+    script = folder / "full_disk.py"
+    script.write_text(FULL_DISK)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    result = subprocess.run([sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True)
+    assert result.returncode == 1 and "No space left on device" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr and not (folder / "models/experiment").exists()
