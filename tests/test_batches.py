@@ -67,7 +67,9 @@ def test_warped_cameras_are_plain_pinhole_cameras(split):
     cameras = batches.cameras(split, draw, batches.warp(split, draw))
     torch.testing.assert_close(cameras[:, 0, 0], cameras[:, 1, 1])
     assert cameras[:, 0, 1].abs().max() < 1e-3 and cameras[:, 1, 0].abs().max() < 1e-3
-    assert (cameras[:, 0, 0] > 0).all() and torch.equal(cameras[:, 2], torch.tensor([0.0, 0.0, 1.0]).expand(len(cameras), 3))
+    assert (cameras[:, 0, 0] > 0).all() and torch.equal(
+        cameras[:, 2], torch.tensor([0.0, 0.0, 1.0]).expand(len(cameras), 3)
+    )
 
 
 def test_the_image_moves_with_its_joints(split):
