@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from handvae import metrics, paper
 from handvae.errors import InputError
 
-ICVL = Path(__file__).resolve().parents[1].parent / "shared" / "real" / "icvl"
 ALL = np.ones((2, 2), dtype=bool)
 
 
@@ -92,27 +89,6 @@ def test_the_digitised_curve_of_figure_4a_has_the_area_that_the_literature_quote
 def test_pcf_needs_every_joint_of_a_frame_within_the_threshold():
     errors_mm = np.array([[1.0, 9], [5, 5], [20, 1]])
     np.testing.assert_allclose(metrics.pcf(errors_mm, [4, 5, 9, 20]), [0, 1 / 3, 2 / 3, 1])
-
-
-@pytest.mark.skipif(not ICVL.is_dir(), reason="needs ICVL labels and published predictions in ../shared/real/icvl")
-@pytest.mark.parametrize(
-    ("name", "mean_mm", "pcf_percent"),
-    [
-        ("IJCAI16_ICVL_DeepModel", 11.561, [0.1, 49.9, 71.9, 84.0, 91.6, 99.2]),
-        ("ICIP17_ICVL_REN_4x6x6", 7.628, [24.3, 69.1, 87.7, 95.7, 98.7, 99.6]),
-        ("NEUCOM18_ICVL_Pose_REN", 6.791, [37.3, 77.7, 90.2, 95.3, 97.2, 99.7]),
-    ],
-)
-def test_published_depth_predictions_score_what_the_public_benchmark_says(name, mean_mm, pcf_percent):
-    pred_mm, true_mm = (icvl_joints_mm(ICVL / f"{file}.txt") for file in (name, "icvl_test_groundtruth_label"))
-    errors_mm = metrics.joint_errors_mm(pred_mm, true_mm)
-    assert metrics.mean_over_joints(errors_mm, np.ones(errors_mm.shape, dtype=bool)) == pytest.approx(mean_mm, abs=5e-4)
-    np.testing.assert_allclose(100 * metrics.pcf(errors_mm, [10, 20, 30, 40, 50, 80]), pcf_percent, atol=0.051)
-
-
-def icvl_joints_mm(path):
-    u, v, depth_mm = np.moveaxis(np.loadtxt(path).reshape(-1, 16, 3), -1, 0)
-    return np.stack([(u - 160) * depth_mm / 240.99, (v - 120) * depth_mm / 240.96, depth_mm], axis=-1)
 
 
 def test_what_hidden_joints_hold_changes_nothing():

@@ -57,6 +57,20 @@ def test_a_stages_deps_are_the_modules_it_imports(stage):
     assert listed == needed, f"{stage}: missing {sorted(needed - listed)}, needless {sorted(listed - needed)}"
 
 
+@pytest.mark.parametrize("program", ["stages/train.py", "handvae/synthetic/scenes.py"])
+def test_training_and_rendering_import_what_a_bare_gpu_machine_has(program):
+    """torch, torchvision, numpy, h5py and PyYAML: no DVC, no Pillow, no pandas."""
+    imported = set()
+    for name in code_of(REPOSITORY / program):
+        for node in ast.parse((REPOSITORY / name).read_text()).body:  # what is imported at import, not on a rebuild
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"handvae", "stages"}
+    assert "torch" in foreign and foreign <= {"torch", "torchvision", "numpy", "h5py", "yaml"}
+
+
 def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess:
     result = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
     assert not check or result.returncode == 0, f"{command}:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"

@@ -1,0 +1,23 @@
+"""Scores published depth predictions. Usage: python -m stages.score icvl|nyu|msra TRUTH PREDICTIONS [--json]
+
+Both are text files with one line a frame, u v d (px px mm) a joint; errors are in absolute camera coordinates.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from handvae import published
+from handvae.errors import InputError
+from stages import run
+
+
+def main(dataset: str, truth: str, predictions: str, option: str = "") -> None:
+    if option not in ("", "--json"):
+        raise InputError(f"option: expected --json or none, found {option}")
+    result = published.score(dataset, Path(truth), Path(predictions))
+    print(json.dumps(published.as_dict(result)) if option else published.as_text(result))
+
+
+if __name__ == "__main__":
+    run(main, *sorted(sys.argv[1:], key=lambda word: word == "--json"))  # the option may stand anywhere

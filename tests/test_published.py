@@ -1,0 +1,227 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handvae import published
+from handvae.errors import InputError
+from handvae.published import EVALUATIONS
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CAMERAS = {
+    "icvl": (240.99, 240.96, 160, 120),
+    "nyu": (588.03, 587.07, 320, 240),
+    "msra": (241.42, 241.42, 160, 120),
+}
+JOINTS = {"icvl": 16, "nyu": 14, "msra": 21}
+
+
+def frames_uvd(joints, frames=5, seed=0):
+    """Joints (N, J, 3) in front of a depth camera: u, v in px, depth in mm."""
+    return np.random.default_rng(seed).uniform((40, 40, 200), (280, 200, 600), size=(frames, joints, 3)).round(3)
+
+
+def line_of(frame):
+    return " ".join(f"{value:.6f}" for value in frame.ravel())
+
+
+def write_uvd(path, uvd, end="\n"):
+    path.write_bytes("".join(line_of(frame) + end for frame in uvd).encode())
+    return path
+
+
+def stage(*words, code=0):
+    command = [sys.executable, "-m", "stages.score", *map(str, words)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "mean", "pcf"),
+    [
+        ("IJCAI16_ICVL_DeepModel", "11.561", "0.1 49.9 71.9 84.0 91.6 99.2"),
+        ("ICIP17_ICVL_REN_4x6x6", "7.628", "24.3 69.1 87.7 95.7 98.7 99.6"),
+        ("NEUCOM18_ICVL_Pose_REN", "6.791", "37.3 77.7 90.2 95.3 97.2 99.7"),
+    ],
+)
+def test_published_icvl_predictions_score_what_the_public_benchmark_prints_to_every_digit(real, method, mean, pcf):
+    result = published.score("icvl", real / "icvl/icvl_test_groundtruth_label.txt", real / f"icvl/{method}.txt")
+    assert (result.frames, f"{result.mean_mm:.3f}") == (1596, mean)
+    assert " ".join(f"{100 * share:.1f}" for share in result.pcf) == pcf
+    printed = [line.split() for line in published.as_text(result).splitlines()]
+    assert ["mean", "error", mean, "mm"] in printed and any(words[-6:] == pcf.split() for words in printed)
+
+
+@pytest.mark.parametrize("dataset", JOINTS)
+def test_a_pixel_at_the_principal_point_lies_on_the_axis_and_a_focal_length_aside_means_45_degrees(dataset):
+    fx, fy, cx, cy = CAMERAS[dataset]
+    uvd = np.array([[cx, cy, 500], [cx + fx, cy, 500], [cx, cy - fy, 300]])
+    joints_mm = published.back_project(uvd, EVALUATIONS[dataset])
+    np.testing.assert_allclose(joints_mm, [[0, 0, 500], [500, 0, 500], [0, -300, 300]], atol=1e-9)
+
+
+def test_back_projection_by_hand_away_from_the_axis():
+    joint_mm = published.back_project(np.array([180.21, 145.428, 368.854]), EVALUATIONS["icvl"])
+    np.testing.assert_allclose(joint_mm, [30.9328, 38.9236, 368.854], atol=1e-3)  # 20.21 * 368.854 / 240.99, ...
+
+
+@pytest.mark.parametrize("dataset", JOINTS)
+def test_truth_against_itself_has_no_error_and_every_share_is_one(tmp_path, dataset):
+    truth = write_uvd(tmp_path / "truth.txt", frames_uvd(JOINTS[dataset]))
+    result = published.score(dataset, truth, truth)
+    assert (result.mean_mm, result.median_mm, result.frames, result.joints) == (0, 0, 5, JOINTS[dataset])
+    assert (result.pcf == 1).all() and (result.pck == 1).all()
+
+
+def test_a_shift_in_depth_costs_its_length_on_the_axis_and_more_beside_it(tmp_path):
+    uvd = frames_uvd(16)
+    uvd[..., :2] = (160, 120)
+    shifted = uvd + (0, 0, 10)
+    truth, predictions = write_uvd(tmp_path / "truth.txt", uvd), write_uvd(tmp_path / "predictions.txt", shifted)
+    assert published.score("icvl", truth, predictions).mean_mm == pytest.approx(10)
+    uvd[..., 0] = shifted[..., 0] = 160 + 240.99  # at 45 degrees depth takes x along
+    write_uvd(truth, uvd), write_uvd(predictions, shifted)
+    assert published.score("icvl", truth, predictions).mean_mm == pytest.approx(10 * np.sqrt(2))
+
+
+def test_a_whole_hand_that_is_off_is_not_aligned_and_mean_median_and_shares_are_over_frames_and_joints(tmp_path):
+    uvd = frames_uvd(21, frames=4)
+    uvd[..., :2] = (160, 120)
+    shifted = uvd.copy()
+    shifted[0, :, 2] += 20  # a whole hand, at a threshold: counts as within 20 mm
+    shifted[1, 0, 2] += 42
+    truth, predictions = write_uvd(tmp_path / "truth.txt", uvd), write_uvd(tmp_path / "predictions.txt", shifted)
+    result = published.score("msra", truth, predictions)
+    assert result.mean_mm == pytest.approx((21 * 20 + 42) / 84)
+    assert result.median_mm == 0  # 62 of 84 joints are exact; a mean of joint medians would be 0.5
+    np.testing.assert_allclose(result.pcf, [2 / 4, 3 / 4, 3 / 4, 3 / 4, 1, 1])
+    np.testing.assert_allclose(result.pck, [62 / 84, 83 / 84, 83 / 84, 83 / 84, 1, 1])
+
+
+def test_the_order_of_frames_matters(tmp_path):
+    uvd = frames_uvd(16)
+    truth, reverse = write_uvd(tmp_path / "truth.txt", uvd), write_uvd(tmp_path / "reverse.txt", uvd[::-1])
+    assert published.score("icvl", truth, reverse).mean_mm > 50
+
+
+def test_file_names_blank_lines_and_either_line_end_change_nothing(tmp_path):
+    uvd = frames_uvd(16)
+    plain = write_uvd(tmp_path / "plain.txt", uvd, end="\n")
+    lines = [f"test_seq_1/image_{number:04}.png {line_of(frame)} " for number, frame in enumerate(uvd)]
+    for end in ("\n", "\r\n", "\r\r\n", "\n\n", "\r\n\r\n"):
+        labels = tmp_path / "labels.txt"
+        labels.write_bytes(end.join(["", *lines]).encode())
+        np.testing.assert_array_equal(*(published.read_uvd(path, EVALUATIONS["icvl"]) for path in (plain, labels)))
+
+
+def test_nyu_labels_of_36_joints_are_scored_on_the_14_evaluated(tmp_path):
+    whole = frames_uvd(36)
+    scored = whole[:, [0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32]]
+    truth, predictions = write_uvd(tmp_path / "truth.txt", whole), write_uvd(tmp_path / "predictions.txt", scored)
+    result = published.score("nyu", truth, predictions)
+    assert (result.mean_mm, result.joints) == (0, 14)
+    write_uvd(predictions, whole[:, :14])
+    assert published.score("nyu", truth, predictions).mean_mm > 50
+
+
+GOOD = line_of(frames_uvd(16)[0])
+BAD = {
+    "none": (None, "expected a file, found none"),
+    "empty": ("", "found no values"),
+    "blank": ("\r\n \n\n", "found no values"),
+    "fewer": (f"{GOOD}\n\n{GOOD[: GOOD.rindex(' ')]}\n", "line 3: expected 48 values, found 47"),
+    "more": (f"{GOOD} 1\n", "line 1: expected 48 values, found 49"),
+    "named, fewer": (f"a.png {GOOD[: GOOD.rindex(' ')]}\n", "line 1: expected 48 values, found 47 after 'a.png'"),
+    "page": ("<html><body>Not Found</body></html>\n", "line 1: expected 48 values, found 1 after '<html><body>Not'"),
+    "binary": (bytes(range(256)) * 4, "line 1: expected 48 values"),
+    "word": (f"{GOOD} \n{GOOD[: GOOD.rindex(' ')]} 12,5\n", "line 2: expected a number of size .* found '12,5'"),
+    "underscore": (f"{GOOD[: GOOD.rindex(' ')]} 1_0\n", "line 1: expected a number of size .* found '1_0'"),
+    "NaN": (f"{GOOD[: GOOD.rindex(' ')]} nan\n", "line 1: expected a number of size .* found 'nan'"),
+    "infinite": (f"{GOOD[: GOOD.rindex(' ')]} -inf\n", "line 1: expected a number of size .* found '-inf'"),
+    "huge": (f"{GOOD[: GOOD.rindex(' ')]} 1e200\n", "line 1: expected a number of size .* found '1e200'"),
+    "one line": (GOOD.replace(" ", " " * 1000), "line 1: expected at most 10000 bytes, found more"),
+    "long word": (f"{GOOD[: GOOD.rindex(' ')]} {'x' * 5000}\n", r"found 'x{40}\.\.\.'$"),
+}
+
+
+@pytest.mark.parametrize("which", BAD)
+@pytest.mark.parametrize("role", ["truth", "predictions"])
+def test_a_bad_file_is_one_line_that_names_it_in_either_place(tmp_path, which, role):
+    content, message = BAD[which]
+    good, bad = write_uvd(tmp_path / "good.txt", frames_uvd(16)), tmp_path / "bad.txt"
+    if content is not None:
+        bad.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=rf"bad\.txt: .*{message}") as error:
+        published.score("icvl", *((bad, good) if role == "truth" else (good, bad)))
+    assert "\n" not in str(error.value) and len(str(error.value)) < len(str(bad)) + 120
+
+
+def test_lines_of_different_joint_counts_in_one_file_are_refused(tmp_path):
+    whole = frames_uvd(36)
+    mixed = tmp_path / "mixed.txt"
+    mixed.write_text(f"{line_of(whole[0])}\n{line_of(whole[1, :14])}\n")
+    with pytest.raises(InputError, match=r"mixed\.txt: line 2: expected 108 values, found 42"):
+        published.read_uvd(mixed, EVALUATIONS["nyu"])
+    with pytest.raises(InputError, match="expected 42 or 108 values, found 48"):
+        published.read_uvd(write_uvd(mixed, frames_uvd(16)), EVALUATIONS["nyu"])
+
+
+def test_another_number_of_frames_is_refused_with_both_counts(tmp_path):
+    truth = write_uvd(tmp_path / "truth.txt", frames_uvd(16, frames=7))
+    predictions = write_uvd(tmp_path / "predictions.txt", frames_uvd(16, frames=5))
+    with pytest.raises(InputError, match=r"predictions\.txt: expected 7 frames as in .*truth\.txt, found 5"):
+        published.score("icvl", truth, predictions)
+
+
+@pytest.mark.parametrize("depth_mm", [0, -300])
+def test_labels_at_or_behind_the_camera_are_refused_and_predictions_there_are_errors(tmp_path, depth_mm):
+    uvd = frames_uvd(16)
+    good, uvd[3, 2, 2] = write_uvd(tmp_path / "good.txt", uvd), depth_mm
+    bad = write_uvd(tmp_path / "bad.txt", uvd)
+    with pytest.raises(InputError, match=rf"bad\.txt: .* above 0 mm, found {depth_mm} at joint 2 of frame 3"):
+        published.score("icvl", bad, good)
+    assert published.score("icvl", good, bad).pcf[-1] == pytest.approx(4 / 5)
+
+
+def test_a_file_too_large_to_be_predictions_is_refused_unread(tmp_path):
+    large = tmp_path / "large.txt"
+    with large.open("wb") as file:
+        file.truncate(published.MAX_FILE_BYTES + 1)  # sparse: takes no space
+    with pytest.raises(InputError, match=r"large\.txt: expected at most 200000000 bytes, found 200000001"):
+        published.read_uvd(large, EVALUATIONS["icvl"])
+
+
+def test_a_file_of_endless_blank_lines_is_refused(tmp_path):
+    blank = tmp_path / "blank.txt"
+    blank.write_bytes(b"\n" * (published.MAX_LINES + 1))
+    with pytest.raises(InputError, match=r"blank\.txt: expected at most 400000 lines, found more"):
+        published.read_uvd(blank, EVALUATIONS["icvl"])
+
+
+def test_the_program_prints_a_table_or_one_json_object_of_the_same_numbers(tmp_path):
+    truth = write_uvd(tmp_path / "truth.txt", frames_uvd(14))
+    predictions = write_uvd(tmp_path / "predictions.txt", frames_uvd(14) + (1, 2, 8))
+    result = published.score("nyu", truth, predictions)
+    printed = json.loads(stage("nyu", "--json", truth, predictions))
+    assert printed["mean_mm"] == pytest.approx(result.mean_mm, abs=5e-4) and printed["median_mm"] > 8
+    np.testing.assert_allclose(printed["pcf_percent"], 100 * result.pcf, atol=0.05)
+    table = stage("nyu", truth, predictions)
+    assert f"{printed['mean_mm']:.3f} mm" in table and f"{printed['median_mm']:.3f} mm" in table
+    for key in ("pcf_percent", "pck_percent"):
+        assert "  ".join(f"{percent:6.1f}" for percent in printed[key]) in table
+
+
+def test_wrong_usage_of_the_program_ends_in_one_line(tmp_path):
+    truth = write_uvd(tmp_path / "truth.txt", frames_uvd(16))
+    for words, message in (
+        (("rhd", truth, truth), "set: expected one of icvl, nyu, msra, found 'rhd'"),
+        (("icvl", truth), "Usage: python -m stages.score"),
+        (("icvl", truth, truth, "--csv"), "expected --json or none, found --csv"),
+        (("icvl", truth, tmp_path), "expected a file, found something else"),
+    ):
+        line = stage(*words, code=1)
+        assert message in line and line.startswith("error: ") and line.count("\n") == 1
