@@ -187,3 +187,18 @@ def test_counts_that_do_not_fit_the_layout_are_refused(tmp_path):
         with pytest.raises(InputError, match="expected training and evaluation"):
             generate_rhd(tmp_path / "rhd", counts, seed=1, image_px=PX, processes=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_hand_that_cannot_be_seen_is_drawn_again(monkeypatch):
+    first, calls, original = make_frame(0, 0, 3, 64), [], generate._annotate
+
+    def hidden_at_first(scene, depth_m):
+        xyz_m, uv_vis = original(scene, depth_m)
+        uv_vis[:, 2] *= len(calls) > 0
+        calls.append(scene)
+        return xyz_m, uv_vis
+
+    monkeypatch.setattr(generate, "_annotate", hidden_at_first)
+    again = make_frame(0, 0, 3, 64)
+    assert len(calls) == 2 and again.uv_vis[:, 2].sum() >= generate.MIN_VISIBLE_JOINTS
+    assert not np.array_equal(first.color_u8, again.color_u8)

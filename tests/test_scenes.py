@@ -6,6 +6,7 @@ import torch
 
 from handvae.joints import HAND21, LEFT, RIGHT
 from handvae.synthetic import render
+from handvae.synthetic import scenes as scenes_module
 from handvae.synthetic.backgrounds import KINDS, draw_background, sample_background
 from handvae.synthetic.kinematics import sample_shape
 from handvae.synthetic.poses import sample_pose
@@ -200,3 +201,26 @@ def test_backgrounds_of_every_kind_are_drawn_within_range_and_vary():
         assert image.std() > 1e-3
         seen.add(background.kind)
     assert seen == set(KINDS)
+
+
+def test_the_flat_end_of_the_forearm_never_faces_the_lens_inside_the_picture(monkeypatch):
+    def shown():
+        drawn = [sample_scene(scene_rng(0, 0, index), 320, 320) for index in range(60)]
+        return sum(scenes_module.cut_in_view(scene.hand, scene.camera, 320, 320) for scene in drawn)
+
+    assert shown() == 0
+    monkeypatch.setattr(
+        scenes_module, "_place_in_view", _placed_without_rule(scenes_module._place_in_view, monkeypatch)
+    )
+    assert shown() > 0  # without the rule a few scenes show it
+
+
+def _placed_without_rule(place, monkeypatch):
+    """`_place_in_view` as if no forearm were in the way."""
+
+    def placed(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(scenes_module, "cut_in_view", lambda *_: False)
+            return place(*arguments)
+
+    return placed

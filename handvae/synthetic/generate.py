@@ -24,9 +24,10 @@ from handvae.synthetic.kinematics import FOREARM, PALM
 from handvae.synthetic.scenes import Scene, backdrop_depth_m, picture, project, sample_scene, scene_rng, visible_joints
 from handvae.workers import in_order
 
-VERSION = 1  # raise it whenever the same seed gives other pictures or labels
+VERSION = 2  # raise it whenever the same seed gives other pictures or labels
 SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
 UNIT_FRAMES = 100
+MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; of less than this a picture says nothing
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,11 @@ def generate_rhd(root: Path, counts: dict[str, int], seed: int, image_px: int, p
 
 def make_frame(seed: int, split: int, index: int, image_px: int) -> Frame:
     """Frame `index` of SPLITS[split]: a function of its arguments alone."""
-    scene = sample_scene(scene_rng(seed, split, index), image_px, image_px)
-    seen = picture(scene, image_px, image_px)
-    xyz_m, uv_vis = _annotate(scene, seen.depth_m)
+    rng, uv_vis = scene_rng(seed, split, index), np.zeros((42, 3))
+    while uv_vis[:, 2].sum() < MIN_VISIBLE_JOINTS:  # about one scene in a thousand is drawn again
+        scene = sample_scene(rng, image_px, image_px)
+        seen = picture(scene, image_px, image_px)
+        xyz_m, uv_vis = _annotate(scene, seen.depth_m)
     backdrop_m = backdrop_depth_m(scene.backdrop, image_px, image_px)
     depth_m = np.where(np.isfinite(seen.depth_m), seen.depth_m, backdrop_m)
     return Frame(seen.image_u8, part_labels(scene.hand.side)[seen.bones], depth_m, uv_vis, xyz_m, scene.camera)

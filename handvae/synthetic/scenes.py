@@ -140,7 +140,7 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
 def _place_in_view(
     rng, shape: HandShape, pose: HandPose, side: int, camera: np.ndarray, height: int, width: int
 ) -> PlacedHand:
-    """Redraw rotation and place until the forearm does not point into the lens and all joints are in the frame."""
+    """Redraw rotation and place until all joints are in the frame and the forearm does not point into the lens."""
     lens = np.array([width, height])
     while True:
         rotation, fill, where = random_rotation(rng), rng.uniform(0.34, 0.68), rng.random(2)
@@ -160,9 +160,19 @@ def _place_in_view(
         hand = place_hand(shape, pose, side, rotation, wrist_m)
         uv_px = project(hand.joints_m, camera)
         inside = ((uv_px >= MARGIN * lens) & (uv_px <= (1 - MARGIN) * lens - 1)).all()
-        elbow_m = hand.matrices[16] @ [0, -FOREARM_MM * 1e-3, 0, 1]
-        if inside and elbow_m[2] > 0.12:
+        if inside and not cut_in_view(hand, camera, height, width):
             return hand
+
+
+def cut_in_view(hand: PlacedHand, camera: np.ndarray, height: int, width: int) -> bool:
+    """Whether the flat end of the forearm comes too near to the lens, or faces it inside the picture."""
+    end_m, wrist_m = hand.matrices[16] @ [0, -FOREARM_MM * 1e-3, 0, 1], hand.matrices[16][:, 3]
+    if end_m[2] <= 0.12:
+        return True
+    radius_px = 0.05 * camera[0, 0] / end_m[2]
+    uv_px = project(end_m, camera)
+    in_picture = (uv_px > -radius_px).all() and (uv_px < np.array([width, height]) + radius_px).all()
+    return bool(in_picture and (end_m - wrist_m) @ end_m < 0)
 
 
 def sample_look(rng: np.random.Generator) -> Look:
