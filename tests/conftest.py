@@ -12,10 +12,13 @@ REAL = REPOSITORY.parent / "shared" / "real"
 torch.use_deterministic_algorithms(True)
 
 
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the real samples are not on this machine (../shared/real)")
+
+
 @pytest.fixture
 def real() -> Path:
     if not REAL.is_dir():
-        pytest.skip("the real samples are not on this machine (../shared/real)")
+        pytest.skip(needs_real.kwargs["reason"])
     return REAL
 
 

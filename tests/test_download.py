@@ -12,9 +12,9 @@ import pytest
 from handvae.datasets import rhd
 from handvae.errors import InputError
 from stages import download
+from tests.conftest import REAL, needs_real
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL = ROOT.parent / "shared" / "real"
 K = np.array([[280.0, 0, 32], [0, 280.0, 24], [0, 0, 1]])
 
 
@@ -137,7 +137,7 @@ def test_wrong_usage_ends_in_one_line_and_exit_code_1(arguments):
     assert "usage: python -m stages.download rhd" in ran.stderr and ran.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real samples (../shared/real) are not here")
+@needs_real
 def test_the_photographs_are_downloaded_as_a_program(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     assert "    source: synthetic" in text

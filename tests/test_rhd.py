@@ -12,9 +12,8 @@ from PIL import Image
 from handvae.datasets import png, rhd
 from handvae.errors import InputError
 from handvae.joints import BONES21, HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RIGHT, ROOT
+from tests.conftest import REAL, needs_real
 
-REAL = Path(__file__).resolve().parents[1].parent / "shared" / "real"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the real samples (../shared/real) are not here")
 K = np.array([[280.0, 0, 32], [0, 281.0, 24], [0, 0, 1]])
 
 
