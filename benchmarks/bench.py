@@ -16,7 +16,7 @@ import torch
 from benchmarks import training as training_benchmark
 from handvae import params, preprocess, store, training, workers
 from handvae.datasets import png, rhd
-from handvae.synthetic.generate import generate_rhd
+from handvae.synthetic.generate import generate
 
 RENDERED = 400
 SHORT, LONG = 200, 800  # frames of the memory comparison
@@ -27,7 +27,8 @@ Row = tuple[str, str, str, str]  # what, measured, held to, ratio
 def rendering(folder: Path) -> list[Row]:
     """RHD's layout at 320 x 320 on all cores: worker start-up, poses, pictures, labels and PNG files included."""
     start = time.perf_counter()
-    generate_rhd(folder / "rendered", {"training": RENDERED - 20, "evaluation": 20}, 0, 320, workers.cores())
+    sizes = {"training": RENDERED - 20, "evaluation": 20, "image_px": 320}
+    generate("rhd", folder / "rendered", sizes, 0, workers.cores())
     rate = RENDERED / (time.perf_counter() - start)
     return [
         (f"rendering, 320 px, {workers.cores()} processes", f"{rate:.1f} images/s", "35 images/s", f"{rate / 35:.2f}")

@@ -21,11 +21,11 @@ def random_set(path: Path, crop_px: int, context_px: int, rows: int) -> Path:
 
     def hands():
         for number in range(rows):
-            yield store.Hand(
+            yield store.ColourHand(
                 rng.integers(0, 256, (context_px, context_px, 3), np.uint8),
                 rng.normal(0, 50, (21, 3)).astype(np.float32) + np.float32([0, 0, 600]),
                 rng.uniform(20, context_px - 20, (21, 2)).astype(np.float32),
-                np.ones(21, bool), np.eye(3), number % 2, np.float32(49), str(number), "",
+                np.ones(21, bool), np.eye(3), number % 2, np.float32(49), str(number), "", "", number,
             )  # fmt: skip
 
     store.write(path, {"train": hands()}, {"crop_px": crop_px, "context_px": context_px})

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,7 @@ from handvae.progress import tracked
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_BYTES = 200 * 10**9
-MAX_MEMBERS = 500_000
+MAX_MEMBERS = 2_000_000  # NYU has 729,000
 MAX_EXPANSION = 200  # times the archive's size: deflate can reach 1032, pictures and labels stay under 20
 _SMALL_BYTES = 100 * 10**6  # any archive may expand to this much
 _CHUNK_BYTES = 65536
@@ -39,7 +40,7 @@ _DAMAGE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # slots: there may be a million of them
 class _Member:
     name: str  # as the archive has it
     is_folder: bool
@@ -77,6 +78,7 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
 
 
 def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
+    open_member = file.open  # one bound method for all
     for info in file.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)  # Unix archivers keep the mode here, others leave 0
         refused = ""
@@ -86,18 +88,19 @@ def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
             refused = "a link" if stat.S_ISLNK(kind) else "a device"
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             refused = "compressed by an unusual method"  # LZMA may ask for gigabytes of memory
-        yield _Member(info.filename, info.is_dir(), info.file_size, refused, lambda info=info: file.open(info))
+        yield _Member(info.filename, info.is_dir(), info.file_size, refused, partial(open_member, info))
 
 
 def _tar_members(file: BinaryIO) -> Iterator[_Member]:
     archive = tarfile.open(fileobj=_SmallReads(file), mode="r:")  # noqa: SIM115, owns nothing: `file` is the caller's
+    open_member = archive.extractfile  # one bound method for all
     end = 0
     while info := archive.next():
         refused = ""
         if info.issparse() or not (info.isreg() or info.isdir()):
             refused = "a link" if info.issym() or info.islnk() else "a device or other special file"
         end = info.offset_data + (-(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if info.isreg() else 0)
-        yield _Member(info.name, info.isdir(), info.size, refused, lambda info=info: archive.extractfile(info))
+        yield _Member(info.name, info.isdir(), info.size, refused, partial(open_member, info))
     # tarfile takes a damaged header for the end; the real end is a block of zeros
     file.seek(end)
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -127,10 +130,10 @@ def _limits(archive: Path, target: Path, max_bytes: int) -> dict[str, int]:
     }
 
 
-def _checked(archive: Path, members: Iterator[_Member], limits: dict[str, int]) -> dict[Path, _Member]:
+def _checked(archive: Path, members: Iterator[_Member], limits: dict[str, int]) -> dict[str, _Member]:
     """Relative path to member, in the archive's order. InputError for anything but files and folders of sane size."""
-    paths: dict[Path, _Member] = {}
-    files, folders, total = set(), set(), 0
+    paths: dict[str, _Member] = {}
+    tree, total = {}, 0
     for member in members:
         where = f"{archive}: member {member.name[:200]!r}"
         if len(paths) == MAX_MEMBERS:
@@ -144,24 +147,37 @@ def _checked(archive: Path, members: Iterator[_Member], limits: dict[str, int]) 
             if total > limit:
                 raise InputError(f"{where}: expected at most the {limit:,} bytes {name}, found {total:,} up to here")
         path = _checked_path(where, member.name)
-        # Two names that some file systems hold for one would overwrite each other.
-        keys = [tuple(part.casefold() for part in path.parts[:depth]) for depth in range(1, len(path.parts) + 1)]
-        if files.intersection(keys) or (not member.is_folder and folders.intersection(keys[-1:])):
+        if not path:
+            continue  # "./", the target itself
+        # casefolded: two names that some file systems hold for one would overwrite each other
+        if not _entered(tree, path.casefold().split("/"), member.is_folder):
             raise InputError(f"{where}: expected every path once, found it again")
-        folders.update(keys if member.is_folder else keys[:-1])
-        files.update([] if member.is_folder else keys[-1:])
-        if keys:
-            paths[path] = member
+        paths[path] = member
     return paths
 
 
-def _checked_path(where: str, name: str) -> Path:
+def _entered(tree: dict[str, dict | None], parts: list[str], is_folder: bool) -> bool:
+    """Enter a path into `tree`: name to the tree of a folder, None for a file. False if another is in its way."""
+    *parents, name = parts
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if tree is None:
+            return False
+    if is_folder:
+        return tree.setdefault(name, {}) is not None
+    if name in tree:
+        return False
+    tree[name] = None
+    return True
+
+
+def _checked_path(where: str, name: str) -> str:
     parts = [part for part in name.removesuffix("/").split("/") if part != "."]
     if name.startswith("/") or ".." in parts or "" in parts or "\\" in name or (parts and ":" in parts[0]):
         raise InputError(f"{where}: expected a path below the archive's folder, found one that leads out of it")
     if len(name) > 1000 or any(len(os.fsencode(part)) > 255 for part in parts):
         raise InputError(f"{where}: expected a path that fits the file system, found a longer one")
-    return Path(*parts)
+    return "/".join(parts)
 
 
 def _write(archive: Path, member: _Member, path: Path) -> None:

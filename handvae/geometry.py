@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handvae.joints import ROOT, SCALE_BONE
+from handvae.joints import ROOT, SCALE_BONE, SKELETONS, Skeleton
 
 REFERENCE_PX = 256  # side of the reference's crop, in which its limits on the zoom are stated
 
@@ -74,13 +74,14 @@ def palm_relative(joints_mm: np.ndarray) -> np.ndarray:
     return joints_mm - joints_mm[..., ROOT : ROOT + 1, :]
 
 
-def handedness(joints_mm: np.ndarray) -> np.ndarray:
-    """Sign test on (..., 21, 3) joints in the canonical camera frame: negative for a left hand, positive for a right.
+def handedness(joints_mm: np.ndarray, skeleton: Skeleton = SKELETONS["HAND21"]) -> np.ndarray:
+    """Sign test on (..., J, 3) joints in the canonical camera frame: negative for a left hand, positive for a right.
 
-    The palm's normal (index side x little side) against the direction in which the fingertips are bent. It is a
-    statement about flexion: a stretched hand gives a value near zero of either sign.
+    The palm's normal (index side x little side) against the direction in which the fingertips are bent, -1 to 1. It is
+    a statement about flexion: a stretched hand gives a value near zero of either sign.
     """
-    root, index_mcp, little_mcp = joints_mm[..., 0, :], joints_mm[..., 5, :], joints_mm[..., 17, :]
-    normal = np.cross(index_mcp - root, little_mcp - root)
-    bend = joints_mm[..., (8, 12, 16, 20), :].mean(axis=-2) - joints_mm[..., (5, 9, 13, 17), :].mean(axis=-2)
-    return (normal * bend).sum(axis=-1)
+    root, index_base, little_base = (joints_mm[..., joint, :] for joint in skeleton.palm_plane)
+    normal = np.cross(index_base - root, little_base - root)
+    tips, bases = (joints_mm[..., list(group), :].mean(axis=-2) for group in (skeleton.tips, skeleton.bases))
+    lengths = np.linalg.norm(normal, axis=-1) * np.linalg.norm(tips - bases, axis=-1)
+    return (normal * (tips - bases)).sum(axis=-1) / np.maximum(lengths, 1e-9)

@@ -35,7 +35,7 @@ def download(url: str, folder: Path) -> Path:
     that leaves nothing: the server refuses, sends a page instead of an archive, redirects elsewhere than to HTTP(S), or
     lies about the length.
     """
-    file, record = folder / _file_name(url), folder / _RECORD
+    file, record = folder / file_name(url), folder / _RECORD
     folder.mkdir(parents=True, exist_ok=True)
     reasons: list[str] = []
     for wait_s in (*WAITS_S, None):
@@ -76,7 +76,7 @@ def is_current(url: str, validator: str | None) -> bool:
         raise InputError(f"{url}: expected to ask whether the file has changed, found {broken}") from None
 
 
-def _file_name(url: str) -> str:
+def file_name(url: str) -> str:
     try:
         path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
     except ValueError as error:

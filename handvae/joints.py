@@ -1,9 +1,30 @@
-"""Skeletons by name. Every joint array in the package is ordered by one of these tuples, base to tip.
+"""Skeletons by name. Every joint array in the package is ordered by one of these, base to tip.
 
-The 21-joint order serves RHD, STB and MSRA: root first (palm or wrist), then thumb to little finger, base to tip.
+The 21-joint order serves RHD, STB and MSRA: root first (palm or wrist), then thumb to little finger, base to tip. ICVL
+has 16 joints and NYU 36, with no 21-joint equivalent: their sets keep their own order.
 """
 
+from dataclasses import dataclass
+
 FINGERS = ("thumb", "index", "middle", "ring", "little")
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Ordered joint names, the bones between them as (parent, child), and the joints that count in an evaluation."""
+
+    name: str
+    joints: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...]
+    evaluated: tuple[int, ...]
+    # (root, index finger's base, little finger's base), the fingers' bases, the fingers' ends: for the handedness test
+    palm_plane: tuple[int, int, int]
+    bases: tuple[int, ...]
+    tips: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
 
 HAND21 = (
     "root",
@@ -14,11 +35,54 @@ HAND21 = (
 ROOT = HAND21.index("root")
 MIDDLE_MCP = HAND21.index("middle_mcp")
 MIDDLE_PIP = HAND21.index("middle_pip")
+RING_MCP = HAND21.index("ring_mcp")
 
 # (parent, child) for each of the 20 bones: the root to each finger's base, then along the finger
 BONES21 = tuple((0 if child % 4 == 1 else child - 1, child) for child in range(1, len(HAND21)))
 
 # The length of this bone (middle finger, MCP to PIP) is the hand's scale: what invariance S divides by (paper 4.3).
 SCALE_BONE = (MIDDLE_MCP, MIDDLE_PIP)
+
+ICVL16 = ("palm", *(f"{finger}_{joint}" for finger in FINGERS for joint in ("root", "mid", "tip")))
+
+# NYU's model of spheres: from the little finger to the thumb six along each finger, tip to base, then the palm.
+NYU36 = (
+    *(
+        f"{finger}_{joint}"
+        for finger in reversed(FINGERS)
+        for joint in ("tip", "dip", "knu2_a", "pip", "knu1_a", "mcp")
+    ),
+    *("wrist_side_1", "wrist_side_2", "palm_3", "palm_4", "palm_5", "wrist"),
+)
+NYU_PALM = NYU36.index("palm_3")  # near the knuckles, for all its name: centre of the crop
+NYU_EVALUATED = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)  # the 14 that the literature scores
+
+SKELETONS = {
+    "HAND21": Skeleton(
+        "HAND21", HAND21, BONES21, tuple(range(21)), palm_plane=(0, 5, 17), bases=(5, 9, 13, 17), tips=(8, 12, 16, 20)
+    ),
+    "ICVL16": Skeleton(
+        "ICVL16",
+        ICVL16,
+        tuple((0 if child % 3 == 1 else child - 1, child) for child in range(1, 16)),
+        tuple(range(16)),
+        palm_plane=(0, 4, 13),
+        bases=(4, 7, 10, 13),
+        tips=(6, 9, 12, 15),
+    ),
+    "NYU36": Skeleton(
+        "NYU36",
+        NYU36,
+        # along each finger from its base, which hangs on the wrist; then the palm's own
+        (
+            *((35 if joint == 5 else base + joint + 1, base + joint) for base in range(0, 30, 6) for joint in range(6)),
+            *((35, joint) for joint in range(30, 35)),
+        ),
+        NYU_EVALUATED,
+        palm_plane=(35, 23, 5),
+        bases=(23, 17, 11, 5),
+        tips=(18, 12, 6, 0),
+    ),
+}
 
 LEFT, RIGHT = 0, 1  # column of the one-hot hand side: left [1, 0], right [0, 1]

@@ -4,13 +4,13 @@ No defaults live in code: what is not in params.yaml does not exist.
 """
 
 import dataclasses
-import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from handvae.checked import check_keys, convert
 from handvae.errors import InputError
 
 INPUTS = ("rgb", "joints_2d")
@@ -39,12 +39,54 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Source:
-    source: str
-    sha256: str | None
+class RhdProtocol:
     hands: typing.Literal["dominant", "both"]
     without_visible_joint: dict[str, list[int]]
-    seed: int
+
+
+@dataclass(frozen=True)
+class StbProtocol:
+    training: list[str]
+    evaluation: list[str]
+    views: list[typing.Literal["left", "right"]]
+    images: bool
+
+
+@dataclass(frozen=True)
+class DepthProtocol:
+    centre: typing.Literal["joint", "mass"]
+
+
+@dataclass(frozen=True)
+class IcvlProtocol(DepthProtocol):
+    rotated_copies: bool
+
+
+PROTOCOLS = {
+    "rhd": RhdProtocol,
+    "stb": StbProtocol,
+    "icvl": IcvlProtocol,
+    "nyu": DepthProtocol,
+    "msra": DepthProtocol,
+}
+# what profiles.<name>.synthetic says of the sets that are rendered
+SYNTHETIC = {
+    "rhd": ("training", "evaluation", "image_px"),
+    "stb": ("sequence",),
+    "icvl": ("training", "evaluation"),
+    "nyu": ("training", "evaluation"),
+    "msra": ("gesture",),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a set comes from, and how it is read: `protocol`, of the set's class in PROTOCOLS."""
+
+    source: str | list[str]
+    sha256: str | list[str | None] | None
+    seed: int  # of the synthetic hands
+    protocol: typing.Any
 
 
 @dataclass(frozen=True)
@@ -78,8 +120,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Profile:
-    frames: dict[str, dict[str, int]]
-    image_px: dict[str, int]
+    synthetic: dict[str, dict[str, int]]
     crop_px: int
     context: float
     encoder_width: int
@@ -130,16 +171,16 @@ def load(path: Path | str = "params.yaml") -> Params:
         "profiles": dict[str, Profile],
         "experiments": dict[str, Experiment],
     }
-    _check_keys(tree, [*own_keys, *sections], str(path))
-    own = _convert({key: tree[key] for key in own_keys}, Experiment, str(path))
-    values = {key: _convert(tree[key], kind, f"{path}: {key}") for key, kind in sections.items()}
+    check_keys(tree, [*own_keys, *sections], str(path))
+    own = convert({key: tree[key] for key in own_keys}, Experiment, str(path))
+    values = {key: convert(tree[key], kind, f"{path}: {key}") for key, kind in sections.items()}
     profiles, profile_name = values.pop("profiles"), values.pop("profile")
     if profile_name not in profiles:
         raise InputError(f"{path}: profile: expected one of {', '.join(profiles)}, found '{profile_name}'")
     for name, profile in profiles.items():
-        _check_profile(profile, list(values["data"]), f"{path}: profiles.{name}")
-    for name, source in values["data"].items():
-        _check_keys(source.without_visible_joint, list(SPLITS), f"{path}: data.{name}.without_visible_joint")
+        _check_profile(profile, f"{path}: profiles.{name}")
+    check_keys(values["data"], list(PROTOCOLS), f"{path}: data")
+    values["data"] = {name: _with_protocol(source, name, str(path)) for name, source in values["data"].items()}
     params = Params(own, profile_name, profiles[profile_name], **values)
     _check_references(params, str(path))
     return params
@@ -170,12 +211,21 @@ def _check_references(params: Params, path: str) -> None:
     )
 
 
-def _check_profile(profile: Profile, datasets: list[str], where: str) -> None:
-    _check_keys(profile.training, list(INPUTS), f"{where}.training")
-    for key in ("frames", "image_px"):
-        _check_keys(getattr(profile, key), datasets, f"{where}.{key}")
-    for dataset in datasets:
-        _check_keys(profile.frames[dataset], list(SPLITS), f"{where}.frames.{dataset}")
+def _with_protocol(source: Source, name: str, path: str) -> Source:
+    """The source with its protocol as the set's class."""
+    where = f"{path}: data.{name}.protocol"
+    protocol = convert(source.protocol, PROTOCOLS[name], where)
+    if name == "rhd":
+        check_keys(protocol.without_visible_joint, list(SPLITS), f"{where}.without_visible_joint")
+    return dataclasses.replace(source, protocol=protocol)
+
+
+def _check_profile(profile: Profile, where: str) -> None:
+    check_keys(profile.training, list(INPUTS), f"{where}.training")
+    check_keys(profile.synthetic, list(SYNTHETIC), f"{where}.synthetic")
+    for dataset, keys in SYNTHETIC.items():
+        check_keys(profile.synthetic[dataset], list(keys), f"{where}.synthetic.{dataset}")
+        _check_positive(profile.synthetic[dataset], f"{where}.synthetic.{dataset}")
     if profile.crop_px < 64 or profile.crop_px & (profile.crop_px - 1):
         # the encoder halves five times and needs 2 x 2 features, the decoder doubles from 4 x 4
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
@@ -191,44 +241,3 @@ def _check_positive(values: dict[str, float], where: str) -> None:
     for key, value in values.items():
         if not 0 < value < float("inf"):
             raise InputError(f"{where}.{key}: expected a positive number, found {value}")
-
-
-def _check_keys(tree: object, expected: list[str], where: str) -> None:
-    if not isinstance(tree, dict):
-        raise InputError(f"{where}: expected the keys {', '.join(expected)}, found {tree!r}")
-    missing = [key for key in expected if key not in tree]
-    unknown = [str(key) for key in tree if key not in expected]
-    if missing or unknown:
-        found = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(unknown)
-        raise InputError(f"{where}: expected the keys {', '.join(expected)}; {'; '.join(found)}")
-
-
-def _convert(value: object, kind: object, where: str) -> object:
-    """`value` as `kind`, a dataclass, a container of one, a literal or a plain type; InputError if it is not one."""
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        _check_keys(value, list(hints), where)
-        return kind(**{key: _convert(value[key], hint, f"{where}.{key}") for key, hint in hints.items()})
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is dict and isinstance(value, dict):
-        return {
-            _convert(key, arguments[0], f"{where}: key"): _convert(item, arguments[1], f"{where}.{key}")
-            for key, item in value.items()
-        }
-    if origin is list and isinstance(value, list):
-        return [_convert(item, arguments[0], f"{where}[{number}]") for number, item in enumerate(value)]
-    if origin is typing.Literal and value in arguments:
-        return value
-    if origin is types.UnionType and any(_is_plain(value, option) for option in arguments):
-        return value
-    if origin is None and _is_plain(value, kind):
-        return value
-    expected = "one of " + ", ".join(arguments) if origin is typing.Literal else getattr(kind, "__name__", str(kind))
-    hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if kind is float and isinstance(value, str) else ""
-    raise InputError(f"{where}: expected {expected}, found {value!r}{hint}")
-
-
-def _is_plain(value: object, kind: type) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)

@@ -5,22 +5,16 @@ alignment, and mean and median are taken over all frames and joints at once, unl
 """
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from handvae import metrics
+from handvae.datasets import text
 from handvae.errors import InputError
 
 THRESHOLDS_MM = (10, 20, 30, 40, 50, 80)
-
-# Bounds on what is read. The largest real file, ICVL's 331,006 training labels, lies within all of them.
-MAX_FILE_BYTES = 200_000_000
-MAX_LINES = 400_000
-MAX_LINE_BYTES = 10_000
-MAX_VALUE = 1e6  # px or mm: a number beyond it is no joint, and its square could overflow
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def score(dataset: str, truth: Path, predictions: Path) -> Score:
 
 def evaluation_of(dataset: str) -> Evaluation:
     if dataset not in EVALUATIONS:
-        raise InputError(f"set: expected one of {', '.join(EVALUATIONS)}, found {_shown(dataset)}")
+        raise InputError(f"set: expected one of {', '.join(EVALUATIONS)}, found {text.shown(dataset)}")
     return EVALUATIONS[dataset]
 
 
@@ -109,52 +103,18 @@ def read_uvd(path: Path, evaluation: Evaluation) -> np.ndarray:
     """
     counts = tuple(3 * joints for joints in (evaluation.joints, evaluation.all_joints) if joints)
     numbers = array("d")
-    for where, tokens in _records(path):
-        name, values = ([], tokens) if _number(tokens[0]) is not None else (tokens[:1], tokens[1:])
+    for where, tokens in text.records(path):
+        name, values = ([], tokens) if text.is_number(tokens[0]) else (tokens[:1], tokens[1:])
         if len(values) not in counts:
-            after = f" after {_shown(name[0])}" if name else ""
+            after = f" after {text.shown(name[0])}" if name else ""
             expected = " or ".join(map(str, counts))
             raise InputError(f"{where}: expected {expected} values, found {len(values)}{after}")
         counts = (len(values),)
-        for token in values:
-            number = _number(token)
-            if number is None or not abs(number) <= MAX_VALUE:  # so written, NaN fails too
-                raise InputError(f"{where}: expected a number of size at most {MAX_VALUE:.0f}, found {_shown(token)}")
-            numbers.append(number)
+        numbers.extend(text.floats(where, values))
     if not numbers:
         raise InputError(f"{path}: expected one line a frame, found no values")
     uvd = np.frombuffer(numbers).reshape(-1, counts[0] // 3, 3)
     return uvd if uvd.shape[1] == evaluation.joints else uvd[:, evaluation.of_all]
-
-
-def _records(path: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """Where each line that is not blank stands, for messages, and its tokens; real files end lines in CR CR LF."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'something else' if path.exists() else 'none'}")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, found {path.stat().st_size}")
-    with path.open("rb") as file:
-        for number in range(1, MAX_LINES + 2):
-            line = file.readline(MAX_LINE_BYTES + 1)
-            if not line:
-                return
-            if len(line) > MAX_LINE_BYTES:
-                raise InputError(f"{path}: line {number}: expected at most {MAX_LINE_BYTES} bytes, found more")
-            if tokens := line.split():
-                yield f"{path}: line {number}", tokens
-    raise InputError(f"{path}: expected at most {MAX_LINES} lines, found more")
-
-
-def _number(token: bytes) -> float | None:
-    try:
-        return None if b"_" in token else float(token)  # Python reads 1_0 as ten; no such file means that
-    except ValueError:
-        return None
-
-
-def _shown(token: bytes | str) -> str:
-    text = token.decode("ascii", errors="replace") if isinstance(token, bytes) else token
-    return repr(text if len(text) <= 40 else f"{text[:40]}...")
 
 
 def as_dict(result: Score) -> dict:

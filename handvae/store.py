@@ -1,11 +1,11 @@
-"""The preprocessed dataset: one HDF5 file a set, groups `train` and `test`, one row a hand.
+"""The preprocessed dataset: one HDF5 file a set, a group a split (train and test, or subjects), one row a hand.
 
 Written in one streaming pass, so that memory does not grow with the set; read whole by `handvae.batches`.
 """
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import h5py
@@ -14,80 +14,121 @@ import numpy as np
 from handvae.atomic import replacing_file
 from handvae.errors import InputError
 
-VERSION = 1  # of the preprocessing; a file of another version is refused
+VERSION = 2  # of the preprocessing; a file of another version is refused
 BLOCK = 64  # rows written, and stored as one HDF5 chunk, at a time
 
-UNITS = {
-    "image_u8": "RGB, context crop",
-    "joints_mm": "mm, camera frame: x right, y down, z forward; handvae.joints.HAND21",
-    "uv_px": "pixels of the context crop, (u, v), centres at integers",
-    "visible": "",
-    "camera": "intrinsics of the context crop: uv ~ camera @ joints",
-    "side": "0 left, 1 right",
-    "scale_bone_mm": "mm, middle finger MCP to PIP",
-    "name": "",
-    "subject": "",
+# kind and unit of every column that a row may have
+COLUMNS: dict[str, tuple[type, str]] = {
+    "image_u8": (np.uint8, "RGB, context crop"),
+    "depth_f16": (np.float16, "half the cube's side, context crop: -1 its front, +1 its back and all background"),
+    "joints_mm": (np.float32, "mm, camera frame: x right, y down, z forward; in the order of the file's skeleton"),
+    "uv_px": (np.float32, "pixels of the context crop, (u, v), centres at integers"),
+    "visible": (np.bool_, ""),
+    "camera": (np.float64, "intrinsics of the context crop: uv ~ camera @ joints"),
+    "side": (np.uint8, "0 left, 1 right"),
+    "scale_bone_mm": (np.float32, "mm, middle finger MCP to PIP"),
+    "centre_mm": (np.float32, "mm, camera frame: centre of the cube"),
+    "cube_mm": (np.float32, "mm, side of the cube"),
+    "trainable": (np.bool_, "false: tested on, not trained on"),
+    "name": (str, ""),
+    "subject": (str, ""),
+    "sequence": (str, ""),
+    "frame": (np.int32, "number in the sequence"),
 }
 
 
 @dataclass(frozen=True)
-class Hand:
-    """One row of the file: a hand in its context crop of C x C pixels."""
+class ColourHand:
+    """One row of a colour set: a hand in its context crop of C x C pixels."""
 
-    image_u8: np.ndarray  # (C, C, 3)
-    joints_mm: np.ndarray  # (21, 3) float32
-    uv_px: np.ndarray  # (21, 2) float32
-    visible: np.ndarray  # (21,) bool
-    camera: np.ndarray  # (3, 3) float64
+    image_u8: np.ndarray | None  # (C, C, 3); None in all rows of a split: no such column
+    joints_mm: np.ndarray  # (J, 3)
+    uv_px: np.ndarray  # (J, 2)
+    visible: np.ndarray  # (J,) bool
+    camera: np.ndarray  # (3, 3)
     side: int
     scale_bone_mm: float
     name: str
     subject: str
+    sequence: str
+    frame: int
+
+
+@dataclass(frozen=True)
+class DepthHand:
+    """One row of a depth set: a hand in the context crop of its cube, C x C pixels."""
+
+    depth_f16: np.ndarray  # (C, C)
+    joints_mm: np.ndarray  # (J, 3)
+    uv_px: np.ndarray  # (J, 2)
+    camera: np.ndarray  # (3, 3)
+    side: int
+    centre_mm: np.ndarray  # (3,)
+    cube_mm: float
+    trainable: bool
+    name: str
+    subject: str
+    sequence: str
+    frame: int
+
+
+Hand = ColourHand | DepthHand
 
 
 def write(path: Path | str, splits: dict[str, Iterable[Hand]], attributes: dict[str, object]) -> dict[str, int]:
-    """Write the splits in the order given and return their row counts. All or nothing."""
+    """Write the splits in the order given and return their row counts. All or nothing.
+
+    InputError for a split without rows or whose rows differ in their columns (some with an image, some without).
+    """
     counts = {}
     with replacing_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs.update(attributes, version=VERSION)
         for split, hands in splits.items():
-            counts[split] = _write_split(file.create_group(split), hands)
+            counts[split] = _write_split(file.create_group(split), hands, f"{path}: {split}")
             if not counts[split]:
                 raise InputError(f"{path}: {split}: expected at least one hand, found none")
     return counts
 
 
-def _write_split(group: h5py.Group, hands: Iterable[Hand]) -> int:
+def _write_split(group: h5py.Group, hands: Iterable[Hand], place: str) -> int:
     digest = hashlib.sha256()
+    columns: list[str] = []
     rows: list[Hand] = []
     count = 0
     for hand in hands:
+        columns = columns or _columns(hand)
+        if odd := set(columns) ^ set(_columns(hand)):
+            raise InputError(
+                f"{place}: expected the same columns in every row, "
+                f"found {', '.join(sorted(odd))} in some only, first at {hand.name}"
+            )
         rows.append(hand)
         if len(rows) == BLOCK:
-            count = _append(group, rows, count, digest)
+            count = _append(group, columns, rows, count, digest)
             rows = []
     if rows:
-        count = _append(group, rows, count, digest)
+        count = _append(group, columns, rows, count, digest)
     group.attrs["sha256"] = digest.hexdigest()  # of all rows: what a checkpoint and a model were made from
     return count
 
 
-def _append(group: h5py.Group, rows: list[Hand], count: int, digest) -> int:
-    for key, unit in UNITS.items():
+def _columns(hand: Hand) -> list[str]:
+    return [field.name for field in fields(hand) if getattr(hand, field.name) is not None]
+
+
+def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int, digest) -> int:
+    for key in columns:
+        kind, unit = COLUMNS[key]
         values = [getattr(row, key) for row in rows]
-        if key in ("name", "subject"):
-            block = np.array([value.encode() for value in values], dtype=object)
-            kind: object = h5py.string_dtype()
+        if kind is str:
+            block, stored = np.array([value.encode() for value in values], dtype=object), h5py.string_dtype()
             digest.update(b"\0".join(block))
         else:
-            block = np.stack([np.asarray(value) for value in values])
-            if key == "side":
-                block = block.astype(np.uint8)
-            kind = block.dtype
-            digest.update(np.ascontiguousarray(block).data)
+            block, stored = np.stack([np.asarray(value, kind) for value in values]), kind
+            digest.update(block.data)
         if key not in group:
             shape = block.shape[1:]
-            group.create_dataset(key, (0, *shape), kind, maxshape=(None, *shape), chunks=(BLOCK, *shape))
+            group.create_dataset(key, (0, *shape), stored, maxshape=(None, *shape), chunks=(BLOCK, *shape))
             group[key].attrs["unit"] = unit
         group[key].resize(count + len(rows), axis=0)
         group[key][count:] = block
@@ -100,7 +141,7 @@ def read(path: Path | str, split: str, keys: Iterable[str]) -> dict[str, np.ndar
         if split not in file or not set(keys) <= set(file[split]):
             raise InputError(f"{path}: expected {split} with {', '.join(keys)}; run `dvc repro preprocess`")
         group = file[split]
-        return {key: group[key].asstr()[:] if key in ("name", "subject") else group[key][:] for key in keys}
+        return {key: group[key].asstr()[:] if COLUMNS[key][0] is str else group[key][:] for key in keys}
 
 
 def attributes(path: Path | str) -> dict[str, object]:

@@ -1,63 +1,72 @@
-"""data/raw/<set> -> data/processed/<set>.h5. Usage: python -m stages.preprocess rhd"""
+"""data/raw/<set> -> data/processed/<set>.h5. Usage: python -m stages.preprocess rhd|stb|icvl|nyu|msra"""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
 
 from handvae import params, preprocess, store
-from handvae.datasets import rhd
+from handvae.datasets.sets import DATASETS
 from handvae.errors import InputError
 from stages import run
 
 
 def main(name: str) -> None:
     settings = params.load()
-    if name not in settings.data:
-        raise InputError(f"stages.preprocess: expected one of {', '.join(settings.data)}, found '{name}'")
-    source, profile = settings.data[name], settings.profile
-    manifest = read_manifest(Path(f"data/raw/{name}.json"))
-    root = Path(manifest["root"])
+    if name not in DATASETS:
+        raise InputError(f"stages.preprocess: expected one of {', '.join(DATASETS)}, found {name!r}")
+    dataset, profile = DATASETS[name], settings.profile
+    manifest = read_manifest(name, Path(f"data/raw/{name}.json"))
+    options = dataclasses.asdict(settings.data[name].protocol)
+    centre, allowed = options.pop("centre", None), options.pop("without_visible_joint", None)
+    frames = dataset.frames(Path(manifest["root"]), **options)
     crops = preprocess.size(profile.crop_px, profile.context)
-    splits = {
-        split: preprocess.rhd_hands(
-            root,
-            folder,
-            source.hands if split == "train" else "dominant",  # the protocol scores one hand a test image
-            source.without_visible_joint.get(folder, []),
-            crops,
-        )
-        for split, folder in rhd.SPLITS.items()
+    rows = {
+        group: preprocess.hands(frames[group], dataset.read, crops, f"{name} {group}", centre or "joint")
+        for group in frames
     }
+    if allowed is not None:  # RHD alone says which joints can be seen
+        for group, split in dataset.SPLITS.items():
+            listed = f"data.{name}.protocol.without_visible_joint.{split}"
+            place = f"{manifest['root']}/{split}"
+            rows[group] = preprocess.with_visible_joint(rows[group], allowed[split], place, listed)
+    source = source_text(manifest["description"], frames, centre)
     attributes = {
         "dataset": name,
-        "skeleton": "handvae.joints.HAND21",
-        "source": source_text(manifest),
+        "skeleton": dataset.SKELETON.name,
+        "source": source,
         "synthetic": manifest["kind"] == "synthetic",
-        "published": manifest["published"],
+        "published": manifest["published"] and len(frames.get("test", ())) in (0, dataset.PUBLISHED_TEST),
         "crop_px": crops.crop_px,
         "context_px": crops.context_px,
     }
-    counts = store.write(f"data/processed/{name}.h5", splits, attributes)
-    print(f"{name}: {counts['train']:,} training and {counts['test']:,} test hands from {source_text(manifest)}")
+    counts = store.write(f"data/processed/{name}.h5", rows, attributes)
+    print(f"{name}: {', '.join(f'{count:,} {group}' for group, count in counts.items())} hands from {source}")
 
 
-def source_text(manifest: dict) -> str:
-    """What every table and figure says of its data."""
-    frames = {split: facts["frames"] for split, facts in manifest["splits"].items()}
-    return f"{manifest['description']}, {frames['training']:,} training and {frames['evaluation']:,} test images"
+def source_text(description: str, frames: dict[str, list], centre: str | None) -> str:
+    """What every table and figure says of its data; of depth also on what its crops are centred, which moves errors."""
+    counts = {group: len(of_group) for group, of_group in frames.items()}
+    if "test" in counts:
+        text = f"{description}, {counts['train']:,} training and {counts['test']:,} test images"
+    else:
+        text = f"{description}, {sum(counts.values()):,} images of {len(counts)} subjects"
+    words = {None: "", "joint": ", crops centred on the true joint", "mass": ", crops centred on the depth's mass"}
+    return text + words[centre]
 
 
-def read_manifest(path: Path) -> dict:
+def read_manifest(name: str, path: Path) -> dict:
     """What download found. Raises InputError if it, or the data it speaks of, is gone."""
     try:
         manifest = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the manifest that download writes: {error}") from error
     root = Path(manifest["root"])
-    if not root.is_dir() or rhd.inspect(root)["splits"] != manifest["splits"]:
+    if not root.is_dir() or DATASETS[name].inspect(root)["splits"] != manifest["splits"]:
         # DVC can bring an old manifest back from its cache, but not the images, which it does not hold
         raise InputError(
-            f"{root}: expected the raw data that {path} describes, found none or others; run `dvc repro -f download`"
+            f"{root}: expected the raw data that {path} describes, found none or others; "
+            f"run `dvc repro -f download@{name}`"
         )
     return manifest
 

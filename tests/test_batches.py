@@ -25,9 +25,9 @@ def write_hands(path, count=6, seed=0):
             uv = project(joints, camera)
             blob = np.exp(-((u - uv[9, 0]) ** 2 + (v - uv[9, 1]) ** 2) / (2 * 2.5**2))
             image = np.repeat((128 + 120 * blob)[..., None].round().astype(np.uint8), 3, axis=2)
-            yield store.Hand(
+            yield store.ColourHand(
                 image, joints.astype(np.float32), uv.astype(np.float32), np.ones(21, bool), camera, number % 2,
-                np.float32(40 + number), f"hand {number}", "",
+                np.float32(40 + number), f"hand {number}", "", "", number,
             )  # fmt: skip
 
     store.write(path, {"train": hands()}, {"crop_px": CROP, "context_px": CONTEXT})

@@ -16,6 +16,7 @@ from tests.conftest import REAL, needs_real
 
 ROOT = Path(__file__).resolve().parents[1]
 K = np.array([[280.0, 0, 32], [0, 280.0, 24], [0, 0, 1]])
+SIZES = {"training": 2, "evaluation": 1, "image_px": 64}
 
 
 def write_set(root: Path, frames: dict[str, int], seed: int = 0) -> None:
@@ -34,8 +35,8 @@ def write_set(root: Path, frames: dict[str, int], seed: int = 0) -> None:
 def settings(tmp_path, monkeypatch):
     """Settings as the stage reads them; the working folder is empty."""
     monkeypatch.chdir(tmp_path)
-    source = SimpleNamespace(source="own", sha256=None, hands="dominant", seed=7)
-    profile = SimpleNamespace(frames={"rhd": {"training": 2, "evaluation": 1}}, image_px={"rhd": 64})
+    source = SimpleNamespace(source="own", sha256=None, seed=7)
+    profile = SimpleNamespace(synthetic={"rhd": SIZES})
     settings = SimpleNamespace(data={"rhd": source}, profile=profile)
     monkeypatch.setattr(download.params, "load", lambda: settings)
     return settings
@@ -58,7 +59,7 @@ def test_a_folder_stays_where_it_is_and_the_manifest_says_what_it_holds(settings
     assert found["splits"] == rhd.inspect(Path("own"))["splits"]
     assert sorted(os.listdir("data/raw")) == ["rhd.json"]
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and "3 training, 2 evaluation" in lines[1]
+    assert len(lines) == 2 and "training 3, evaluation 2" in lines[1]
 
 
 def test_the_manifest_changes_with_the_labels_and_the_images_only(settings):
@@ -87,22 +88,21 @@ def test_synthetic_hands_are_made_with_the_seed_and_sizes_of_the_parameters(sett
     generate = pytest.importorskip("handvae.synthetic.generate")
     calls = []
 
-    def make(root, counts, seed, image_px, processes):
-        calls.append((root, counts, seed, image_px))
-        write_set(root, counts, seed)
+    def make(name, root, sizes, seed, processes):
+        calls.append((name, root, sizes, seed))
+        write_set(root, {"training": 2, "evaluation": 1}, seed)
 
-    monkeypatch.setattr(generate, "generate_rhd", make)
+    monkeypatch.setattr(generate, "generate", make)
     settings.data["rhd"].source = "synthetic"
     download.main("rhd")
-    assert calls == [(Path("data/raw/rhd"), {"training": 2, "evaluation": 1}, 7, 64)]
+    assert calls == [("rhd", Path("data/raw/rhd"), SIZES, 7)]
     assert manifest()["kind"] == "synthetic" and "seed 7" in manifest()["description"]
 
 
 def test_a_synthetic_set_of_full_size_is_not_the_published_one(settings, monkeypatch):
     generate = pytest.importorskip("handvae.synthetic.generate")
-    monkeypatch.setattr(
-        generate, "generate_rhd", lambda root, counts, seed, image_px, processes: write_set(root, counts)
-    )
+    counts = {"training": 2, "evaluation": 1}
+    monkeypatch.setattr(generate, "generate", lambda name, root, sizes, seed, processes: write_set(root, counts))
     monkeypatch.setattr(rhd, "PUBLISHED_COUNTS", {"training": 2, "evaluation": 1})
     settings.data["rhd"].source = "synthetic"
     download.main("rhd")
@@ -129,12 +129,12 @@ def test_a_bad_source_leaves_no_manifest_old_or_new(settings):
     assert not Path("data/raw/rhd.json").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["stb"], ["rhd", "rhd"]])
+@pytest.mark.parametrize("arguments", [[], ["rhd", "rhd"]])
 def test_wrong_usage_ends_in_one_line_and_exit_code_1(arguments):
     command = [sys.executable, "-m", "stages.download", *arguments]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 1 and ran.stdout == ""
-    assert "usage: python -m stages.download rhd" in ran.stderr and ran.stderr.count("\n") == 1
+    assert "Usage: python -m stages.download rhd|stb|icvl|nyu|msra" in ran.stderr and ran.stderr.count("\n") == 1
 
 
 @needs_real

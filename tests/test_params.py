@@ -63,6 +63,11 @@ def test_every_missing_key_is_an_error_that_names_it(params_tree, tmp_path):
     assert checked > 100
 
 
+def test_a_source_may_be_a_list_of_archives(params_tree, tmp_path):
+    params_tree["data"]["icvl"] |= {"source": ["Training.tar.gz", "Testing.tar.gz"], "sha256": [None, "0" * 64]}
+    assert load(params_tree, tmp_path).data["icvl"].source == ["Training.tar.gz", "Testing.tar.gz"]
+
+
 def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
     params_tree["loss"]["kl_wieght"] = params_tree["loss"].pop("kl_weight")
     with pytest.raises(InputError, match=r"params.yaml: loss.*missing: kl_weight; unknown: kl_wieght"):
@@ -76,7 +81,7 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("seed",), True, "seed: expected int, found True"),
         (("variant",), 5, "variant: expected one of 1, 2, 3, 4, found '5'"),
         (("input",), "depth", "input: expected one of rgb, joints_2d, found 'depth'"),
-        (("dataset",), "stb", "dataset: expected one of rhd, found 'stb'"),
+        (("dataset",), "hands", "dataset: expected one of .*stb.*, found 'hands'"),
         (("profile",), "big", "profile: expected one of .*, found 'big'"),
         (("loss", "kl_weight"), "1e-4", "loss.kl_weight: expected float, found '1e-4' .*write 1.0e-4"),
         (("loss", "kl_weight"), -1.0, "loss.kl_weight: expected a positive number, found -1.0"),
@@ -91,7 +96,17 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         ),
         (("experiments", "rhd-rgb-v1", "variant"), 9, "experiments.rhd-rgb-v1: variant"),
         (("experiments",), ["rhd"], "experiments: expected dict"),
-        (("data", "rhd", "hands"), "all", "data.rhd.hands: expected one of dominant, both, found 'all'"),
+        (
+            ("data", "rhd", "protocol", "hands"),
+            "all",
+            "data.rhd.protocol.hands: expected one of dominant, both, found 'all'",
+        ),
+        (("data", "stb", "protocol", "views"), ["top"], r"views\[0\]: expected one of left, right, found 'top'"),
+        (("data", "msra", "protocol"), {}, "data.msra.protocol: expected the keys centre; missing: centre"),
+        (("data", "icvl", "source"), ["a.zip", 3], "data.icvl.source: expected"),
+        (("data", "icvl", "sha256"), 7, "data.icvl.sha256: expected"),
+        (("profiles", "tiny", "synthetic", "stb"), {"sequence": 0}, "stb.sequence: expected a positive number"),
+        (("profiles", "tiny", "synthetic", "nyu"), {"training": 1}, "synthetic.nyu: .*missing: evaluation"),
     ],
 )
 def test_a_wrong_value_is_an_error_with_expected_and_found(params_tree, tmp_path, path, value, message):

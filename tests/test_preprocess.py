@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from handvae import preprocess
+from handvae import preprocess, store
 from handvae.datasets import rhd
-from handvae.datasets.sample import Sample
+from handvae.datasets.sample import DepthSample, Sample
 from handvae.errors import InputError
 from handvae.geometry import project
 from handvae.joints import LEFT, MIDDLE_MCP, ROOT
@@ -20,7 +22,56 @@ def sample(seed=0, centre_mm=(0.0, 0.0), background=0):
     v, u = np.mgrid[:320, :320]
     spots = sum(np.exp(-((u - uv[j, 0]) ** 2 + (v - uv[j, 1]) ** 2) / (2 * 1.5**2)) for j in (4, 9, 20))
     image = np.repeat((background + 200 * spots.clip(0, 1))[..., None], 3, axis=2).astype(np.uint8)
-    return Sample("made up", image, joints, uv, np.ones(21, bool), CAMERA, LEFT, "")
+    return Sample(
+        "made up", image, (320, 320), joints, uv, np.ones(21, bool), CAMERA, LEFT, "A", "B1", seed, sizing_uv_px=uv
+    )
+
+
+def depth_sample(number=0, measured=True):
+    """A hand of 16 joints in a plane at 400 mm, 80 mm wide, 30 mm to the right of its joint 2."""
+    joints = np.random.default_rng(number).uniform([-60, -60, 380], [60, 60, 420], (16, 3))
+    depth = np.zeros((320, 320), np.float32)
+    if measured:
+        joints[2] = (-30, 0, 400)
+        depth[130:191, 130:191] = 400  # 300 px a radian: 0.75 px a mm
+    return DepthSample(
+        name=f"hand {number}",
+        depth_mm=depth,
+        joints_mm=joints,
+        uv_px=project(joints, CAMERA),
+        camera=CAMERA,
+        side=LEFT,
+        subject="P1",
+        sequence="TIP",
+        frame=number,
+        cube_mm=200.0,
+        centre_joint=2,
+        trainable=number != 3,
+    )
+
+
+def read_two(number):
+    """Module functions go to the workers by name."""
+    return [depth_sample(number), dataclasses.replace(depth_sample(number), name=f"hand {number} again")]
+
+
+def read_depth(number):
+    return [depth_sample(number, measured=number not in (3, 20, 21, 22, 23, 24))]
+
+
+def read_labels(number):
+    return [dataclasses.replace(sample(number), image_u8=None)]
+
+
+def rhd_hands(root, split, allowed):
+    frames = [
+        rhd.Frame(root, split, index, annotation, "dominant")
+        for index, annotation in enumerate(rhd.read_annotations(root, split))
+    ]
+    rows = preprocess.hands(frames, rhd.read, CROPS, split)
+    return preprocess.with_visible_joint(
+        rows, allowed, f"{root}/{split}", f"data.rhd.protocol.without_visible_joint.{split}"
+    )
 
 
 def test_context_crop_has_the_networks_crop_in_its_middle():
@@ -73,8 +124,84 @@ def test_a_linear_ramp_stays_linear_under_zoom():
         assert np.abs(cut[10, :, 0].astype(float) - expected).max() <= 1.0
 
 
+def test_the_crop_is_sized_by_the_pixels_that_the_protocol_names():
+    near = sample()
+    wide_uv = near.uv_px.copy()
+    wide_uv[ROOT] = near.uv_px[MIDDLE_MCP] + [0, 60]
+    wide = preprocess.crop_hand(dataclasses.replace(near, sizing_uv_px=wide_uv), CROPS)
+    assert wide.camera[0, 0] / CAMERA[0, 0] == pytest.approx(CROPS.crop_px / 120)  # twice the 60 px
+    np.testing.assert_allclose(project(wide.joints_mm, wide.camera), wide.uv_px, atol=1e-3)
+
+
+def test_without_an_image_the_labels_are_the_same():
+    with_image = preprocess.crop_hand(sample(), CROPS)
+    without = preprocess.crop_hand(dataclasses.replace(sample(), image_u8=None), CROPS)
+    assert without.image_u8 is None
+    for key in ("joints_mm", "uv_px", "camera", "name", "subject", "sequence", "frame"):
+        np.testing.assert_array_equal(getattr(without, key), getattr(with_image, key))
+
+
+# depth
+
+
+def test_a_depth_crop_is_centred_on_its_joint_or_on_the_mass_around_it():
+    joint, joint_asked = preprocess.crop_depth_hand(depth_sample(), CROPS, "joint")
+    mass, mass_asked = preprocess.crop_depth_hand(depth_sample(), CROPS, "mass")
+    np.testing.assert_allclose(joint.centre_mm, (-30, 0, 400))
+    np.testing.assert_allclose(mass.centre_mm, (0, 0, 400), atol=1e-4)
+    assert joint_asked and mass_asked
+    for hand in (joint, mass):
+        np.testing.assert_allclose(project(hand.joints_mm, hand.camera), hand.uv_px, atol=1e-3)
+        np.testing.assert_allclose(project(hand.centre_mm, hand.camera), (47.5, 47.5), atol=1e-4)
+        # 61 px of the plane, 1 px is 4/3 mm, 200 mm are 64 px of the crop
+        assert (hand.depth_f16 == 0).sum() == pytest.approx((61 * 4 / 3 / 200 * 64) ** 2, rel=0.1)
+        assert set(np.unique(hand.depth_f16)) == {0, 1}
+
+
+def test_where_nothing_was_measured_the_joint_is_the_centre_and_that_is_said():
+    empty = depth_sample(measured=False)
+    hand, as_asked = preprocess.crop_depth_hand(empty, CROPS, "mass")
+    np.testing.assert_allclose(hand.centre_mm, empty.joints_mm[2], rtol=1e-6)
+    assert not as_asked and (hand.depth_f16 == 1).all()
+
+
+def test_depth_hands_go_through_to_the_file(tmp_path, capsys):
+    rows = preprocess.hands(range(40), read_depth, CROPS, "msra P1", "mass")
+    store.write(tmp_path / "set.h5", {"P1": rows}, {})
+    columns = store.read(tmp_path / "set.h5", "P1", ["name", "trainable", "cube_mm", "depth_f16", "subject", "frame"])
+    assert columns["name"].tolist() == [f"hand {number}" for number in range(40)]
+    assert columns["frame"].tolist() == list(range(40)) and set(columns["subject"]) == {"P1"}
+    assert np.flatnonzero(~columns["trainable"]).tolist() == [3] and (columns["cube_mm"] == 200).all()
+    assert columns["depth_f16"].shape == (40, 96, 96)
+    assert capsys.readouterr().out == (
+        "msra P1: nothing measured in the cube of 6 hands, centred on their joint instead: "
+        "hand 3, hand 20, hand 21, hand 22, hand 23, ...\n"
+    )
+
+
+def test_all_hands_of_a_frame_come_in_order_and_nothing_is_said_without_need(capsys):
+    rows = list(preprocess.hands(range(18), read_two, CROPS, "made up", "mass"))
+    assert [row.name for row in rows] == [f"hand {n}{more}" for n in range(18) for more in ("", " again")]
+    assert capsys.readouterr().out == ""
+
+
+def test_an_unknown_centre_is_refused():
+    with pytest.raises(InputError, match="icvl train: expected a centre from joint, mass, found 'com'"):
+        list(preprocess.hands(range(2), read_depth, CROPS, "icvl train", "com"))
+
+
+# RHD and streams
+
+
+def test_labels_alone_are_a_set_without_images(tmp_path):
+    store.write(tmp_path / "set.h5", {"train": preprocess.hands(range(5), read_labels, CROPS, "stb train")}, {})
+    assert store.read(tmp_path / "set.h5", "train", ["frame"])["frame"].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="expected train with image_u8"):
+        store.read(tmp_path / "set.h5", "train", ["image_u8"])
+
+
 def test_real_photographs_are_cropped_in_order_with_joints_on_the_hand(real):
-    hands = list(preprocess.rhd_hands(real / "photos", "evaluation", "dominant", [], CROPS))
+    hands = list(rhd_hands(real / "photos", "evaluation", []))
     assert [hand.name for hand in hands] == [f"evaluation/{number:05d} left" for number in range(57)]
     for hand in hands:
         assert hand.side == LEFT
@@ -101,12 +228,17 @@ def write_set(root, visible):
 
 def test_hands_without_a_visible_joint_are_refused_together_unless_they_are_listed(tmp_path):
     write_set(tmp_path, visible=0)
-    with pytest.raises(InputError, match=r"found none in 1 frames: 1; if that is right, list them in data.rhd"):
-        list(preprocess.rhd_hands(tmp_path, "training", "dominant", [], CROPS))
-    hands = list(preprocess.rhd_hands(tmp_path, "training", "dominant", [1], CROPS))
+    message = (
+        r"training: expected a visible joint on every dominant hand, found none in 1 frames: 1; "
+        r"if that is right, list them in data.rhd.protocol.without_visible_joint.training$"
+    )
+    with pytest.raises(InputError, match=message):
+        list(rhd_hands(tmp_path, "training", []))
+    hands = list(rhd_hands(tmp_path, "training", [1]))
     assert [bool(hand.visible.any()) for hand in hands] == [True, False, True]
+    assert [hand.frame for hand in hands] == [0, 1, 2]
     write_set(tmp_path, visible=1)
-    assert len(list(preprocess.rhd_hands(tmp_path, "training", "dominant", [], CROPS))) == 3
+    assert len(list(rhd_hands(tmp_path, "training", []))) == 3
 
 
 def test_a_broken_image_stops_the_stream_and_is_named(tmp_path):
@@ -114,4 +246,4 @@ def test_a_broken_image_stops_the_stream_and_is_named(tmp_path):
     path = tmp_path / "training" / "color" / "00002.png"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match=r"color/00002.png"):
-        list(preprocess.rhd_hands(tmp_path, "training", "dominant", [], CROPS))
+        list(rhd_hands(tmp_path, "training", []))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from handvae import published
+from handvae.datasets import text
 from handvae.errors import InputError
 from handvae.published import EVALUATIONS
 
@@ -108,7 +109,7 @@ def test_the_order_of_frames_matters(tmp_path):
     assert published.score("icvl", truth, reverse).mean_mm > 50
 
 
-def test_file_names_blank_lines_and_either_line_end_change_nothing(tmp_path):
+def testfile_names_blank_lines_and_either_line_end_change_nothing(tmp_path):
     uvd = frames_uvd(16)
     plain = write_uvd(tmp_path / "plain.txt", uvd, end="\n")
     lines = [f"test_seq_1/image_{number:04}.png {line_of(frame)} " for number, frame in enumerate(uvd)]
@@ -190,14 +191,14 @@ def test_labels_at_or_behind_the_camera_are_refused_and_predictions_there_are_er
 def test_a_file_too_large_to_be_predictions_is_refused_unread(tmp_path):
     large = tmp_path / "large.txt"
     with large.open("wb") as file:
-        file.truncate(published.MAX_FILE_BYTES + 1)  # sparse: takes no space
+        file.truncate(text.MAX_FILE_BYTES + 1)  # sparse: takes no space
     with pytest.raises(InputError, match=r"large\.txt: expected at most 200000000 bytes, found 200000001"):
         published.read_uvd(large, EVALUATIONS["icvl"])
 
 
 def test_a_file_of_endless_blank_lines_is_refused(tmp_path):
     blank = tmp_path / "blank.txt"
-    blank.write_bytes(b"\n" * (published.MAX_LINES + 1))
+    blank.write_bytes(b"\n" * (text.MAX_LINES + 1))
     with pytest.raises(InputError, match=r"blank\.txt: expected at most 400000 lines, found more"):
         published.read_uvd(blank, EVALUATIONS["icvl"])
 

@@ -37,7 +37,7 @@ def names():
 def write_processed(folder):
     generator = np.random.default_rng(5)
     rows = [
-        store.Hand(
+        store.ColourHand(
             image_u8=generator.integers(0, 255, (CROP_PX, CROP_PX, 3), dtype=np.uint8),
             joints_mm=(joints_mm + np.array([0, 0, 600])).astype(np.float32),
             uv_px=(joints_mm[:, :2] * 0.15 + CROP_PX / 2).astype(np.float32),
@@ -47,6 +47,8 @@ def write_processed(folder):
             scale_bone_mm=44.0,
             name=name,
             subject="",
+            sequence="",
+            frame=0,
         )
         for joints_mm, name in zip(hands(), names(), strict=True)
     ]

@@ -13,6 +13,7 @@ from handvae.datasets import png, rhd
 from handvae.errors import InputError
 from handvae.joints import BONES21, HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RIGHT, ROOT
 from tests.conftest import REAL, needs_real
+from tests.damage import damaged, refusal
 
 K = np.array([[280.0, 0, 32], [0, 281.0, 24], [0, 0, 1]])
 
@@ -47,14 +48,6 @@ def write_set(root: Path, frames: dict[str, int], seed: int = 0, visible=True) -
 @pytest.fixture
 def small(tmp_path) -> Path:
     return write_set(tmp_path / "set", {"training": 3, "evaluation": 2})
-
-
-def refusal(function, *arguments) -> str:
-    with pytest.raises(InputError) as caught:
-        function(*arguments)
-    message = str(caught.value)
-    assert "expected" in message and "found" in message and "\n" not in message
-    return message
 
 
 def sample_of(root: Path, index: int = 0, split: str = "training", hands: str = "dominant") -> list:
@@ -474,25 +467,6 @@ def test_an_unsuitable_mask_is_refused(small):
 
 
 # damaged files
-
-
-def damaged(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """A copy with bytes flipped, cut short, emptied, with a stretch taken out, or another file in its place."""
-    data = bytearray(content)
-    a, b = sorted(int(position) for position in rng.integers(0, len(data), 2))
-    match int(rng.integers(6)):
-        case 0 | 1:
-            for position in rng.integers(0, len(data), int(rng.integers(1, 4))):
-                data[position] ^= int(rng.integers(1, 256))
-        case 2:
-            del data[a:]
-        case 3:
-            del data[a : a + int(rng.integers(1, 20))]
-        case 4:
-            data = bytearray(other)
-        case 5:
-            data = data[a:b] if a % 7 else bytearray()
-    return bytes(data)
 
 
 @pytest.mark.parametrize("folder", ["color", "mask"])

@@ -3,6 +3,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import json
 import os
 import struct
 import subprocess
@@ -10,7 +11,9 @@ import sys
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,13 @@ from handvae.errors import InputError
 HERE = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 MARKER = "training/anno.pickle"
 FILES = {"set/training/anno.pickle": b"labels", "set/training/color/0.png": bytes(range(256)) * 400, "set/README": b""}
+
+
+def find_set(folder: Path) -> Path:
+    roots = [root for root in (folder, *sorted(folder.iterdir())) if (root / MARKER).is_file()]
+    if len(roots) != 1:
+        raise InputError(f"expected one folder with {MARKER}, found {len(roots)}")
+    return roots[0]
 
 
 def zipped(files=FILES, kind=zipfile.ZIP_DEFLATED) -> bytes:
@@ -64,22 +74,23 @@ def cache(tmp_path) -> Path:
     return tmp_path / "cache"
 
 
-def locate(cache: Path, source: str | Path, sha256: str | None = None) -> Path:
-    return sources.locate("rhd", str(source), sha256, cache, MARKER)
+def locate(cache: Path, source, sha256=None, find: sources.Find = find_set) -> Path:
+    source = [str(piece) for piece in source] if isinstance(source, list) else str(source)
+    return sources.locate("rhd", source, sha256, cache, find)
 
 
 def saved(folder: Path, name: str, content: bytes) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_bytes(content)
     return path
 
 
-def refusal(cache: Path, source: str | Path, sha256: str | None = None) -> str:
+def refusal(cache: Path, source, sha256=None, find: sources.Find = find_set) -> str:
     """The message of a refused source; nothing may be left behind, inside the cache or beside it."""
     before = everything(cache.parent)
     with pytest.raises(InputError) as caught:
-        locate(cache, source, sha256)
+        locate(cache, source, sha256, find)
     message = str(caught.value)
     assert "expected" in message and "found" in message and "\n" not in message
     assert everything(cache.parent) - {cache} == before - {cache} and everything(cache) == set()
@@ -126,6 +137,12 @@ def test_an_archive_is_unpacked_whole(tmp_path, cache, name):
     root = locate(cache, archive, hashlib.sha256(ARCHIVES[name]).hexdigest())
     assert root == cache / "rhd" / "set" and held(root) == FILES
     assert {path.name for path in cache.iterdir()} == {"rhd"} and archive.exists()
+
+
+def test_an_archive_may_list_its_folders_before_or_after_their_files_and_twice(tmp_path, cache):
+    folders = [member(name, tarfile.DIRTYPE) for name in ("./", "set", "set/training/", "./set/Training", "set/empty")]
+    root = locate(cache, saved(tmp_path, "a.tar", tarred(extra=folders)))
+    assert held(root) == FILES and (root / "empty").is_dir()
 
 
 def test_modes_of_the_archive_are_not_taken_over(tmp_path, cache):
@@ -251,6 +268,7 @@ HOSTILE = {
     "case.zip": (zip_with("set/readme"), "expected every path once"),
     "dots.tar": (tarred(extra=[member("set/./README")]), "expected every path once"),
     "file-as-folder.tar": (tarred(extra=[member("set/README/x")]), "expected every path once"),
+    "file-then-folder.tar": (tarred(extra=[member("set/readme", tarfile.DIRTYPE)]), "expected every path once"),
     "folder-as-file.tar": (tarred(extra=[member("set/training")]), "expected every path once"),
     "terabyte.tar": (tar_declaring(10**12), "found 1,000,000,"),
     "negative.tar": (tar_declaring(-5), "expected a size, found -5"),
@@ -284,6 +302,17 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, cache, monkeypatch, s
     bomb = {**FILES, "set/zeros": bytes(30 * 10**6)}
     content = zipped(bomb) if suffix == ".zip" else tarred(bomb, mode="w:gz")
     assert "plausible (200 times the archive)" in refusal(cache, saved(tmp_path, "bomb" + suffix, content))
+
+
+def test_the_check_of_nyus_729081_members_fits_in_memory(tmp_path):
+    count = 20_000
+    names = (f"dataset/train/synthdepth_1_{i:07d}.png" for i in range(count))
+    members = (archives._Member(name, False, 100_000, "", io.BytesIO) for name in names)
+    tracemalloc.start()
+    paths = archives._checked(tmp_path / "a.zip", members, {"allowed": archives.MAX_BYTES})
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(paths) == count and held_bytes * 729_081 / count < 10**9 and archives.MAX_MEMBERS > 729_081
 
 
 def test_limits_of_size_disk_and_number_hold(tmp_path, cache, monkeypatch):
@@ -358,8 +387,10 @@ def test_a_run_killed_at_any_moment_then_run_again_gives_the_same_folder(tmp_pat
         **{f"set/training/color/{i}.png": bytes([i % 256]) * i for i in range(600)},
     }
     archive = saved(tmp_path, "a.zip", zipped(files))
-    program = "import sys, pathlib; from handvae import sources; print('start', flush=True); " + (
-        f"sources.locate('rhd', {str(archive)!r}, None, pathlib.Path({str(cache)!r}), {MARKER!r})"
+    program = (
+        "import sys, pathlib; from handvae import sources; from tests.test_sources import find_set as find; "
+        "print('start', flush=True); "
+        f"sources.locate('rhd', {str(archive)!r}, None, pathlib.Path({str(cache)!r}), find)"
     )
     for delay_s in (0.005, 0.02, 0.04, 0.08):
         run = subprocess.Popen(
@@ -381,19 +412,30 @@ class Server:
 
     def __init__(self):
         self.content, self.headers, self.ranges, self.status = zipped(), {"ETag": '"1"'}, True, 200
+        self.files: dict[str, bytes] = {}  # by name, each with its own ETag; any other name has `content`
         self.cuts: list[int] = []  # bytes after which the next responses break off
         self.length: int | None = None  # what Content-Length says instead of the truth
         self.requests: list[dict[str, str]] = []
         self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/files/a.zip"
+        self.url = self.at("a.zip")
         threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def at(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.httpd.server_address[1]}/files/{name}"
+
+    def asked(self) -> list[tuple[str, ...]]:
+        """The file and the conditions of each request so far, which are then forgotten."""
+        conditions = ("If-None-Match", "If-Modified-Since", "Range")
+        asked = [(request["name"], *(key for key in conditions if key in request)) for request in self.requests]
+        self.requests.clear()
+        return asked
 
     def _handler(self):
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                server.requests.append(dict(self.headers))
+                server.requests.append({**self.headers, "name": self.path.rpartition("/")[2]})
                 server.answer(self)
 
             def log_message(self, *_):
@@ -402,10 +444,11 @@ class Server:
         return Handler
 
     def answer(self, request) -> None:
-        content, status = self.content, self.status
+        name = request.path.rpartition("/")[2]
+        content, status = self.files.get(name, self.content), self.status
+        headers = {**self.headers, **({"ETag": f'"{zlib.crc32(content)}"'} if name in self.files else {})}
         conditional = request.headers.get("If-None-Match") or request.headers.get("If-Modified-Since")
-        validators = (self.headers.get("ETag"), self.headers.get("Last-Modified"))
-        headers = dict(self.headers)
+        validators = (headers.get("ETag"), headers.get("Last-Modified"))
         wanted = request.headers.get("Range")
         if conditional and conditional in validators:
             content, status = b"", 304
@@ -583,3 +626,308 @@ def test_a_disk_too_small_for_the_download_is_found_before_it(server, cache, mon
     monkeypatch.undo()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert held(locate(cache, server.url)) == FILES
+
+
+def test_an_archive_that_is_had_from_elsewhere_now_is_not_unpacked_again_nor_fetched_twice(server, tmp_path, cache):
+    before = marks(locate(cache, saved(tmp_path, "a.zip", server.content)))
+    assert marks(locate(cache, server.url)) == before and server.asked() == [("a.zip",)]
+    assert marks(locate(cache, server.url)) == before and server.asked() == [("a.zip", "If-None-Match")]
+
+
+# lists of archives
+
+# STB's trap: some of its zips have a top folder, some have not, and all have files of the same names
+PIECES = {
+    "B1.zip": {"0.png": b"B1, 0", "1.png": b"B1, 1"},
+    "B4.zip": {"B4/0.png": b"B4, 0", "B4/1.png": b"B4, 1"},
+    "labels.tar.gz": {"labels/B1.mat": b"B1", "labels/B4.mat": b"B4"},
+}
+ZIPS = {name: zipped(files) if name.endswith(".zip") else tarred(files, mode="w:gz") for name, files in PIECES.items()}
+LOCATED = {f"{name.split('.')[0]}/{path}": content for name, files in PIECES.items() for path, content in files.items()}
+
+
+def find_stb(folder: Path) -> Path:
+    for file in ("B1/0.png", "B4/0.png", "labels/B1.mat", "labels/B4.mat"):
+        piece, _, name = file.partition("/")
+        if not (folder / file).is_file() and not (folder / piece / piece / name).is_file():
+            raise InputError(f"expected {file}, found no such file")
+    return folder
+
+
+def marks(folder: Path) -> dict[str, tuple[int, int]]:
+    """By these one sees whether a file was written again."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".source.json"]
+    return {str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".source.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def pieces(server, tmp_path) -> list[str | Path]:
+    """The second is on the web, the others on this disk."""
+    server.files = dict(ZIPS)
+    here = [saved(tmp_path / "mine", name, ZIPS[name]) for name in ("B1.zip", "labels.tar.gz")]
+    return [here[0], server.at("B4.zip"), here[1]]
+
+
+def test_a_list_from_disk_and_web_is_unpacked_side_by_side_with_and_without_top_folders(server, pieces, cache):
+    root = locate(cache, pieces, find=find_stb)
+    assert root == cache / "rhd" and content_of(root) == LOCATED
+    assert {path.name for path in root.iterdir()} == {"B1", "B4", "labels"}
+    assert all((root / stem / ".source.json").is_file() for stem in ("B1", "B4", "labels"))
+    assert {path.name for path in cache.iterdir()} == {"rhd"} and server.asked() == [("B4.zip",)]
+
+
+def test_pieces_that_did_not_change_are_neither_unpacked_nor_fetched_again(server, pieces, cache):
+    before = marks(locate(cache, pieces, find=find_stb))
+    server.asked()
+    assert marks(locate(cache, pieces, find=find_stb)) == before
+    assert server.asked() == [("B4.zip", "If-None-Match")]
+    sums = [None, hashlib.sha256(ZIPS["B4.zip"]).hexdigest().upper(), None]
+    assert marks(locate(cache, pieces, sums, find_stb)) == before and server.asked() == []
+    assert marks(locate(cache, pieces[::-1], find=find_stb)) == before  # nor for another order
+
+
+@pytest.mark.parametrize("changed", ["B1", "B4"])
+def test_a_changed_piece_or_folder_replaces_only_itself(server, pieces, tmp_path, cache, changed):
+    root = locate(cache, pieces, find=find_stb)
+    before = marks(root)
+    newer = zipped({"0.png": b"newer"})
+    server.files["B4.zip"] = newer if changed == "B4" else ZIPS["B4.zip"]
+    saved(tmp_path / "mine", "B1.zip", newer if changed == "B1" else ZIPS["B1.zip"])
+    after = marks(locate(cache, pieces, find=find_stb))
+    kept = {path for path in after if not path.startswith(changed)}
+    assert content_of(root / changed) == {"0.png": b"newer"} and len(kept) == 4
+    assert {path: after[path] for path in kept} == {path: before[path] for path in kept}
+    (root / "labels" / "labels" / "B1.mat").unlink()
+    assert content_of(locate(cache, pieces, find=find_stb) / "labels") == PIECES["labels.tar.gz"]
+    assert marks(root / changed) == {
+        path[len(changed) + 1 :]: after[path] for path in after if path.startswith(changed)
+    }
+
+
+def test_a_piece_that_left_the_list_and_what_killed_runs_left_are_removed(pieces, cache):
+    root = locate(cache, pieces, find=find_stb)
+    before = marks(root)
+    saved(root / "B9.partial", "0.png", b"half")
+    saved(root, "notes.txt", b"")
+    saved(cache / "rhd.download" / "B9", "B9.zip", b"half")
+    saved(cache / "rhd.download", "a.zip", b"half of a single archive")
+    left = marks(locate(cache, [pieces[0], pieces[2]], find=lambda folder: folder))
+    assert left == {path: mark for path, mark in before.items() if not path.startswith("B4")}
+    assert {path.name for path in cache.iterdir()} == {"rhd"} and len(list(root.iterdir())) == 2
+
+
+def test_a_single_archive_and_a_list_do_not_pass_for_each_other(tmp_path, pieces, cache):
+    """The archive holds folders named like pieces, with the records that would make them trusted."""
+    forged = {"files": 1, "bytes": 5, "sha256": hashlib.sha256(ZIPS["B1.zip"]).hexdigest()}
+    single = zipped({**FILES, "B1/0.png": b"false", "B1/.source.json": json.dumps(forged)})
+    locate(cache, saved(tmp_path, "a.zip", single))
+    assert content_of(locate(cache, pieces, find=find_stb)) == LOCATED
+    assert locate(cache, saved(tmp_path, "a.zip", zipped())) == cache / "rhd" / "set"
+    assert content_of(cache / "rhd") == FILES
+
+
+def test_a_find_that_fails_leaves_nothing_new(server, pieces, tmp_path, cache):
+    def nothing(folder: Path) -> Path:
+        raise InputError("expected hands, found feet")
+
+    assert "found feet" in refusal(cache, pieces, find=nothing) and not (cache / "rhd").exists()
+    before = marks(locate(cache, pieces[:2], find=lambda folder: folder))
+    with pytest.raises(InputError, match="found feet"):
+        locate(cache, pieces, find=nothing)
+    assert marks(cache / "rhd") == before and {path.name for path in cache.iterdir()} == {"rhd"}
+    assert content_of(locate(cache, pieces, find=find_stb)) == LOCATED
+
+
+def test_find_sees_a_single_archive_before_it_replaces_what_is_there(tmp_path, cache):
+    def find(folder: Path) -> Path:
+        seen.append((folder, content_of(folder), content_of(cache / "rhd")))
+        return folder / "set"
+
+    seen: list = []
+    assert locate(cache, saved(tmp_path, "a.zip", zipped()), find=find) == cache / "rhd" / "set"
+    (scratch, new, old), (target, *_) = seen
+    assert (scratch != target == cache / "rhd") and new == FILES and old == {}
+
+
+def test_the_message_of_find_is_kept_under_the_name_of_the_source_instead_of_the_folder(tmp_path, pieces, cache):
+    def find(folder: Path) -> Path:
+        raise InputError(f"{folder}: expected hands, found feet")
+
+    archive = saved(tmp_path, "a.zip", zipped())
+    assert refusal(cache, archive, find=find) == f"{archive}: expected hands, found feet"
+    assert refusal(cache, tmp_path, find=find) == f"{tmp_path}: expected hands, found feet"
+    assert refusal(cache, pieces, find=find) == "rhd (B1.zip, B4.zip, labels.tar.gz): expected hands, found feet"
+
+
+def test_the_sums_of_a_list_are_one_for_each_or_null(pieces, cache):
+    sums = [hashlib.sha256(content).hexdigest() for content in ZIPS.values()]
+    for number, piece in enumerate(pieces):
+        wrong = [None] * number + ["0" * 64]
+        wrong += sums[number + 1 :]
+        assert refusal_of_one(cache, pieces, wrong) == f"{piece}: expected SHA-256 {'0' * 64}, found {sums[number]}"
+    assert content_of(locate(cache, pieces, [sums[0], None, sums[2].upper()], find_stb)) == LOCATED
+
+
+def refusal_of_one(cache: Path, pieces: list, sha256=None) -> str:
+    """The message; the pieces before the refused one are there, and nothing else is."""
+    with pytest.raises(InputError) as caught:
+        locate(cache, pieces, sha256, find_stb)
+    refused = next(i for i, piece in enumerate(pieces) if Path(str(piece)).name in str(caught.value))
+    stems = {Path(str(piece)).name.split(".")[0] for piece in pieces[:refused]}
+    assert set(content_of(cache)) == {f"rhd/{path}" for path in LOCATED if path.split("/")[0] in stems}
+    assert {path.name for path in cache.glob("*")} == ({"rhd"} if stems else set())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_sums_of_another_number_are_refused_before_anything_is_fetched(server, pieces, tmp_path, cache):
+    assert "rhd: expected null or a list of 3 SHA-256, one per archive, found a list of 2" in refusal(
+        cache, pieces, ["0" * 64, None]
+    )
+    assert "found a single one" in refusal(cache, pieces, "0" * 64)
+    assert "expected one SHA-256 for one source, found a list of 1" in refusal(cache, server.url, [None])
+    assert "expected one SHA-256 for one source" in refusal(cache, tmp_path, [None])
+    assert server.asked() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("B1.tar.gz", "B1.tar.gz: expected archives of different names in a list, found 'B1' again"),
+        ("b1.zip", "b1.zip: expected archives of different names"),
+        ("http://127.0.0.1:9/x/B1.tgz?dl=1", "expected archives of different names"),
+        ("nowhere.zip", "nowhere.zip: expected an archive, found no file"),
+        ("a folder", "a folder: expected only archives and addresses of archives in a list, found neither"),
+        ("folder.zip", "folder.zip: expected only archives and addresses of archives in a list, found neither"),
+        ("...zip", "expected a file name that can name a folder, found '...zip'"),
+        (".zip", "expected a file name that can name a folder, found '.zip'"),
+        ("http://127.0.0.1:9/...zip", "expected a file name that can name a folder, found '...zip'"),
+        ("B4.partial.zip", "expected a file name that can name a folder"),
+        ("ftp://127.0.0.1/B5.zip", "found 'ftp'"),
+        ("http://127.0.0.1:9/B5.rar", "expected the address of an archive"),
+    ],
+)
+def test_a_list_with_a_bad_entry_is_refused_before_anything_is_fetched(server, pieces, tmp_path, cache, name, expected):
+    (tmp_path / "other" / "a folder").mkdir(parents=True)
+    (tmp_path / "other" / "folder.zip").mkdir()
+    for file in ("B1.tar.gz", "b1.zip", "...zip", ".zip", "B4.partial.zip"):
+        saved(tmp_path / "other", file, ZIPS["B1.zip"])
+    source = name if "://" in name else tmp_path / "other" / name
+    assert expected in refusal(cache, [*pieces, source], find=find_stb)
+    assert server.asked() == []
+
+
+def test_an_empty_list_is_refused(cache):
+    assert "rhd: expected archives or addresses of archives, found an empty list" in refusal(cache, [])
+
+
+@pytest.mark.parametrize("place", ["disk", "web"])
+@pytest.mark.parametrize("name", ["up.zip", "link.zip", "symlink.tar", "cut.tar.gz", "lying.zip", "page.zip"])
+def test_a_hostile_or_damaged_piece_is_refused_by_name_and_nothing_of_it_left(
+    server, pieces, tmp_path, cache, place, name
+):
+    content, expected = HOSTILE[name]
+    server.files[name] = content
+    hostile = server.at(name) if place == "web" else saved(tmp_path / "mine", name, content)
+    message = refusal_of_one(cache, [*pieces[:2], hostile, pieces[2]])
+    page = place == "web" and name == "page.zip"
+    assert name in message and ("expected an archive, found an HTML page" if page else expected) in message
+    before = marks(cache / "rhd")
+    after = marks(locate(cache, pieces, find=find_stb))
+    assert not (tmp_path / "evil").exists() and before.items() <= after.items() and len(after) == 6
+
+
+def test_a_piece_whose_newer_version_is_refused_keeps_the_old_one_but_is_not_trusted(server, pieces, cache):
+    locate(cache, pieces, find=find_stb)
+    server.files["B4.zip"] = b"<!DOCTYPE html><title>Log in</title>"
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"B4\.zip: expected an archive, found an HTML page"):
+            locate(cache, pieces, find=find_stb)
+    assert content_of(cache / "rhd") == LOCATED and {path.name for path in cache.iterdir()} == {"rhd"}
+
+
+def test_a_list_whose_download_broke_off_goes_on_there(server, pieces, cache):
+    server.cuts = [100, 20, 10, 10, 10]
+    with pytest.raises(InputError, match=r"B4\.zip: .*run again to resume"):
+        locate(cache, pieces, find=find_stb)
+    before = marks(cache / "rhd")
+    assert {path.name for path in (cache / "rhd").iterdir()} == {"B1"}
+    server.requests.clear()
+    after = marks(locate(cache, pieces, find=find_stb))
+    assert [request.get("Range") for request in server.requests] == ["bytes=150-"]
+    assert before.items() <= after.items() and content_of(cache / "rhd") == LOCATED
+    assert {path.name for path in cache.iterdir()} == {"rhd"}
+
+
+def test_a_piece_that_came_from_elsewhere_leaves_no_half_download(server, pieces, tmp_path, cache):
+    server.cuts = [100, 20, 10, 10, 10]
+    with pytest.raises(InputError, match="run again to resume"):
+        locate(cache, pieces, find=find_stb)
+    pieces[1] = saved(tmp_path / "mine", "B4.zip", ZIPS["B4.zip"])
+    assert content_of(locate(cache, pieces, find=find_stb)) == LOCATED
+    assert {path.name for path in cache.iterdir()} == {"rhd"}
+
+
+def test_a_run_killed_in_the_middle_of_a_list_goes_on_where_it_was(server, pieces, cache):
+    noise = np.random.default_rng(0).integers(0, 256, 10**6, dtype=np.uint8).tobytes()
+    server.files["B5.zip"] = zipped({"B5/0.png": noise}, zipfile.ZIP_STORED)
+    sources_ = [str(pieces[0]), server.at("B4.zip"), server.at("B5.zip"), str(pieces[2])]
+    answer, killed = server.answer, threading.Event()
+
+    def stall(request):
+        if request.path.endswith("B5.zip"):
+            request.send_response(200)
+            request.send_header("ETag", f'"{zlib.crc32(server.files["B5.zip"])}"')
+            request.send_header("Content-Length", str(len(server.files["B5.zip"])))
+            request.end_headers()
+            request.wfile.write(server.files["B5.zip"][:600_000])
+            killed.wait(30)
+        else:
+            answer(request)
+
+    server.answer = stall
+    program = "import pathlib; from handvae import sources; " + (
+        f"sources.locate('rhd', {sources_!r}, None, pathlib.Path({str(cache)!r}), lambda folder: folder)"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=HERE
+    )
+    half, deadline_s = cache / "rhd.download" / "B5" / "B5.zip", time.monotonic() + 20
+    while not (half.exists() and half.stat().st_size >= 1 << 19) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    run.kill()
+    run.wait()
+    killed.set()
+    server.answer, before = answer, marks(cache / "rhd")
+    assert {path.split("/")[0] for path in before} == {"B1", "B4"}
+    server.requests.clear()
+    root = locate(cache, sources_, find=find_stb)
+    assert [(request["name"], request.get("Range")) for request in server.requests] == [
+        ("B4.zip", None),
+        ("B5.zip", f"bytes={1 << 19}-"),
+    ]
+    assert before.items() <= marks(root).items() and content_of(root) == {**LOCATED, "B5/B5/0.png": noise}
+    assert {path.name for path in cache.iterdir()} == {"rhd"}
+
+
+def test_kind_and_short_name_of_a_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x.zip").mkdir()
+    url = "https://user:word@host/some/where/labels.zip?token=secret/1#top"
+    cases = [
+        ("/a/b/RHD", "folder", "RHD"),
+        ("sets/RHD/", "folder", "RHD"),
+        (".", "folder", tmp_path.name),
+        ("x.zip", "folder", "x.zip"),
+        ("/a/b/RHD_v1-1.zip", "archive", "RHD_v1-1.zip"),
+        (url, "url", "labels.zip"),
+        (["/a/Training.tar.gz", "b/Testing.tar.gz"], "archive", "Training.tar.gz, Testing.tar.gz"),
+        (["/a/B1.zip", url], "url", "B1.zip, labels.zip"),
+        ([f"/a/B{i}.zip" for i in range(1, 7)], "archive", "B1.zip, B2.zip, B3.zip and 3 more"),
+    ]
+    assert [(sources.kind(source), sources.shown(source)) for source, _, _ in cases] == [case[1:] for case in cases]

@@ -40,7 +40,7 @@ def test_wrong_usage_prints_the_usage(folder):
     assert "Usage: python -m stages.preprocess rhd" in stage(folder, "stages.preprocess")
     assert "Usage: python -m stages.train [name" in stage(folder, "stages.train", "a", "b")
     assert "no experiment 'rhd-rgb-v9'" in stage(folder, "stages.train", "rhd-rgb-v9")
-    assert "expected one of rhd, found 'stb'" in stage(folder, "stages.preprocess", "stb")
+    assert "expected one of rhd, stb, icvl, nyu, msra, found 'hands'" in stage(folder, "stages.preprocess", "hands")
 
 
 def test_a_misspelt_parameter_is_named(folder):
@@ -50,7 +50,7 @@ def test_a_misspelt_parameter_is_named(folder):
 
 def test_a_source_folder_without_the_files_is_named_with_what_was_expected(folder):
     (folder / "empty").mkdir()
-    change(folder, "source: synthetic", "source: empty")
+    change(folder, "\n    source: synthetic", "\n    source: empty")
     assert "empty" in (line := stage(folder, "stages.download", "rhd")) and "anno_training.pickle" in line
     assert not (folder / "data/raw/rhd.json").exists()
 

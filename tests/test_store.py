@@ -1,3 +1,5 @@
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -8,10 +10,10 @@ from handvae.errors import InputError
 ATTRIBUTES = {"crop_px": 4, "source": "made up", "synthetic": True}
 
 
-def hand(number):
+def colour_hand(number, image=True):
     rng = np.random.default_rng(number)
-    return store.Hand(
-        image_u8=rng.integers(0, 256, (4, 4, 3), np.uint8),
+    return store.ColourHand(
+        image_u8=rng.integers(0, 256, (4, 4, 3), np.uint8) if image else None,
         joints_mm=rng.normal(size=(21, 3)).astype(np.float32),
         uv_px=rng.normal(size=(21, 2)).astype(np.float32),
         visible=rng.random(21) < 0.5,
@@ -20,40 +22,118 @@ def hand(number):
         scale_bone_mm=np.float32(number),
         name=f"händ {number}",
         subject="",
+        sequence="B1Counting left",
+        frame=number,
     )
 
 
-def write(path, count=150):
+def label_hand(number):
+    return colour_hand(number, image=False)
+
+
+def depth_hand(number):
+    rng = np.random.default_rng(number)
+    return store.DepthHand(
+        depth_f16=rng.uniform(-1, 1, (4, 4)).astype(np.float16),
+        joints_mm=rng.normal(size=(16, 3)).astype(np.float32),
+        uv_px=rng.normal(size=(16, 2)).astype(np.float32),
+        camera=rng.normal(size=(3, 3)),
+        side=1,
+        centre_mm=rng.normal(size=3).astype(np.float32),
+        cube_mm=250.0,
+        trainable=number % 3 > 0,
+        name=f"P0/TIP/{number:06d}",
+        subject="P0",
+        sequence="TIP",
+        frame=number,
+    )
+
+
+KINDS = pytest.mark.parametrize("hand", [colour_hand, label_hand, depth_hand])
+
+
+def write(path, count=150, hand=colour_hand):
     splits = {"train": (hand(number) for number in range(count)), "test": (hand(number) for number in range(3))}
     return store.write(path, splits, ATTRIBUTES)
 
 
-def test_what_was_written_is_read_back_row_by_row_across_blocks(tmp_path):
+def columns_of(hand):
+    return [key for key, value in vars(hand).items() if value is not None]
+
+
+@KINDS
+def test_what_was_written_is_read_back_row_by_row_across_blocks(tmp_path, hand):
     count = 2 * store.BLOCK + 5
-    assert write(tmp_path / "set.h5", count) == {"train": count, "test": 3}
-    columns = store.read(tmp_path / "set.h5", "train", store.UNITS)
+    assert write(tmp_path / "set.h5", count, hand) == {"train": count, "test": 3}
+    columns = store.read(tmp_path / "set.h5", "train", columns_of(hand(0)))
     for number in (0, store.BLOCK - 1, store.BLOCK, count - 1):
-        for key in store.UNITS:
+        for key in columns:
             np.testing.assert_array_equal(columns[key][number], getattr(hand(number), key))
+
+
+@KINDS
+def test_every_column_has_its_kind_and_unit_in_the_file(tmp_path, hand):
+    write(tmp_path / "set.h5", 5, hand)
+    with h5py.File(tmp_path / "set.h5") as file:
+        assert set(file["train"]) == set(columns_of(hand(0)))
+        for key, column in file["train"].items():
+            kind, unit = store.COLUMNS[key]
+            assert column.attrs["unit"] == unit
+            assert h5py.check_string_dtype(column.dtype) if kind is str else column.dtype == kind
+
+
+def test_every_field_of_a_row_is_a_column():
+    rows = {field.name for row in (store.ColourHand, store.DepthHand) for field in dataclasses.fields(row)}
+    assert rows == set(store.COLUMNS)
 
 
 def test_the_file_says_what_it_holds(tmp_path):
     write(tmp_path / "set.h5", 5)
     attributes = store.attributes(tmp_path / "set.h5")
     assert attributes["source"] == "made up" and attributes["crop_px"] == 4 and attributes["train_rows"] == 5
-    with h5py.File(tmp_path / "set.h5") as file:
-        assert all(file["train"][key].attrs["unit"] == unit for key, unit in store.UNITS.items())
 
 
-def test_the_same_hands_give_the_same_bytes_and_one_changed_value_another_digest(tmp_path):
+def test_groups_may_have_any_names(tmp_path):
+    subjects = [f"P{number}" for number in range(9)]
+    store.write(tmp_path / "set.h5", {subject: [depth_hand(1), depth_hand(2)] for subject in subjects}, {})
+    attributes = store.attributes(tmp_path / "set.h5")
+    assert all(attributes[f"{subject}_rows"] == 2 for subject in subjects)
+    assert store.read(tmp_path / "set.h5", "P7", ["frame"])["frame"].tolist() == [1, 2]
+
+
+@KINDS
+def test_the_same_hands_give_the_same_bytes(tmp_path, hand):
     for name in ("a.h5", "b.h5"):
-        write(tmp_path / name)
+        write(tmp_path / name, hand=hand)
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
-    changed = hand(0)
-    changed.joints_mm[3, 1] += 1e-3
-    store.write(tmp_path / "c.h5", {"train": iter([changed]), "test": iter([hand(0)])}, ATTRIBUTES)
-    attributes = store.attributes(tmp_path / "c.h5")
-    assert attributes["train_sha256"] != attributes["test_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("row", "change"),
+    [(colour_hand(0), {key: value}) for key, value in {"side": 1, "name": "other", "frame": 5}.items()]
+    + [(colour_hand(0), {key: vars(colour_hand(1))[key]}) for key in ("image_u8", "joints_mm", "visible", "camera")]
+    + [(depth_hand(0), {key: vars(depth_hand(1))[key]}) for key in ("depth_f16", "centre_mm", "trainable")],
+)
+def test_one_changed_value_gives_another_digest(tmp_path, row, change):
+    other = dataclasses.replace(row, **change)
+    store.write(tmp_path / "set.h5", {"a": [row], "same": [row], "changed": [other]}, {})
+    attributes = store.attributes(tmp_path / "set.h5")
+    assert attributes["a_sha256"] == attributes["same_sha256"] != attributes["changed_sha256"]
+
+
+@pytest.mark.parametrize(("first", "second"), [(colour_hand, label_hand), (label_hand, colour_hand)])
+@pytest.mark.parametrize("count", [3, store.BLOCK])
+def test_a_split_with_and_without_images_is_refused(tmp_path, first, second, count):
+    hands = [*map(first, range(count)), second(count)]
+    message = rf"set.h5: train: expected the same columns in every row, found image_u8 in some only, .* händ {count}$"
+    with pytest.raises(InputError, match=message):
+        store.write(tmp_path / "set.h5", {"train": hands}, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_split_of_colour_and_depth_is_refused(tmp_path):
+    with pytest.raises(InputError, match="found centre_mm, cube_mm, depth_f16, image_u8"):
+        store.write(tmp_path / "set.h5", {"train": [colour_hand(0), depth_hand(1)]}, {})
 
 
 def test_a_stream_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -61,7 +141,7 @@ def test_a_stream_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     before = (tmp_path / "set.h5").read_bytes()
 
     def failing():
-        yield hand(0)
+        yield colour_hand(0)
         raise InputError("a broken image")
 
     with pytest.raises(InputError, match="a broken image"):
@@ -83,9 +163,14 @@ def test_missing_foreign_and_outdated_files_are_refused_by_name(tmp_path):
         store.attributes(tmp_path / "text.h5")
     write(tmp_path / "old.h5", 2)
     with h5py.File(tmp_path / "old.h5", "a") as file:
-        file.attrs["version"] = 0
-    with pytest.raises(InputError, match="expected preprocessing version 1, found 0"):
+        file.attrs["version"] = 1
+    with pytest.raises(InputError, match="expected preprocessing version 2, found 1"):
         store.read(tmp_path / "old.h5", "train", ["side"])
-    write(tmp_path / "set.h5", 2)
+
+
+def test_absent_groups_and_columns_are_refused_by_name(tmp_path):
+    write(tmp_path / "set.h5", 2, label_hand)
     with pytest.raises(InputError, match="expected validation with side"):
         store.read(tmp_path / "set.h5", "validation", ["side"])
+    with pytest.raises(InputError, match="expected train with side, image_u8"):
+        store.read(tmp_path / "set.h5", "train", ["side", "image_u8"])

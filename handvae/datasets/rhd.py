@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from handvae.atomic import write_bytes
-from handvae.datasets import plain_pickle, png
+from handvae.datasets import labels, plain_pickle, png
 from handvae.datasets.sample import Sample
 from handvae.errors import InputError
-from handvae.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT
+from handvae.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETONS
 
+SKELETON = SKELETONS["HAND21"]
 SPLITS = {"train": "training", "test": "evaluation"}
 PUBLISHED_COUNTS = {"training": 41258, "evaluation": 2728}
+PUBLISHED_TEST = PUBLISHED_COUNTS["evaluation"]
 PUBLISHED_FOLDER = "RHD_published_v2"
 HANDS = ("dominant", "both")
 DEPTH_RANGE_M = 5.0
@@ -44,6 +46,58 @@ class Annotation:
     visible: np.ndarray  # (42,) bool
     xyz_m: np.ndarray  # (42, 3) float64, camera frame: x right, y down, z forward
     K: np.ndarray  # (3, 3) float64
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image: where it lies, and which of its hands are wanted."""
+
+    root: Path
+    split: str
+    index: int
+    annotation: Annotation
+    hands: str  # "dominant" or "both"
+
+
+def find(folder: Path) -> Path:
+    """The root of the set: `folder` or the one folder in it with training/anno_training.pickle."""
+    marker = "training/anno_training.pickle"
+    return labels.one_root(folder, lambda root: (root / marker).is_file(), marker)
+
+
+def frames(root: Path, hands: str) -> dict[str, list[Frame]]:
+    """The frames of `train` and `test` in order; of a test image the protocol scores the dominant hand."""
+    return {
+        split: [
+            Frame(root, folder, index, annotation, hands if split == "train" else "dominant")
+            for index, annotation in enumerate(read_annotations(root, folder))
+        ]
+        for split, folder in SPLITS.items()
+    }
+
+
+def read(frame: Frame) -> list[Sample]:
+    """The hands of one frame; see `read_frame`."""
+    return read_frame(frame.root, frame.split, frame.index, frame.annotation, frame.hands)
+
+
+def frames_with_images(root: Path) -> list[Frame]:
+    """Every frame, for a look at the set."""
+    return [frame for of_split in frames(root, "dominant").values() for frame in of_split]
+
+
+def labelled_hands(root: Path) -> labels.Hands:
+    """Every hand that shows a joint, of both splits; the root is the wrist, as stored: the palm, half-way in the image
+    as well, does not project to its pixel exactly."""
+    order = list(TO_HAND21)
+    shown = [
+        (1000.0 * annotation.xyz_m[_rows(side)][order], annotation.uv_px[_rows(side)][order], annotation.K, side)
+        for split in SPLITS.values()
+        for annotation in read_annotations(root, split)
+        for side in (LEFT, RIGHT)
+        if annotation.visible[_rows(side)].any()
+    ]
+    return labels.Hands(SKELETON, *map(np.stack, zip(*shown, strict=True)), np.full(len(shown), ""))
 
 
 def write_frame(split_root: Path, index: int, color_u8: np.ndarray, mask_u8: np.ndarray, depth_m: np.ndarray) -> None:
@@ -126,7 +180,7 @@ def read_frame(root: Path, split: str, index: int, annotation: Annotation, hands
         sides = [dominant_side(mask_u8)]
     else:
         sides = [side for side in (LEFT, RIGHT) if annotation.visible[_rows(side)].any()]
-    return [_sample(f"{split}/{index:05d} {_SIDE_NAMES[side]}", image_u8, annotation, side) for side in sides]
+    return [_sample(split, index, image_u8, annotation, side) for side in sides]
 
 
 def dominant_side(mask_u8: np.ndarray) -> int:
@@ -139,7 +193,7 @@ def dominant_side(mask_u8: np.ndarray) -> int:
 
 
 def inspect(root: Path) -> dict:
-    """Check layout and counts of the set at `root`; return {"published": bool, "splits": {split: facts}}.
+    """Check layout and counts of the set at `root`; return {"published": bool, "splits": {split: facts}, "notes": []}.
 
     Facts: number of frames, bytes of the colour and mask images, SHA-256 of the annotations. Decodes no image.
     """
@@ -152,7 +206,7 @@ def inspect(root: Path) -> dict:
             raise InputError(
                 f"{root}/{split}: expected {expected:,} frames as in the published RHD, found {frames[split]:,}"
             )
-    return {"published": published, "splits": facts}
+    return {"published": published, "splits": facts, "notes": []}
 
 
 def _inspect_split(split_root: Path) -> dict:
@@ -250,7 +304,7 @@ def _rows(side: int) -> slice:
     return slice(0, 21) if side == LEFT else slice(21, 42)
 
 
-def _sample(name: str, image_u8: np.ndarray, annotation: Annotation, side: int) -> Sample:
+def _sample(split: str, index: int, image_u8: np.ndarray, annotation: Annotation, side: int) -> Sample:
     rows, order = _rows(side), list(TO_HAND21)
     joints_mm = annotation.xyz_m[rows][order] * 1000.0
     uv_px, visible = annotation.uv_px[rows][order], annotation.visible[rows][order]
@@ -259,4 +313,17 @@ def _sample(name: str, image_u8: np.ndarray, annotation: Annotation, side: int) 
     joints_mm[ROOT] = 0.5 * (joints_mm[ROOT] + joints_mm[MIDDLE_MCP])
     uv_px[ROOT] = 0.5 * (uv_px[ROOT] + uv_px[MIDDLE_MCP])
     visible[ROOT] |= visible[MIDDLE_MCP]
-    return Sample(name, image_u8, joints_mm, uv_px, visible, annotation.K, side, subject="")
+    return Sample(
+        name=f"{split}/{index:05d} {_SIDE_NAMES[side]}",
+        image_u8=image_u8,
+        image_hw=image_u8.shape[:2],
+        joints_mm=joints_mm,
+        uv_px=uv_px,
+        visible=visible,
+        camera=annotation.K,
+        side=side,
+        subject="",
+        sequence="",
+        frame=index,
+        sizing_uv_px=uv_px,
+    )

@@ -3,7 +3,7 @@
 Scene i of a split comes from default_rng([seed, split, i]) alone, so it never depends on the others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -84,6 +84,13 @@ def place_hand(shape: HandShape, pose: HandPose, side: int, rotation: np.ndarray
     return PlacedHand(side, skeleton.joints_m @ linear.T + wrist_m, shape.joint_radii_m, matrices)
 
 
+def moved(hand: PlacedHand, offset_m: np.ndarray) -> PlacedHand:
+    """The hand `offset_m` (3,) further; what a camera to the right sees is the hand moved to the left."""
+    matrices = hand.matrices.copy()
+    matrices[:, :, 3] += offset_m
+    return replace(hand, joints_m=hand.joints_m + offset_m, matrices=matrices)
+
+
 def project(joints_m: np.ndarray, camera: np.ndarray) -> np.ndarray:
     """(..., 3) camera frame -> (..., 2) pixels."""
     uvw = joints_m @ camera.T
@@ -110,6 +117,13 @@ def picture(scene: Scene, height: int, width: int, rgb: bool = True, device: str
     return Picture(image, render.bone_map(surface).cpu().numpy(), depth_m.cpu().numpy())
 
 
+def render_depth(hand: PlacedHand, camera: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W) float32 metres from the camera's plane, inf where there is no hand. camera: (3, 3) intrinsics."""
+    intrinsics = torch.from_numpy(camera.astype(np.float32))
+    posed = render.pose_mesh(load_template(), torch.from_numpy(hand.matrices.astype(np.float32)), intrinsics)
+    return render.depth_map(raster.rasterise(posed.corners, height, width), height, width).numpy()
+
+
 def visible_joints(hand: PlacedHand, uv_px: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
     """(21,) bool: in the picture, and nothing drawn there is nearer than the joint by more than its own flesh."""
     height, width = depth_m.shape
@@ -127,7 +141,12 @@ def backdrop_depth_m(backdrop: np.ndarray, height: int, width: int) -> np.ndarra
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
     """Uniform in SO(3), from a random unit quaternion."""
-    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
+    return rotation_matrix((q := rng.standard_normal(4)) / np.linalg.norm(q))
+
+
+def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
+    """(3, 3) from a unit quaternion (4,) w, x, y, z."""
+    w, x, y, z = quaternion
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

@@ -1,0 +1,241 @@
+"""ICVL (Tang et al., CVPR 2014): depth images of left hands, 16 joints, read and written in their own layout.
+
+Labels are lines `folder/image_0000.png` and 16 x (u, v, z) in px, px, mm; images are 320 x 240, 16 bit, in mm. Training
+images come with copies turned in the image plane, one folder deeper: `angle/session/image_0000.png`.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from handvae.atomic import write_bytes
+from handvae.datasets import labels, png, text
+from handvae.datasets.sample import DepthSample
+from handvae.errors import InputError
+from handvae.joints import LEFT, SKELETONS
+
+SKELETON = SKELETONS["ICVL16"]
+PALM = 0
+CUBE_MM = 250.0  # DeepPrior++
+IMAGE_HW = (240, 320)
+# Those of the public evaluation. The authors' focal length is 241.42; the choice moves a mean error by 0.01 mm.
+CAMERA = np.array([[240.99, 0.0, 160.0], [0.0, 240.96, 120.0], [0.0, 0.0, 1.0]])
+TEST_SEQUENCES = ("test_seq_1", "test_seq_2")
+SESSIONS = (
+    *("201403121135", "201403121140", "201405151126", "201406030937", "201406031456", "201406031503"),
+    *("201406031747", "201406041509", "201406181554", "201406181600", "201406191014", "201406191044"),
+)
+PUBLISHED_TEST = 702 + 894
+PUBLISHED_ORIGINALS = 22_067  # training images that are not turned copies
+PUBLISHED_LINES = {"training": 331_006, "evaluation": PUBLISHED_TEST}
+
+# Labels and images: the current release, the current release from two archives that hold a folder of their own name,
+# and the old release, in which all lie side by side.
+_TRAINING = (
+    ("Training/labels.txt", "Training/Depth"),
+    ("Training/Training/labels.txt", "Training/Training/Depth"),
+    ("train.txt", "Depth"),
+    ("labels.txt", "Depth"),
+)
+_EVALUATION = (("Testing", "Testing/Depth"), ("Testing/Testing", "Testing/Testing/Depth"), (".", "Depth"))
+
+# Flaws of the published training labels
+_WITHOUT_IMAGE = {"201406030937/image_-001.png"}
+_ROTATED_WITHOUT_IMAGE = {
+    *(("201405151126", 11993), ("201406030937", 2056), ("201406031456", 4454), ("201406031456", 5254)),
+    *(("201406031747", 1424), ("201406191044", 396)),
+}
+_LISTED_TWICE = {"201403121140/image_1107.png", "201403121140/image_1305.png"}
+
+_ORIGINAL = re.compile(r"\d{12}/image_(-?\d{3,5})\.png")
+_ROTATED = re.compile(r"\d[\d.-]{0,5}/(\d{12})/image_(\d{4,5})\.png")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One label line: the image `path`, relative to `images`, and its joints."""
+
+    images: Path
+    path: str
+    uvd: np.ndarray  # (16, 3) px, px, mm
+
+
+@dataclass(frozen=True)
+class _Labels:
+    training: list[Frame]
+    evaluation: list[Frame]
+    lines: dict[str, int]  # in the files, by split
+    rotated: int  # training lines for copies turned in the image plane
+    notes: list[str]
+
+
+def find(folder: Path) -> Path:
+    """The root of the set: `folder` or the folder in it that holds all labels in one of the known layouts."""
+    wanted = "ICVL's Training/labels.txt and Testing/test_seq_1.txt, or train.txt and test_seq_1.txt,"
+    return labels.one_root(folder, lambda root: _places(root) is not None, wanted)
+
+
+def frames(root: Path, rotated_copies: bool) -> dict[str, list[Frame]]:
+    """The usable label lines of `train` and `test` in the files' order; `inspect` says which are not."""
+    found = _read(root, rotated_copies)
+    return {"train": found.training, "test": found.evaluation}
+
+
+def read(frame: Frame) -> list[DepthSample]:
+    """The hand of one frame. InputError for a missing, damaged or unsuitable image."""
+    path = frame.images / frame.path
+    depth_u16 = png.read_grey_u16(path)
+    if depth_u16.shape != IMAGE_HW:
+        raise InputError(f"{path}: expected 320x240 px, found {depth_u16.shape[1]}x{depth_u16.shape[0]}")
+    folder, _, name = frame.path.rpartition("/")
+    return [
+        DepthSample(
+            name=frame.path.removesuffix(".png"),
+            depth_mm=depth_u16.astype(np.float32),
+            joints_mm=labels.back_project(frame.uvd, CAMERA),
+            uv_px=frame.uvd[:, :2],
+            camera=CAMERA,
+            side=LEFT,
+            subject="",
+            sequence=folder,
+            frame=int(name.removeprefix("image_").removesuffix(".png")),
+            cube_mm=CUBE_MM,
+            centre_joint=PALM,
+            trainable=True,
+        )
+    ]
+
+
+def inspect(root: Path) -> dict:
+    """Layout, counts and flaws: {"published", "splits": {split: facts}, "notes": what is left out, how many, why}."""
+    found = _read(root, rotated_copies=False)
+    splits = {}
+    for split, split_frames in (("training", found.training), ("evaluation", found.evaluation)):
+        digest = hashlib.sha256(b"".join(frame.path.encode() + frame.uvd.tobytes() for frame in split_frames))
+        splits[split] = {
+            "frames": len(split_frames),
+            "image_bytes": labels.total_bytes(frame.images / frame.path for frame in split_frames),
+            "labels_sha256": digest.hexdigest(),
+        }
+    notes = list(found.notes)
+    if found.rotated:
+        notes.append(
+            f"{found.rotated:,} training labels are of copies turned in the image plane: left out unless "
+            "data.icvl.protocol.rotated_copies, because training turns images itself"
+        )
+    return {"published": found.lines == PUBLISHED_LINES, "splits": splits, "notes": notes}
+
+
+def frames_with_images(root: Path) -> list[Frame]:
+    """Every frame, for a look at the set."""
+    return [frame for of_split in frames(root, rotated_copies=False).values() for frame in of_split]
+
+
+def labelled_hands(root: Path) -> labels.Hands:
+    """The labels of all originals and test images."""
+    found = _read(root, rotated_copies=False)
+    uvd = np.stack([frame.uvd for frame in (*found.training, *found.evaluation)])
+    subjects = np.array([frame.path.rpartition("/")[0] for frame in (*found.training, *found.evaluation)])
+    cameras, sides = np.broadcast_to(CAMERA, (len(uvd), 3, 3)), np.full(len(uvd), LEFT)
+    return labels.Hands(SKELETON, labels.back_project(uvd, CAMERA), uvd[..., :2], cameras, sides, subjects)
+
+
+def image_name(number: int) -> str:
+    return f"image_{number:04d}.png"
+
+
+def write_image(path: Path, depth_mm: np.ndarray) -> None:
+    """Write (240, 320) whole millimetres, 0 where nothing was measured, as a 16-bit PNG."""
+    png.write_u16(path, depth_mm.astype(np.uint16))
+
+
+def write_labels(path: Path, paths: list[str], uvd: np.ndarray, line_end: str = "\n") -> None:
+    """One line a frame: its image's path, then uvd (N, 16, 3). The real test files end lines in " \\r\\r\\n"."""
+    lines = [
+        f"{name} {' '.join(f'{value:.6f}' for value in one.ravel())}{line_end}"
+        for name, one in zip(paths, uvd, strict=True)
+    ]
+    write_bytes(path, "".join(lines).encode())
+
+
+def _places(root: Path) -> tuple[Path, Path, Path, Path] | None:
+    """Training labels and images, folder of the test labels, test images; None if the layout is not one of those."""
+    training = [(root / file, root / images) for file, images in _TRAINING if (root / file).is_file()]
+    evaluation = [(root / at, root / images) for at, images in _EVALUATION if (root / at / "test_seq_1.txt").is_file()]
+    return (*training[0], *evaluation[0]) if len(training) == len(evaluation) == 1 else None
+
+
+def _read(root: Path, rotated_copies: bool) -> _Labels:
+    places = _places(root)
+    if places is None:
+        raise InputError(f"{root}: expected ICVL's labels in one of its layouts, found none, or several")
+    training_file, training_images, test_folder, test_images = places
+    training, counts = _read_file(training_file, training_images, rotated_copies)
+    evaluation, lines = [], 0
+    for file in (test_folder / f"{sequence}.txt" for sequence in TEST_SEQUENCES):
+        of_file, file_counts = _read_file(file, test_images, False)
+        evaluation += of_file
+        lines += file_counts.total()
+    training, notes = _usable(training_file, training)
+    _refuse_repeated(test_folder, evaluation, set())
+    return _Labels(training, evaluation, {"training": counts.total(), "evaluation": lines}, counts["rotated"], notes)
+
+
+def _read_file(file: Path, images: Path, rotated_copies: bool) -> tuple[list[Frame], Counter]:
+    """The frames of one label file, and its numbers of lines, "upright" and "rotated"."""
+    expected, upright = "session/image_0000.png or angle/session/image_0000.png", _ORIGINAL
+    if file.stem in TEST_SEQUENCES:
+        expected, upright = f"{file.stem}/image_0000.png", re.compile(rf"{file.stem}/image_(\d{{4,5}})\.png")
+    found, lines, counts = [], [], Counter()
+    for where, tokens in text.records(file):
+        path = tokens[0].decode("ascii", errors="replace")
+        rotated = upright is _ORIGINAL and _ROTATED.fullmatch(path)
+        if not rotated and not upright.fullmatch(path):
+            raise InputError(f"{where}: expected a path like {expected}, found {text.shown(path)}")
+        if len(tokens) != 49:
+            raise InputError(f"{where}: expected 48 numbers after the path, found {len(tokens) - 1}")
+        counts["rotated" if rotated else "upright"] += 1
+        if not rotated or rotated_copies:
+            lines.append(where)
+            found.append(Frame(images, path, np.array(text.floats(where, tokens[1:])).reshape(16, 3)))
+    if not found:
+        raise InputError(f"{file}: expected one line a frame, found none")
+    joints_mm = labels.back_project(np.stack([frame.uvd for frame in found]), CAMERA)
+    labels.check_hands(lambda number: lines[number], joints_mm, PALM)
+    return found, counts
+
+
+def _usable(file: Path, found: list[Frame]) -> tuple[list[Frame], list[str]]:
+    """Without the known flaws: lines that have no image, and the second line for one image. What was left out."""
+    _refuse_repeated(file, found, _LISTED_TWICE)
+    kept: dict[str, Frame] = {}
+    without_image, repeated = [], []
+    for frame in found:
+        if _known_to_lack_its_image(frame.path) and not (frame.images / frame.path).is_file():
+            without_image.append(frame.path)
+        elif frame.path in kept:
+            repeated.append(frame.path)
+        else:
+            kept[frame.path] = frame
+    reasons = ((without_image, "have no image, a known flaw"), (repeated, "name an image again, a known flaw"))
+    notes = [
+        f"{len(paths)} training label(s) left out, which {reason}: {labels.some(paths)}"
+        for paths, reason in reasons
+        if paths
+    ]
+    return list(kept.values()), notes
+
+
+def _refuse_repeated(where: Path, found: list[Frame], known: set[str]) -> None:
+    for path, count in Counter(frame.path for frame in found).items():
+        if count > 1 and not (count == 2 and path in known):
+            raise InputError(f"{where}: expected every image once, found {path} {count} times")
+
+
+def _known_to_lack_its_image(path: str) -> bool:
+    rotated = _ROTATED.fullmatch(path)
+    return path in _WITHOUT_IMAGE or (bool(rotated) and (rotated[1], int(rotated[2])) in _ROTATED_WITHOUT_IMAGE)

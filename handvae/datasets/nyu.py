@@ -1,0 +1,175 @@
+"""NYU Hand Pose (Tompson et al., SIGGRAPH 2014): Kinect depth of right hands, 36 joints of which 14 are evaluated.
+
+`train/` and `test/` hold depth_1_0000001.png, counted from 1 (view 1 is the frontal one, the only one the literature
+uses), and joint_data.mat with joint_uvd and joint_xyz, 3 views x N x 36 x 3: px, px, mm, and mm with y up.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from handvae.datasets import labels, plain_mat, png
+from handvae.datasets.sample import DepthSample
+from handvae.errors import InputError
+from handvae.geometry import project
+from handvae.joints import NYU36, NYU_PALM, RIGHT, SKELETONS
+
+SKELETON = SKELETONS["NYU36"]
+SPLITS = {"train": "train", "test": "test"}
+PUBLISHED_FRAMES = {"train": 72_757, "test": 8_252}
+PUBLISHED_TEST = PUBLISHED_FRAMES["test"]
+IMAGE_HW = (480, 640)
+VIEWS = 3
+CAMERA = np.array([[588.036865, 0.0, 320.0], [0.0, 587.075073, 240.0], [0.0, 0.0, 1.0]])
+
+# DeepPrior++'s cubes: training and the first test subject 300 mm, the second one, whose hand is smaller, 250 mm. She
+# comes after test frame 2,440 of 8,252; in a set of another size (the synthetic one) after the same share.
+CUBE_MM = {"1": 300.0, "2": 250.0}
+FIRST_SUBJECT_TEST_FRAMES = 2_440
+
+_MAX_LABEL_BYTES = 2**30  # the training labels are 378 MB unpacked
+_REPROJECTION_PX = 1.0  # joint_xyz is joint_uvd by the fixed camera
+
+
+@dataclass(frozen=True)
+class Frame:
+    split: str
+    number: int  # from 1, as the files have it
+    image: Path
+    subject: str
+    joints_mm: np.ndarray  # (36, 3) camera frame, y down
+
+
+def find(folder: Path) -> Path:
+    """The root of the set: `folder` or the folder in it (`dataset`) with train/ and test/ and their images."""
+    return labels.one_root(
+        folder,
+        lambda root: all((root / split / "depth_1_0000001.png").is_file() for split in SPLITS.values()),
+        "NYU's train/depth_1_0000001.png and test/depth_1_0000001.png",
+    )
+
+
+def frames(root: Path) -> dict[str, list[Frame]]:
+    """The frames of `train` and `test`, view 1, in order."""
+    return {split: _frames_of(root / folder) for split, folder in SPLITS.items()}
+
+
+def read(frame: Frame) -> list[DepthSample]:
+    """The hand of one frame. InputError for a missing, damaged or unsuitable image."""
+    return [
+        DepthSample(
+            name=f"{frame.split}/{frame.number:07d}",
+            depth_mm=read_depth_mm(frame.image),
+            joints_mm=frame.joints_mm,
+            uv_px=project(frame.joints_mm, CAMERA),
+            camera=CAMERA,
+            side=RIGHT,
+            subject=frame.subject,
+            sequence=frame.split,
+            frame=frame.number,
+            cube_mm=CUBE_MM[frame.subject],
+            centre_joint=NYU_PALM,
+            trainable=True,
+        )
+    ]
+
+
+def read_depth_mm(path: Path) -> np.ndarray:
+    """(480, 640) float32 mm: G is the high byte, B the low one, R is ignored; 0 where nothing was measured."""
+    rgb_u8 = png.read_rgb_u8(path)
+    if rgb_u8.shape[:2] != IMAGE_HW:
+        raise InputError(f"{path}: expected 640x480 px, found {rgb_u8.shape[1]}x{rgb_u8.shape[0]}")
+    return rgb_u8[..., 1].astype(np.float32) * 256 + rgb_u8[..., 2]
+
+
+def inspect(root: Path) -> dict:
+    """Layout and counts: {"published", "splits": {split: facts}, "notes": []}."""
+    splits = {}
+    for split in SPLITS.values():
+        found = _frames_of(root / split)
+        digest = hashlib.sha256(b"".join(frame.joints_mm.tobytes() for frame in found))
+        splits[split] = {
+            "frames": len(found),
+            "image_bytes": labels.total_bytes(frame.image for frame in found),
+            "labels_sha256": digest.hexdigest(),
+        }
+        if (root / split / f"depth_1_{len(found) + 1:07d}.png").exists():
+            raise InputError(f"{root}/{split}: expected {len(found):,} images as joint_data.mat has labels, found more")
+    counts = {split: facts["frames"] for split, facts in splits.items()}
+    return {"published": counts == PUBLISHED_FRAMES, "splits": splits, "notes": []}
+
+
+def frames_with_images(root: Path) -> list[Frame]:
+    """Every frame, for a look at the set."""
+    return [frame for group in frames(root).values() for frame in group]
+
+
+def labelled_hands(root: Path) -> labels.Hands:
+    """The labels of view 1 of both splits."""
+    found = [frame for split in frames(root).values() for frame in split]
+    joints_mm = np.stack([frame.joints_mm for frame in found])
+    subjects = np.array([f"subject {frame.subject}" for frame in found])
+    cameras, sides = np.broadcast_to(CAMERA, (len(found), 3, 3)), np.full(len(found), RIGHT)
+    return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, subjects)
+
+
+def first_subject_frames(split: str, count: int) -> int:
+    """How many frames of a split of `count` frames show the first subject, who comes first."""
+    if split != "test":
+        return count
+    return round(count * FIRST_SUBJECT_TEST_FRAMES / PUBLISHED_FRAMES["test"])
+
+
+def image_path(root: Path, split: str, kind: str, number: int) -> Path:
+    """Of view 1; kind is "depth", or "synthdepth", which shows the hand alone; numbers count from 1."""
+    return root / split / f"{kind}_1_{number:07d}.png"
+
+
+def write_image(path: Path, depth_mm: np.ndarray) -> None:
+    """Write (480, 640) whole millimetres, 0 where nothing was measured, G high and B low byte."""
+    code = depth_mm.astype(np.uint16)
+    png.write_u8(path, np.stack([np.zeros_like(code), code >> 8, code & 255], axis=-1).astype(np.uint8))
+
+
+def write_labels(root: Path, split: str, joints_mm: np.ndarray) -> None:
+    """Write joint_data.mat from joints (3 views, N, 36, 3), each in its view's camera frame, y down."""
+    uvd = np.concatenate([project(joints_mm, CAMERA), joints_mm[..., 2:]], axis=-1)
+    variables = {"joint_names": list(NYU36), "joint_uvd": uvd, "joint_xyz": joints_mm * [1.0, -1.0, 1.0]}
+    plain_mat.write(root / split / "joint_data.mat", variables)
+
+
+def _frames_of(folder: Path) -> list[Frame]:
+    joints_mm = _read_labels(folder / "joint_data.mat")
+    split, first = folder.name, first_subject_frames(folder.name, len(joints_mm))
+    return [
+        Frame(
+            split, index + 1, folder / f"depth_1_{index + 1:07d}.png", "1" if index < first else "2", joints_mm[index]
+        )
+        for index in range(len(joints_mm))
+    ]
+
+
+def _read_labels(file: Path) -> np.ndarray:
+    """(N, 36, 3) of view 1, y down."""
+    if not file.is_file():
+        raise InputError(f"{file}: expected NYU's labels, found no file; unpack nyu_hand_dataset_v2.zip again, whole")
+    # one view of three is kept while reading: the training labels would take 378 MB
+    uvd, xyz_mm = (plain_mat.read(file, name, 4, _MAX_LABEL_BYTES, first=0) for name in ("joint_uvd", "joint_xyz"))
+    for name, array in (("joint_uvd", uvd), ("joint_xyz", xyz_mm)):
+        if array.shape[1:] != (36, 3) or len(array) != len(uvd) or not len(array):
+            raise InputError(
+                f"{file}: expected {name} of 3 x N x 36 x 3, found {' x '.join(map(str, array.shape))} in view 1"
+            )
+    joints_mm = xyz_mm * [1.0, -1.0, 1.0]
+    labels.check_hands(lambda number: f"{file}: frame {number + 1}", joints_mm, NYU_PALM)
+    error_px = np.linalg.norm(project(joints_mm, CAMERA) - uvd[..., :2], axis=-1)
+    error_px = np.maximum(error_px, np.abs(joints_mm[..., 2] - uvd[..., 2]))  # and the same depth, in mm
+    if not (error_px <= _REPROJECTION_PX).all():
+        number, joint = np.argwhere(~(error_px <= _REPROJECTION_PX))[0]
+        raise InputError(
+            f"{file}: frame {number + 1}: expected joint_xyz to project to joint_uvd within {_REPROJECTION_PX:g} px, "
+            f"found {error_px[number, joint]:.3g} at joint {joint}"
+        )
+    return joints_mm

@@ -1,0 +1,245 @@
+"""STB, the Stereo Hand Pose Tracking Benchmark (Zhang et al., ICIP 2017): its Bumblebee pictures, read and written.
+
+Twelve sequences of a left hand, B1 to B6, Counting and Random, with a left and a right view of every frame:
+`images/<sequence>/BB_left_0.png` and `labels/<sequence>_BB.mat`, whose `handPara` (3, 21, N) holds millimetres in the
+left camera's frame, palm first, then little finger to thumb, base to tip. The second camera's files (SK) are ignored.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from handvae.datasets import labels, plain_mat, png, text
+from handvae.datasets.sample import Sample
+from handvae.errors import InputError
+from handvae.geometry import project
+from handvae.joints import LEFT, RING_MCP, ROOT, SKELETONS
+
+SKELETON = SKELETONS["HAND21"]
+SEQUENCES = tuple(f"B{place}{kind}" for place in range(1, 7) for kind in ("Counting", "Random"))
+PUBLISHED_FRAMES = 1500  # of every sequence
+PUBLISHED_TEST = 6000  # both views of two sequences
+VIEWS = ("left", "right")
+IMAGE_HW = (480, 640)
+CAMERA = np.array([[822.79041, 0.0, 318.47345], [0.0, 822.79041, 250.31296], [0.0, 0.0, 1.0]])  # of both views
+BASELINE_MM = 120.054  # the pair is rectified: in the right camera's frame a point's x is smaller by this
+
+# STB's order runs from the little finger to the thumb: HAND21[i] is row TO_HAND21[i]. Its own inverse.
+TO_HAND21 = (0, 17, 18, 19, 20, 13, 14, 15, 16, 9, 10, 11, 12, 5, 6, 7, 8, 1, 2, 3, 4)
+
+_MAX_LABEL_BYTES = 64 * 2**20
+_MAX_FRAMES = 100_000
+_IMAGE_FOLDERS = (
+    "images/{0}",
+    "{0}",
+    "images/{0}/{0}",
+    "{0}/{0}",
+)  # archives B4 to B6 hold a top folder, B1 to B3 none
+_LABEL_FOLDERS = ("labels", "labels/labels")
+_SELECTION = re.compile(r"(\w+)(?::(\d+)-(\d+))?")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One view of one frame of a sequence."""
+
+    sequence: str
+    number: int
+    view: str
+    image: Path | None  # None: the labels alone are used
+    joints_mm: np.ndarray  # (21, 3) in the frame of this view's camera, HAND21 order
+
+
+def find(folder: Path) -> Path:
+    """The root of the set: `folder` or the folder in it that holds labels/<sequence>_BB.mat."""
+    return labels.one_root(folder, lambda root: bool(_label_files(root)), "STB's labels/<sequence>_BB.mat")
+
+
+def frames(
+    root: Path, training: list[str], evaluation: list[str], views: list[str], images: bool
+) -> dict[str, list[Frame]]:
+    """The frames of `train` and `test`, in the reference's order: sequence by sequence, of each frame left, then right.
+
+    A selection is a sequence, "B1Counting", or some of its frames, "B1Counting:0-1199", both ends included. InputError
+    for a sequence or frame that is not there, a frame in both splits and, with `images`, a missing image.
+    """
+    splits = {"train": training, "test": evaluation}
+    chosen = {split: [_selected(root, selection) for selection in splits[split]] for split in splits}
+    seen: set[tuple[str, int]] = set()
+    for sequence, numbers in (one for split in chosen.values() for one in split):
+        if again := seen & {(sequence, number) for number in numbers}:
+            raise InputError(
+                f"data.stb.protocol: expected every frame once, found {'/'.join(map(str, min(again)))} again"
+            )
+        seen |= {(sequence, number) for number in numbers}
+    return {
+        split: [frame for one in selections for frame in _frames_of(root, *one, views, images)]
+        for split, selections in chosen.items()
+    }
+
+
+def read(frame: Frame) -> list[Sample]:
+    """The hand of one frame. InputError for a missing, damaged or unsuitable image."""
+    image_u8 = None
+    if frame.image is not None:
+        image_u8 = png.read_rgb_u8(frame.image)
+        if image_u8.shape[:2] != IMAGE_HW:
+            found = f"{image_u8.shape[1]}x{image_u8.shape[0]}"
+            raise InputError(f"{frame.image}: expected 640x480 px, found {found}")
+    uv_px = project(frame.joints_mm, CAMERA)
+    # The reference sizes the crop by a wrist that STB does not have: as far beyond the palm as the ring finger's MCP is
+    # before it (BinaryDbReaderSTB; for RHD it takes the middle finger).
+    sizing_uv_px = uv_px.copy()
+    sizing_uv_px[ROOT] = uv_px[RING_MCP] + 2 * (uv_px[ROOT] - uv_px[RING_MCP])
+    return [
+        Sample(
+            name=f"{frame.sequence}/{frame.number:04d} {frame.view}",
+            image_u8=image_u8,
+            image_hw=IMAGE_HW,
+            joints_mm=frame.joints_mm,
+            uv_px=uv_px,
+            visible=np.ones(21, bool),  # STB says nothing of visibility; the reference counts every joint
+            camera=CAMERA,
+            side=LEFT,
+            subject="",
+            sequence=f"{frame.sequence} {frame.view}",
+            frame=frame.number,
+            sizing_uv_px=sizing_uv_px,
+        )
+    ]
+
+
+def inspect(root: Path) -> dict:
+    """Layout and counts: {"published", "splits": {sequence: facts}, "notes": which images are missing}."""
+    splits, notes = {}, []
+    for sequence, file in sorted(_label_files(root).items()):
+        count = len(_read_labels(file))
+        sizes = [_image_sizes(root, sequence, view, count) for view in VIEWS]
+        splits[sequence] = {
+            "frames": count,
+            "images": sum(map(len, sizes)),
+            "image_bytes": sum(map(sum, sizes)),
+            "labels_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        }
+        if any(len(of_view) != count for of_view in sizes):
+            notes.append(
+                f"{sequence}: {count:,} labels, images of {len(sizes[0]):,} left and {len(sizes[1]):,} right views: "
+                "usable where data.stb.protocol selects frames that have images, or with images: false"
+            )
+    absent = [sequence for sequence in SEQUENCES if sequence not in splits]
+    if absent:
+        notes.append(f"{len(absent)} of the 12 sequences have no labels here: {labels.some(absent)}")
+    counts = {facts["frames"] for facts in splits.values()} | {facts["images"] / 2 for facts in splits.values()}
+    return {"published": not absent and counts == {PUBLISHED_FRAMES}, "splits": splits, "notes": notes}
+
+
+def frames_with_images(root: Path) -> list[Frame]:
+    """Every frame of every sequence whose image is there, for a look at the set."""
+    found = []
+    for sequence, file in sorted(_label_files(root).items()):
+        folder = _image_folder(root, sequence)
+        for number, joints_mm in enumerate(_read_labels(file)):
+            paths = {view: folder / f"BB_{view}_{number}.png" for view in VIEWS}
+            found += [
+                Frame(sequence, number, view, path, in_view(joints_mm, view))
+                for view, path in paths.items()
+                if path.is_file()
+            ]
+    return found
+
+
+def labelled_hands(root: Path) -> labels.Hands:
+    """The labels of every sequence, in both views."""
+    files = sorted(_label_files(root).items())
+    left = [_read_labels(file) for _, file in files]
+    subjects = np.repeat([sequence for sequence, _ in files], list(map(len, left)))
+    joints_mm = np.concatenate([in_view(np.concatenate(left), view) for view in VIEWS])
+    cameras, sides = np.broadcast_to(CAMERA, (len(joints_mm), 3, 3)), np.full(len(joints_mm), LEFT)
+    return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, np.tile(subjects, 2))
+
+
+def in_view(joints_mm: np.ndarray, view: str) -> np.ndarray:
+    """Joints (..., 3) of the left camera's frame in the frame of a view's camera."""
+    return joints_mm - [BASELINE_MM if view == "right" else 0.0, 0.0, 0.0]
+
+
+def image_path(root: Path, sequence: str, view: str, number: int) -> Path:
+    """Where an image lies in the layout that most readers expect."""
+    return root / "images" / sequence / f"BB_{view}_{number}.png"
+
+
+def write_labels(root: Path, sequence: str, joints_mm: np.ndarray) -> None:
+    """Write labels/<sequence>_BB.mat from joints (N, 21, 3) of the left camera's frame in HAND21 order, palm first."""
+    raw_mm = joints_mm[:, list(TO_HAND21)].transpose(2, 1, 0)
+    plain_mat.write(root / "labels" / f"{sequence}_BB.mat", {"handPara": raw_mm})
+
+
+def _label_files(root: Path) -> dict[str, Path]:
+    for folder in _LABEL_FOLDERS:
+        paths = {sequence: root / folder / f"{sequence}_BB.mat" for sequence in SEQUENCES}
+        if found := {sequence: path for sequence, path in paths.items() if path.is_file()}:
+            return found
+    return {}
+
+
+def _read_labels(file: Path) -> np.ndarray:
+    """(N, 21, 3) in HAND21 order, the left camera's frame."""
+    raw_mm = plain_mat.read(file, "handPara", 3, _MAX_LABEL_BYTES)
+    if raw_mm.shape[:2] != (3, 21) or not 1 <= raw_mm.shape[2] <= _MAX_FRAMES:
+        raise InputError(f"{file}: expected handPara of 3 x 21 x frames, found {' x '.join(map(str, raw_mm.shape))}")
+    joints_mm = np.ascontiguousarray(raw_mm.transpose(2, 1, 0)[:, list(TO_HAND21)])
+    labels.check_hands(lambda number: f"{file}: frame {number}", joints_mm, ROOT)
+    return joints_mm
+
+
+def _selected(root: Path, selection: str) -> tuple[str, range]:
+    parts, files = _SELECTION.fullmatch(selection), _label_files(root)
+    if parts is None or parts[1] not in files:
+        raise InputError(
+            f"{root}: data.stb.protocol: expected one of {', '.join(files)}, or like B1Counting:0-1199, "
+            f"found {text.shown(selection)}"
+        )
+    count = len(_read_labels(files[parts[1]]))
+    first, last = (int(parts[2]), int(parts[3])) if parts[2] else (0, count - 1)
+    if not first <= last < count:
+        raise InputError(
+            f"{files[parts[1]]}: expected frames {first} to {last} of data.stb.protocol, found {count} frames"
+        )
+    return parts[1], range(first, last + 1)
+
+
+def _frames_of(root: Path, sequence: str, numbers: range, views: list[str], images: bool) -> list[Frame]:
+    joints_mm = _read_labels(_label_files(root)[sequence])
+    folder = _image_folder(root, sequence) if images else None
+    found = [
+        Frame(
+            sequence,
+            number,
+            view,
+            folder / f"BB_{view}_{number}.png" if folder else None,
+            in_view(joints_mm[number], view),
+        )
+        for number in numbers
+        for view in views
+    ]
+    if images:
+        labels.total_bytes(frame.image for frame in found)
+    return found
+
+
+def _image_folder(root: Path, sequence: str) -> Path:
+    for pattern in _IMAGE_FOLDERS:
+        folder = root / pattern.format(sequence)
+        if (folder / "BB_left_0.png").is_file():
+            return folder
+    return root / "images" / sequence
+
+
+def _image_sizes(root: Path, sequence: str, view: str, count: int) -> list[int]:
+    """Sizes in bytes of those of the `count` images of a view that are there."""
+    folder = _image_folder(root, sequence)
+    paths = (folder / f"BB_{view}_{number}.png" for number in range(count))
+    return [path.stat().st_size for path in paths if path.is_file()]

@@ -1,0 +1,59 @@
+"""Label files in text: one record a line, tokens between white space. Bounded in time and memory by the limits."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from handvae.errors import InputError
+
+# The largest real file, ICVL's 331,006 training labels, lies within all of them.
+MAX_FILE_BYTES = 200_000_000
+MAX_LINES = 400_000
+MAX_LINE_BYTES = 10_000
+MAX_VALUE = 1e6  # px or mm: a number beyond it is no joint, and its square could overflow
+
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # float() would also take 1_0, nan and infinity
+
+
+def records(path: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """Where each line that is not blank stands, for messages, and its tokens.
+
+    Real files end lines in LF, CR LF or CR CR LF; the last leaves blank lines for those who read text. InputError for
+    a missing file and for one that is larger than a label file can be.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a file, found {'something else' if path.exists() else 'none'}")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, found {path.stat().st_size}")
+    with path.open("rb") as file:
+        for number in range(1, MAX_LINES + 2):
+            line = file.readline(MAX_LINE_BYTES + 1)
+            if not line:
+                return
+            if len(line) > MAX_LINE_BYTES:
+                raise InputError(f"{path}: line {number}: expected at most {MAX_LINE_BYTES} bytes, found more")
+            if tokens := line.split():
+                yield f"{path}: line {number}", tokens
+    raise InputError(f"{path}: expected at most {MAX_LINES} lines, found more")
+
+
+def is_number(token: bytes) -> bool:
+    return _NUMBER.fullmatch(token) is not None
+
+
+def floats(where: str, tokens: list[bytes]) -> list[float]:
+    """The tokens as numbers of at most MAX_VALUE in size. InputError for the first that is none."""
+    try:
+        values = [float(token) for token in tokens]
+    except ValueError:
+        values = []
+    if len(values) != len(tokens) or not all(abs(value) <= MAX_VALUE for value in values) or b"_" in b"".join(tokens):
+        bad = next(token for token in tokens if not (is_number(token) and abs(float(token)) <= MAX_VALUE))
+        raise InputError(f"{where}: expected a number of size at most {MAX_VALUE:.0f}, found {shown(bad)}")
+    return values
+
+
+def shown(token: bytes | str) -> str:
+    """A token for a message: quoted, and cut where it is long."""
+    text = token.decode("ascii", errors="replace") if isinstance(token, bytes) else token
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")

@@ -1,0 +1,144 @@
+"""The synthetic hand as the two colour sets: what is drawn for a frame of RHD or STB, and which files it becomes."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from handvae.datasets import png, stb
+from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, write_frame
+from handvae.errors import InputError
+from handvae.joints import LEFT
+from handvae.synthetic import landmarks
+from handvae.synthetic.backgrounds import Background, sample_background
+from handvae.synthetic.kinematics import FOREARM, PALM
+from handvae.synthetic.motion import STB_HAND_LENGTH_M, STB_VIEW, Motion, Subject
+from handvae.synthetic.scenes import (
+    PlacedHand,
+    Scene,
+    backdrop_depth_m,
+    moved,
+    picture,
+    project,
+    sample_look,
+    sample_scene,
+    scene_rng,
+    visible_joints,
+)
+from handvae.synthetic.shading import Look
+
+RHD_SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
+MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; of less than this a picture says nothing
+STB_SEED = 2  # keeps STB's random numbers apart from those of the other sets
+# A short set shows every fourth frame of the motion at most, so that its sequences hold more than two or three poses.
+STB_MAX_STEP = 4
+
+
+@dataclass(frozen=True)
+class RhdFrame:
+    color_u8: np.ndarray  # (H, W, 3)
+    mask_u8: np.ndarray  # (H, W) RHD part labels
+    depth_m: np.ndarray  # (H, W) float32
+    uv_vis: np.ndarray  # (42, 3) u, v in pixels, visible 0 or 1; left hand first, each wrist, then tip to base
+    xyz_m: np.ndarray  # (42, 3) camera frame
+    K: np.ndarray  # (3, 3)
+
+
+def rhd_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
+    if not all(sizes[split] <= 99_999 for split in RHD_SPLITS):
+        raise InputError(f"synthetic RHD: expected at most 99,999 frames a split, which has five digits, found {sizes}")
+    return [(split, index) for split in RHD_SPLITS for index in range(sizes[split])]
+
+
+def render_rhd(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    split, index = frame
+    made = make_rhd_frame(seed, RHD_SPLITS.index(split), index, sizes["image_px"])
+    write_frame(root / split, index, made.color_u8, made.mask_u8, made.depth_m)
+    return {"uv_vis": made.uv_vis, "xyz_m": made.xyz_m, "K": made.K}
+
+
+def write_rhd_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    for split in RHD_SPLITS:
+        rows = [row for row, (of_split, _) in enumerate(frames) if of_split == split]
+        write_annotations(root / split, **{name: column[rows] for name, column in labels.items()})
+
+
+def make_rhd_frame(seed: int, split: int, index: int, image_px: int) -> RhdFrame:
+    """Frame `index` of RHD_SPLITS[split]: a function of its arguments alone."""
+    rng, uv_vis = scene_rng(seed, split, index), np.zeros((42, 3))
+    while uv_vis[:, 2].sum() < MIN_VISIBLE_JOINTS:  # about one scene in a thousand is drawn again
+        scene = sample_scene(rng, image_px, image_px)
+        seen = picture(scene, image_px, image_px)
+        xyz_m, uv_vis = _annotate(scene, seen.depth_m)
+    backdrop_m = backdrop_depth_m(scene.backdrop, image_px, image_px)
+    depth_m = np.where(np.isfinite(seen.depth_m), seen.depth_m, backdrop_m)
+    return RhdFrame(seen.image_u8, part_labels(scene.hand.side)[seen.bones], depth_m, uv_vis, xyz_m, scene.camera)
+
+
+def part_labels(side: int) -> np.ndarray:
+    """(256,) RHD's mask label of every bone: body, then thumb to little finger tip to palm, then the palm."""
+    first, last = MASK_LABELS[side]
+    labels = np.zeros(256, np.uint8)  # 0 is the background: render.NO_BONE
+    labels[FOREARM], labels[PALM] = 1, last
+    labels[1:16] = (first + np.arange(15)).reshape(5, 3)[:, ::-1].ravel()
+    return labels
+
+
+def _annotate(scene: Scene, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """xyz_m and uv_vis (42, 3). The hand that is not in the picture is the other's mirror image, far to the side."""
+    hand, order, width = scene.hand, list(TO_HAND21), depth_m.shape[1]
+    absent_m = hand.joints_m * [-1, 1, 1]
+    edge_m = absent_m[:, 2] * (1.5 * width - scene.camera[0, 2]) / scene.camera[0, 0]
+    absent_m[:, 0] += (edge_m - absent_m[:, 0]).max()
+    xyz_m, uv_vis = np.zeros((2, 21, 3)), np.zeros((2, 21, 3))
+    block, other = (0, 1) if hand.side == LEFT else (1, 0)
+    xyz_m[block], xyz_m[other] = hand.joints_m[order], absent_m[order]
+    uv_vis[..., :2] = project(xyz_m, scene.camera)
+    uv_vis[block, :, 2] = visible_joints(hand, project(hand.joints_m, scene.camera), depth_m)[order]
+    return xyz_m.reshape(42, 3), uv_vis.reshape(42, 3)
+
+
+def stb_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
+    return [(sequence, number) for sequence in stb.SEQUENCES for number in range(sizes["sequence"])]
+
+
+def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """Both views of one frame of a sequence: the same left hand everywhere, background and light of the place."""
+    sequence, number = frame
+    hand = stb_hand(seed, sequence, number, sizes["sequence"])
+    look, background = _stb_place(seed, int(sequence[1]))
+    for view in stb.VIEWS:
+        seen = moved(hand, stb.in_view(np.zeros(3), view) / 1000.0)
+        scene = Scene(seen, stb.CAMERA, look, background, np.zeros(3))
+        png.write_u8(stb.image_path(root, sequence, view, number), picture(scene, *stb.IMAGE_HW).image_u8)
+    return {"joints_mm": 1000.0 * landmarks.stb21(hand)}
+
+
+def stb_hand(seed: int, sequence: str, number: int, frames: int) -> PlacedHand:
+    """The hand of frame `number` of a sequence of `frames` frames, in the left camera's frame."""
+    style = "counting" if sequence.endswith("Counting") else "random"
+    subject = Subject(seed, STB_SEED, STB_HAND_LENGTH_M)
+    motion = Motion((seed, STB_SEED, stb.SEQUENCES.index(sequence)), style, LEFT, subject, STB_VIEW)
+    return motion.hand(number * motion_step(stb.PUBLISHED_FRAMES, frames, STB_MAX_STEP))
+
+
+def write_stb_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    for sequence in stb.SEQUENCES:
+        rows = [row for row, (of_sequence, _) in enumerate(frames) if of_sequence == sequence]
+        stb.write_labels(root, sequence, labels["joints_mm"][rows])
+
+
+def motion_step(published_frames: int, frames: int, at_most: int) -> int:
+    """How many frames of the motion lie between two of the set: 1 in a set of the published size."""
+    return int(np.clip(published_frames // frames, 1, at_most))
+
+
+@lru_cache(maxsize=8)
+def _stb_place(seed: int, place: int) -> tuple[Look, Background]:
+    """One skin for the whole set; light and background of each of the six places."""
+    skin = sample_look(np.random.default_rng([seed, STB_SEED, 0]))
+    rng = np.random.default_rng([seed, STB_SEED, place])
+    here = sample_look(rng)
+    light = {name: getattr(here, name) for name in ("light", "light_rgb", "sky", "sky_rgb", "ground_rgb", "shadow")}
+    return replace(skin, **light), sample_background(rng)

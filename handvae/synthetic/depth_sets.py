@@ -1,0 +1,179 @@
+"""The synthetic hand as the three depth sets: what the camera of ICVL, NYU or MSRA sees in a frame, and its files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from handvae.datasets import icvl, msra, nyu
+from handvae.geometry import project
+from handvae.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT
+from handvae.synthetic import landmarks, sensor
+from handvae.synthetic.colour_sets import motion_step
+from handvae.synthetic.motion import (
+    ICVL_HAND_LENGTH_M,
+    ICVL_VIEW,
+    MSRA_HAND_LENGTHS_M,
+    MSRA_VIEW,
+    NYU_HAND_LENGTHS_M,
+    NYU_VIEW,
+    Motion,
+    Subject,
+)
+from handvae.synthetic.scenes import PlacedHand, render_depth
+
+# keep the sets' random numbers apart
+ICVL_SEED, NYU_SEED, MSRA_SEED = 3, 4, 5
+MAX_STEP = 8  # a short set shows every eighth frame of the motion at most, for more poses
+MSRA_MAX_STEP = 25  # of MSRA every frame may be a pose of its own
+NYU_TAKE_FRAMES = 2000  # then another motion begins: keys are drawn one after the other, by every process
+FLYING_MM = 20.0  # a pixel of MSRA that lies so far from the hand is none of it
+ARM_M = 0.035  # of MSRA's hands so much of the arm is seen below the wrist
+BEHIND_HANDS_M = 0.12  # from the farthest centre of a hand to where things may stand behind all hands of a sequence
+
+# Real training images come with fourteen turned copies; here with two. Folder names are the angle, "-" for the point.
+ICVL_ANGLES = {"45": 45.0, "112-5": 112.5}
+NYU_TURNS_DEG = (0.0, 35.0, -35.0)  # of the three views, about an upright axis 0.75 m before the first camera
+
+
+def icvl_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
+    sessions = icvl.SESSIONS[: sizes["training"]]
+    per_session = [len(part) for part in np.array_split(np.arange(sizes["training"]), len(sessions))]
+    first = round(sizes["evaluation"] * 702 / icvl.PUBLISHED_TEST)
+    tests = zip(icvl.TEST_SEQUENCES, (first, sizes["evaluation"] - first), strict=True)
+    parts = [*zip(sessions, per_session, strict=True), *tests]
+    step = motion_step(icvl.PUBLISHED_ORIGINALS, sizes["training"], MAX_STEP)
+    return [(part, number * step) for part, count in parts for number in range(count)]
+
+
+def render_icvl(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """One frame of a session, with its turned copies, or of a test sequence. Every part has a subject of its own."""
+    part, number = frame
+    order = (*icvl.SESSIONS, *icvl.TEST_SEQUENCES).index(part)
+    lengths_m = ICVL_HAND_LENGTH_M * np.linspace(0.92, 1.08, len(icvl.SESSIONS) + 2)
+    length_m = float(np.random.default_rng([seed, ICVL_SEED]).permutation(lengths_m)[order])
+    subject = Subject(seed, 100 * ICVL_SEED + order, length_m)
+    hand = Motion((seed, ICVL_SEED, order), "random", LEFT, subject, ICVL_VIEW).hand(number)
+    backdrop_rng = np.random.default_rng([seed, ICVL_SEED, order])
+    backdrop_m = sensor.backdrop_m(backdrop_rng, ICVL_VIEW.depth_m[1] + BEHIND_HANDS_M, *icvl.IMAGE_HW)
+    seen_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), backdrop_m)
+    depth_mm = sensor.measure(seen_m, np.random.default_rng([seed, ICVL_SEED, order, number]), "tof")
+    testing = part in icvl.TEST_SEQUENCES
+    images = root / ("Testing" if testing else "Training") / "Depth"
+    icvl.write_image(images / part / icvl.image_name(number), depth_mm)
+    for angle, degrees in ({} if testing else ICVL_ANGLES).items():
+        icvl.write_image(images / angle / part / icvl.image_name(number), _turned_image(depth_mm, degrees))
+    return {"uvd": _uvd(1000.0 * landmarks.icvl16(hand), icvl.CAMERA)}
+
+
+def write_icvl_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    """Of each session the turned copies first, then the originals, as in the real file."""
+    paths, uvd = [], []
+    for session in icvl.SESSIONS:
+        rows = [row for row, (part, _) in enumerate(frames) if part == session]
+        for angle, degrees in (*ICVL_ANGLES.items(), ("", 0.0)):
+            paths += [str(Path(angle, session, icvl.image_name(frames[row][1]))) for row in rows]
+            uvd += [_turned_labels(labels["uvd"][row], degrees) for row in rows]
+    icvl.write_labels(root / "Training" / "labels.txt", paths, np.array(uvd))
+    for sequence in icvl.TEST_SEQUENCES:
+        rows = [row for row, (part, _) in enumerate(frames) if part == sequence]
+        paths = [f"{sequence}/{icvl.image_name(frames[row][1])}" for row in rows]
+        icvl.write_labels(root / "Testing" / f"{sequence}.txt", paths, labels["uvd"][rows], " \r\r\n")
+
+
+def nyu_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
+    counts = {"train": sizes["training"], "test": sizes["evaluation"]}
+    return [(split, number) for split, count in counts.items() for number in range(1, count + 1)]
+
+
+def render_nyu(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """One frame of view 1, with the hand alone beside it. The second test subject has a smaller hand."""
+    split, number = frame
+    count = sizes["training" if split == "train" else "evaluation"]
+    person = 0 if number <= nyu.first_subject_frames(split, count) else 1
+    subject = Subject(seed, 100 * NYU_SEED + person, NYU_HAND_LENGTHS_M[person])
+    take, moment = divmod(number * motion_step(nyu.PUBLISHED_FRAMES[split], count, MAX_STEP), NYU_TAKE_FRAMES)
+    motion = Motion((seed, NYU_SEED, int(split == "test"), person, take), "random", RIGHT, subject, NYU_VIEW)
+    hand = motion.hand(moment)
+    hand_m = render_depth(hand, nyu.CAMERA, *nyu.IMAGE_HW)
+    backdrop_rng = np.random.default_rng([seed, NYU_SEED, int(split == "test"), person])
+    backdrop_m = sensor.backdrop_m(backdrop_rng, NYU_VIEW.depth_m[1] + BEHIND_HANDS_M, *nyu.IMAGE_HW)
+    rng = np.random.default_rng([seed, NYU_SEED, int(split == "test"), person, number])
+    depth_mm = sensor.measure(np.minimum(hand_m, backdrop_m), rng, "structured")
+    nyu.write_image(nyu.image_path(root, split, "depth", number), depth_mm)
+    nyu.write_image(nyu.image_path(root, split, "synthdepth", number), np.where(np.isfinite(hand_m), 1000 * hand_m, 0))
+    return {"joints_mm": 1000.0 * landmarks.nyu36(hand)}
+
+
+def write_nyu_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    for split in nyu.SPLITS.values():
+        rows = [row for row, (of_split, _) in enumerate(frames) if of_split == split]
+        views_mm = [_turned_view(labels["joints_mm"][rows], degrees) for degrees in NYU_TURNS_DEG]
+        nyu.write_labels(root, split, np.stack(views_mm))
+
+
+def msra_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
+    parts = [f"{subject}/{gesture}" for subject in msra.SUBJECTS for gesture in msra.GESTURES]
+    return [(part, number) for part in parts for number in range(sizes["gesture"])]
+
+
+def render_msra(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """One frame of a subject's gesture: the hand cut out, nothing behind it."""
+    (subject_name, gesture), number = frame[0].split("/"), frame[1]
+    person = msra.SUBJECTS.index(subject_name)
+    subject = Subject(seed, 100 * MSRA_SEED + person, MSRA_HAND_LENGTHS_M[person])
+    place = (seed, MSRA_SEED, person, msra.GESTURES.index(gesture))
+    motion = Motion(place, gesture, RIGHT, subject, MSRA_VIEW)
+    hand = motion.hand(number * motion_step(500, sizes["gesture"], MSRA_MAX_STEP))
+    hand_m = _without_arm(render_depth(hand, msra.CAMERA, *msra.IMAGE_HW), hand, msra.CAMERA)
+    depth_mm = sensor.measure(hand_m, np.random.default_rng([*place, number]), "tof")
+    depth_mm *= np.abs(depth_mm - 1000 * hand_m) < FLYING_MM  # the real set is cut out along the hand
+    msra.write_image(msra.image_path(root, subject_name, gesture, number), depth_mm)
+    return {"joints_mm": 1000.0 * landmarks.msra21(hand)}
+
+
+def write_msra_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    rows_of: dict[str, list[int]] = {}
+    for row, (part, _) in enumerate(frames):
+        rows_of.setdefault(part, []).append(row)
+    for part, rows in rows_of.items():
+        msra.write_labels(root, *part.split("/"), labels["joints_mm"][rows])
+
+
+def _without_arm(depth_m: np.ndarray, hand: PlacedHand, camera: np.ndarray) -> np.ndarray:
+    """(H, W) with nothing where the arm is seen: the real set's hands are cut out near the wrist."""
+    rows, columns = np.indices(depth_m.shape)
+    x, y = (columns - camera[0, 2]) / camera[0, 0], (rows - camera[1, 2]) / camera[1, 1]
+    wrist_m, to_fingers = hand.joints_m[ROOT], hand.joints_m[MIDDLE_MCP] - hand.joints_m[ROOT]
+    along = to_fingers / np.linalg.norm(to_fingers)
+    # a pixel's point is its ray times its depth: how far beyond the wrist, towards the fingers
+    beyond_m = (along[0] * x + along[1] * y + along[2]) * np.where(np.isfinite(depth_m), depth_m, 0) - along @ wrist_m
+    return np.where(beyond_m > -ARM_M, depth_m, np.inf).astype(np.float32)
+
+
+def _uvd(joints_mm: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    return np.concatenate([project(joints_mm, camera), joints_mm[:, 2:]], axis=1)
+
+
+def _turned_labels(uvd: np.ndarray, degrees: float) -> np.ndarray:
+    """(16, 3) u, v turned about the image's principal point, clockwise as one sees it; z stays."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    offset = uvd[:, :2] - icvl.CAMERA[:2, 2]
+    turned = offset @ np.array([[cos, sin], [-sin, cos]])
+    return np.concatenate([turned + icvl.CAMERA[:2, 2], uvd[:, 2:]], axis=1)
+
+
+def _turned_image(depth_mm: np.ndarray, degrees: float) -> np.ndarray:
+    """(240, 320) turned as `_turned_labels` turns, nearest neighbour, 0 where the camera saw nothing."""
+    rows, columns = np.indices(depth_mm.shape)
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    u, v = columns - icvl.CAMERA[0, 2], rows - icvl.CAMERA[1, 2]
+    from_u = np.rint(cos * u + sin * v + icvl.CAMERA[0, 2]).astype(int)
+    from_v = np.rint(-sin * u + cos * v + icvl.CAMERA[1, 2]).astype(int)
+    height, width = depth_mm.shape
+    inside = (from_u >= 0) & (from_u < width) & (from_v >= 0) & (from_v < height)
+    return np.where(inside, depth_mm[from_v.clip(0, height - 1), from_u.clip(0, width - 1)], 0)
+
+
+def _turned_view(joints_mm: np.ndarray, degrees: float) -> np.ndarray:
+    cos, sin, pivot_mm = np.cos(np.radians(degrees)), np.sin(np.radians(degrees)), np.array([0.0, 0.0, 750.0])
+    return (joints_mm - pivot_mm) @ np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]]) + pivot_mm

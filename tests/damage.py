@@ -1,0 +1,78 @@
+"""Damaged files, and what a reader must say of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handvae.errors import InputError
+
+COPIES = 200
+
+
+def damaged(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
+    """A copy with bytes flipped, cut short, emptied, with a stretch taken out, or another file in its place."""
+    data = bytearray(content)
+    a, b = sorted(int(position) for position in rng.integers(0, len(data), 2))
+    match int(rng.integers(6)):
+        case 0 | 1:
+            for position in rng.integers(0, len(data), int(rng.integers(1, 4))):
+                data[position] ^= int(rng.integers(1, 256))
+        case 2:
+            del data[a:]
+        case 3:
+            del data[a : a + int(rng.integers(1, 20))]
+        case 4:
+            data = bytearray(other)
+        case 5:
+            data = data[a:b] if a % 7 else bytearray()
+    return bytes(data)
+
+
+def damaged_text(content: bytes, rng: np.random.Generator) -> bytes:
+    """A copy of a text file with a token replaced by what is no joint, a line taken out, doubled or cut, or any damage
+    of `damaged`."""
+    lines = content.split(b"\n")
+    number = int(rng.integers(len(lines)))
+    tokens = lines[number].split(b" ")
+    match int(rng.integers(5)):
+        case 0:
+            bad = (b"nan", b"inf", b"-1e30", b"1e999", b"", b"0x10", b"1_0", b"--1", b"\xff\xfe", b"9" * 40)
+            tokens[int(rng.integers(len(tokens)))] = bad[int(rng.integers(len(bad)))]
+            lines[number] = b" ".join(tokens)
+        case 1:
+            del lines[number]
+        case 2:
+            lines.insert(int(rng.integers(len(lines))), lines[number])
+        case 3:
+            lines[number] = b" ".join(tokens[: int(rng.integers(len(tokens)))])
+        case 4:
+            return damaged(content, b"<html>not found</html>", rng)
+    return b"\n".join(lines)
+
+
+def refusal(function, *arguments) -> str:
+    with pytest.raises(InputError) as caught:
+        function(*arguments)
+    message = str(caught.value)
+    assert "expected" in message and "found" in message and "\n" not in message
+    return message
+
+
+def refused_or(check: Callable[[], None], path: Path, copies: list[bytes], names: str = "") -> int:
+    """Put each damaged copy at `path` and run `check`, which reads it and asserts that the data are right.
+
+    Returns how many copies ended in an InputError: one line that names the file (or `names`).
+    """
+    refused = 0
+    for content in copies:
+        path.write_bytes(content)
+        try:
+            check()
+        except InputError as error:
+            message = str(error)
+            assert "expected" in message and "found" in message and "\n" not in message, message
+            assert (names or path.name) in message, message
+            refused += 1
+    return refused

@@ -1,0 +1,160 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handvae import geometry
+from handvae.datasets import png, stb
+from handvae.datasets.rhd import MASK_LABELS, dominant_side, read_annotations, read_depth_m, read_frame
+from handvae.errors import InputError
+from handvae.joints import LEFT, RIGHT, ROOT
+from handvae.synthetic import colour_sets
+from handvae.synthetic.colour_sets import make_rhd_frame, motion_step, part_labels
+from handvae.synthetic.generate import generate
+
+COUNTS, PX = {"training": 7, "evaluation": 5}, 64
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("generate") / "rhd"
+    generate("rhd", root, {**COUNTS, "image_px": PX}, seed=1, processes=1)
+    return root
+
+
+# RHD
+
+
+def test_joints_project_to_their_pixels_and_one_hand_is_in_the_picture(made):
+    for split in COUNTS:
+        for index, annotation in enumerate(read_annotations(made, split)):
+            uvw = annotation.xyz_m @ annotation.K.T
+            np.testing.assert_allclose(uvw[:, :2] / uvw[:, 2:], annotation.uv_px, atol=0.01)
+            side = dominant_side(png.read_grey_u8(made / split / "mask" / f"{index:05d}.png"))
+            there, absent = (slice(0, 21), slice(21, 42)) if side == LEFT else (slice(21, 42), slice(0, 21))
+            assert ((annotation.uv_px[there] >= 0) & (annotation.uv_px[there] < PX)).all()
+            assert annotation.visible[there].any()
+            assert not annotation.visible[absent].any()
+            outside = (annotation.uv_px[absent] < 0) | (annotation.uv_px[absent] > PX - 1)
+            assert outside.any(axis=1).all()
+            assert (annotation.xyz_m[absent, 2] > 0).all()
+
+
+def test_the_absent_hand_is_the_mirror_image_of_the_one_in_the_picture(made):
+    for annotation in read_annotations(made, "training"):
+        left, right = annotation.xyz_m[:21], annotation.xyz_m[21:]
+        np.testing.assert_allclose((left - left[0]) * [-1, 1, 1], right - right[0], atol=1e-6)
+
+
+def test_masks_hold_only_body_and_the_parts_of_one_hand(made):
+    for split, count in COUNTS.items():
+        for index in range(count):
+            mask_u8 = png.read_grey_u8(made / split / "mask" / f"{index:05d}.png")
+            first, last = MASK_LABELS[dominant_side(mask_u8)]
+            labels = set(np.unique(mask_u8).tolist())
+            assert labels <= {0, 1, *range(first, last + 1)}
+            assert {0, last} & labels
+
+
+def test_part_labels_run_from_the_fingertip_to_the_palm():
+    left, right = part_labels(LEFT), part_labels(RIGHT)
+    # bones: 0 palm, 1 2 3 thumb base to tip, ..., 15 little fingertip, 16 forearm, 255 nothing
+    assert [left[b] for b in (3, 2, 1, 6, 15, 0, 16, 255)] == [2, 3, 4, 5, 14, 17, 1, 0]
+    assert [right[b] for b in (3, 2, 1, 6, 15, 0, 16, 255)] == [18, 19, 20, 21, 30, 33, 1, 0]
+
+
+def test_stored_depth_is_the_rendered_depth_within_rhds_step_and_the_hand_is_before_the_background(made):
+    for index in range(3):
+        frame = make_rhd_frame(1, 0, index, PX)
+        stored_m = read_depth_m(made / "training" / "depth" / f"{index:05d}.png")
+        np.testing.assert_allclose(stored_m, frame.depth_m, atol=5 / 65535)
+        assert stored_m[frame.mask_u8 > 1].max() < stored_m[frame.mask_u8 == 0].min()
+
+
+def test_the_reader_gives_back_the_hand_that_was_rendered(made):
+    annotations = read_annotations(made, "evaluation")
+    for index in range(COUNTS["evaluation"]):
+        (sample,) = read_frame(made, "evaluation", index, annotations[index], "both")
+        frame = make_rhd_frame(1, 1, index, PX)
+        rows = frame.xyz_m[:21] if sample.side == LEFT else frame.xyz_m[21:]
+        tips_mm = 1e3 * rows[[1, 5, 9, 13, 17]]  # RHD lists each finger from its tip
+        np.testing.assert_allclose(sample.joints_mm[[4, 8, 12, 16, 20]], tips_mm, atol=1e-3)
+        np.testing.assert_array_equal(sample.image_u8, frame.color_u8)
+
+
+def test_a_hand_that_cannot_be_seen_is_drawn_again(monkeypatch):
+    first, calls, original = make_rhd_frame(0, 0, 3, 64), [], colour_sets._annotate
+
+    def hidden_at_first(scene, depth_m):
+        xyz_m, uv_vis = original(scene, depth_m)
+        uv_vis[:, 2] *= len(calls) > 0
+        calls.append(scene)
+        return xyz_m, uv_vis
+
+    monkeypatch.setattr(colour_sets, "_annotate", hidden_at_first)
+    again = make_rhd_frame(0, 0, 3, 64)
+    assert len(calls) == 2 and again.uv_vis[:, 2].sum() >= colour_sets.MIN_VISIBLE_JOINTS
+    assert not np.array_equal(first.color_u8, again.color_u8)
+
+
+def test_counts_that_do_not_fit_rhds_five_digits_are_refused(tmp_path):
+    with pytest.raises(InputError, match="expected at most 99,999 frames a split"):
+        generate("rhd", tmp_path / "rhd", {"training": 100_000, "evaluation": 1, "image_px": PX}, 1, 1)
+    assert not list(tmp_path.iterdir())
+
+
+# STB
+
+FRAMES = 6
+
+
+@pytest.fixture(scope="module")
+def stb_root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("generate") / "stb"
+    frames = colour_sets.stb_frames({"sequence": FRAMES})
+    moving = {sequence: [] for sequence in stb.SEQUENCES}
+    for sequence, number in frames:
+        moving[sequence].append(1000.0 * colour_sets.landmarks.stb21(colour_sets.stb_hand(1, sequence, number, FRAMES)))
+    for sequence, joints_mm in moving.items():
+        stb.write_labels(root, sequence, np.array(joints_mm))
+    for frame in frames[:3]:
+        colour_sets.render_stb(root, frame, 1, {"sequence": FRAMES})
+    return root
+
+
+def test_stbs_twelve_sequences_show_one_rigid_left_hand(stb_root):
+    assert set(stb.inspect(stb_root)["splits"]) == set(stb.SEQUENCES)
+    hands = stb.labelled_hands(stb_root)
+    lengths_mm = np.linalg.norm(np.diff(hands.joints_mm[:, 5:9], axis=1), axis=2)
+    np.testing.assert_allclose(lengths_mm, lengths_mm[:1].repeat(len(lengths_mm), 0), rtol=1e-9)
+    assert np.linalg.norm(hands.joints_mm[:, 9] - hands.joints_mm[:, ROOT], axis=1).std() < 1e-9  # palm, not wrist
+    assert (geometry.handedness(hands.joints_mm) < 0).mean() > 0.98
+    inside = (hands.uv_px >= 0) & (hands.uv_px <= [639, 479])
+    assert inside.all()
+
+
+def test_stbs_hands_move_smoothly(stb_root):
+    """At four times the speed of a set of the published length, whose median is 2.4 mm a frame."""
+    for sequence in stb.SEQUENCES:
+        joints_mm = stb._read_labels(stb_root / f"labels/{sequence}_BB.mat")
+        steps_mm = np.linalg.norm(np.diff(joints_mm, axis=0), axis=2)
+        assert 0 < steps_mm.mean() < 20 and steps_mm.max() < 4 * 25, sequence
+
+
+def test_stbs_views_show_the_hand_where_the_labels_project(stb_root):
+    """Skin is not the background: the palm's pixel differs from the image's corner, in both views."""
+    frames = stb.frames(stb_root, [], ["B1Counting:0-2"], list(stb.VIEWS), True)["test"]
+    for frame in frames:
+        (sample,) = stb.read(frame)
+        u, v = sample.uv_px[ROOT].round().astype(int)
+        palm = sample.image_u8[v - 3 : v + 4, u - 3 : u + 4].mean(axis=(0, 1))
+        corner = sample.image_u8[:7, :7].mean(axis=(0, 1))
+        assert np.abs(palm - corner).max() > 10
+        assert sample.image_u8.shape == (480, 640, 3)
+    left, right = (stb.read(frame)[0] for frame in frames[:2])
+    shift = left.uv_px[:, 0] - right.uv_px[:, 0]
+    np.testing.assert_allclose(shift, 822.79041 * 120.054 / left.joints_mm[:, 2], rtol=1e-9)
+
+
+def test_short_sets_show_more_of_the_motion():
+    assert [motion_step(1500, frames, 4) for frames in (1500, 1000, 750, 100, 2)] == [1, 1, 2, 4, 4]

@@ -1,0 +1,174 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from handvae import geometry
+from handvae.datasets import nyu, png
+from handvae.errors import InputError
+from handvae.joints import NYU36, NYU_EVALUATED, NYU_PALM, RIGHT
+from tests.damage import COPIES, damaged, refusal, refused_or
+
+COUNTS = {"train": 3, "test": 8}
+
+
+def joints_mm(count: int, seed: int = 0) -> np.ndarray:
+    """(3 views, count, 36, 3), y down."""
+    return np.random.default_rng(seed).uniform([-60, -60, 700], [60, 60, 800], (3, count, 36, 3))
+
+
+def image(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2500, nyu.IMAGE_HW).astype(np.float32)
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    root = tmp_path / "dataset"
+    for number, (split, count) in enumerate(COUNTS.items()):
+        nyu.write_labels(root, split, joints_mm(count, number))
+        for index in range(1, count + 1):
+            nyu.write_image(nyu.image_path(root, split, "depth", index), image(index))
+    return root
+
+
+def write_mat(root: Path, **changes) -> None:
+    """The training labels again, by scipy, with some variables changed or (None) left out."""
+    variables = scipy.io.loadmat(root / "train/joint_data.mat")
+    variables = {key: variables[key] for key in ("joint_names", "joint_uvd", "joint_xyz")} | changes
+    kept = {key: value for key, value in variables.items() if value is not None}
+    scipy.io.savemat(root / "train/joint_data.mat", kept, do_compression=True)
+
+
+# the format
+
+
+def test_what_is_written_is_read_back_the_same(small):
+    found = nyu.frames(small)
+    assert {split: len(found[split]) for split in found} == COUNTS
+    for number, frame in enumerate(found["train"]):
+        (sample,) = nyu.read(frame)
+        np.testing.assert_allclose(sample.joints_mm, joints_mm(3)[0, number], rtol=1e-15)
+        np.testing.assert_array_equal(sample.depth_mm, image(number + 1))
+        np.testing.assert_allclose(geometry.project(sample.joints_mm, sample.camera), sample.uv_px)
+        assert (sample.name, sample.side, sample.centre_joint) == (f"train/{number + 1:07d}", RIGHT, NYU_PALM)
+
+
+def test_scipy_reads_the_labels_in_nyus_own_frame(small):
+    raw = scipy.io.loadmat(small / "train/joint_data.mat")
+    assert raw["joint_xyz"].shape == raw["joint_uvd"].shape == (3, 3, 36, 3)
+    assert raw["joint_names"].shape == (36, 1) and raw["joint_names"][32, 0][0] == "palm_3"
+    written = joints_mm(3)
+    np.testing.assert_allclose(raw["joint_xyz"], written * [1, -1, 1])  # y up
+    x, y, z = raw["joint_xyz"][2, 1, 7]
+    u, v, d = raw["joint_uvd"][2, 1, 7]
+    np.testing.assert_allclose([u, v, d], [588.036865 * x / z + 320, 240 - 587.075073 * y / z, z])
+
+
+def test_depth_is_g_high_and_b_low(tmp_path):
+    depth_mm = np.zeros(nyu.IMAGE_HW, np.float32)
+    depth_mm[3, 5] = 1234
+    nyu.write_image(tmp_path / "depth_1_0000001.png", depth_mm)
+    rgb_u8 = png.read_rgb_u8(tmp_path / "depth_1_0000001.png")
+    assert rgb_u8[3, 5].tolist() == [0, 4, 210]
+    rgb_u8[..., 0] = 77  # R says nothing
+    png.write_u8(tmp_path / "depth_1_0000001.png", rgb_u8)
+    np.testing.assert_array_equal(nyu.read_depth_mm(tmp_path / "depth_1_0000001.png"), depth_mm)
+
+
+def test_the_fourteen_evaluated_joints_are_those_of_the_literature():
+    names = [NYU36[joint] for joint in NYU_EVALUATED]
+    fingers = [f"{finger}_{joint}" for finger in ("little", "ring", "middle", "index") for joint in ("tip", "pip")]
+    assert names == [*fingers, "thumb_tip", "thumb_dip", "thumb_pip", "wrist_side_1", "wrist_side_2", "palm_3"]
+
+
+def test_the_second_test_subject_comes_after_2440_frames_and_has_the_smaller_cube(small):
+    assert nyu.first_subject_frames("test", 8252) == 2440 and nyu.first_subject_frames("train", 72757) == 72757
+    cubes = {split: [nyu.read(frame)[0].cube_mm for frame in frames] for split, frames in nyu.frames(small).items()}
+    assert cubes == {"train": [300.0] * 3, "test": [300.0] * 2 + [250.0] * 6}
+
+
+def test_only_the_first_view_is_read(small):
+    found = np.stack([frame.joints_mm for frame in nyu.frames(small)["test"]])
+    assert np.abs(found - joints_mm(8, 1)[0]).max() < 1e-9 < np.abs(found - joints_mm(8, 1)[1]).max()
+
+
+def test_the_root_is_found_and_missing_labels_are_named(small):
+    assert nyu.find(small) == nyu.find(small.parent) == small
+    (small / "test/joint_data.mat").unlink()
+    assert "joint_data.mat: expected NYU's labels, found no file" in refusal(nyu.inspect, small)
+    (small / "test/depth_1_0000001.png").unlink()
+    assert "expected NYU's train/depth_1_0000001.png and test/depth_1_0000001.png" in refusal(nyu.find, small)
+
+
+def test_counts_of_labels_and_images_must_agree(small, monkeypatch):
+    facts = nyu.inspect(small)
+    assert not facts["published"] and {split: facts["splits"][split]["frames"] for split in COUNTS} == COUNTS
+    monkeypatch.setattr(nyu, "PUBLISHED_FRAMES", {"train": 3, "test": 8})
+    assert nyu.inspect(small)["published"]
+    nyu.write_image(nyu.image_path(small, "train", "depth", 4), image(4))
+    assert "expected 3 images as joint_data.mat has labels, found more" in refusal(nyu.inspect, small)
+    nyu.image_path(small, "train", "depth", 2).unlink()
+    assert "depth_1_0000002.png: expected the image of a label, found no file" in refusal(nyu.inspect, small)
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"joint_uvd": None}, "numbers joint_uvd, found only the"),
+        ({"joint_xyz": np.ones((3, 3, 35, 3))}, "expected joint_xyz of 3 x N x 36 x 3, found 3 x 35 x 3 in view 1"),
+        ({"joint_xyz": np.ones((3, 4, 36, 3))}, "expected joint_xyz of 3 x N x 36 x 3, found 4 x 36 x 3 in view 1"),
+        ({"joint_xyz": joints_mm(3)}, "expected joint_xyz to project to joint_uvd within 1 px"),  # y down
+        ({"joint_xyz": joints_mm(3) * [1, -1, -1]}, "expected joints in front of the camera"),
+        ({"joint_xyz": joints_mm(3) * 1000}, "expected joints in front of the camera, up to 5000 mm"),
+        ({"joint_xyz": np.full((3, 3, 36, 3), np.inf)}, "found"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(small, changes, expected):
+    write_mat(small, **changes)
+    message = refusal(nyu.inspect, small)
+    assert expected in message and "joint_data.mat" in message
+
+
+# damaged files
+
+
+def test_a_damaged_label_file_is_right_or_refused(small):
+    path, rng, whole = small / "train/joint_data.mat", np.random.default_rng(1), joints_mm(3)[0]
+    content, other = path.read_bytes(), b"<html></html>"
+
+    def check():
+        nyu.inspect(small)
+        np.testing.assert_allclose(np.stack([frame.joints_mm for frame in nyu.frames(small)["train"]]), whole)
+
+    assert refused_or(check, path, [damaged(content, other, rng) for _ in range(COPIES)]) > 180
+
+
+def test_damaged_uncompressed_labels_are_right_within_a_pixel_or_refused(small):
+    """Without compression there is no checksum, but the labels are there twice, as joint_uvd and as joint_xyz."""
+    path, rng, whole = small / "train/joint_data.mat", np.random.default_rng(4), joints_mm(3)[0]
+    scipy.io.savemat(path, {key: scipy.io.loadmat(path)[key] for key in ("joint_uvd", "joint_xyz")})
+
+    def check():
+        nyu.inspect(small)
+        found = np.stack([frame.joints_mm for frame in nyu.frames(small)["train"]])
+        assert np.abs(found - whole).max() < 3.5  # one pixel at 800 mm has 1.4 mm; and 1 mm of depth
+
+    assert refused_or(check, path, [damaged(path.read_bytes(), b"", rng) for _ in range(COPIES)]) > 80
+
+
+def test_a_damaged_image_is_right_or_refused(small):
+    frame, rng = nyu.frames(small)["train"][0], np.random.default_rng(2)
+    copies = [damaged(frame.image.read_bytes(), b"<html></html>", rng) for _ in range(COPIES)]
+
+    def check():
+        np.testing.assert_array_equal(nyu.read(frame)[0].depth_mm, image(1))
+
+    assert refused_or(check, frame.image, copies) > 190
+
+
+def test_an_image_of_another_size_is_refused(small):
+    frame = nyu.frames(small)["train"][0]
+    png.write_u8(frame.image, np.zeros((240, 320, 3), np.uint8))
+    with pytest.raises(InputError, match="expected 640x480 px, found 320x240"):
+        nyu.read(frame)
