@@ -63,7 +63,10 @@ def random_batch(settings: Settings, device: torch.device) -> dict[str, torch.Te
     size, px = settings.training.batch_size, settings.crop_px
     image = (torch.rand(size, 3, px, px) - 0.5).to(device, memory_format=torch.channels_last)
     side = torch.eye(2)[torch.arange(size) % 2].to(device)
-    joints = {name: torch.randn(size, count).to(device) for name, count in vae.COORDINATES.items()}
+    joints = {
+        name: torch.randn(size, dimensions * len(settings.skeleton)).to(device)
+        for name, dimensions in vae.DIMENSIONS.items()
+    }
     return {"rgb": image, "side_onehot": side, **joints}
 
 
@@ -75,7 +78,7 @@ def compare(name: str, loaded: params.Params, device: torch.device) -> tuple[flo
     context_px = round(settings.crop_px * loaded.profile.context)
     with tempfile.TemporaryDirectory() as folder:
         data = random_set(Path(folder) / "set.h5", settings.crop_px, context_px, rows=500)
-        split = batches.load_split(data, "train", "rgb" in settings.modalities, True, device)
+        split = batches.load_split(data, ["train"], "rgb" in settings.modalities, True, device)
     run = training.Run(settings, device)
     batch, noise = random_batch(settings, device), torch.randn(long.batch_size, 30, device=device)
     rounds = []

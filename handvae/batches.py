@@ -24,14 +24,16 @@ UNIT_MM = 50.0
 
 @dataclass
 class Split:
-    """One split on the device. image_u8 is None where no modality needs it."""
+    """Rows of a data file on the device. The image is None where no modality needs it, or of the other kind."""
 
     image_u8: torch.Tensor | None  # (N, C, C, 3)
-    joints_mm: torch.Tensor  # (N, 21, 3) camera frame
-    uv_px: torch.Tensor  # (N, 21, 2) in the context crop
+    depth_f16: torch.Tensor | None  # (N, C, C) in half the cube's side, +1 background
+    joints_mm: torch.Tensor  # (N, J, 3) camera frame
+    uv_px: torch.Tensor  # (N, J, 2) in the context crop
     camera: torch.Tensor  # (N, 3, 3) of the context crop
     side: torch.Tensor  # (N,) int64
-    scale_mm: torch.Tensor  # (N,) what joints are divided by
+    centre_mm: torch.Tensor | None  # (N, 3) of the depth's cube; None: joints are taken relative to the palm
+    scale_mm: torch.Tensor  # (N,) what joints are divided by: the scale bone, UNIT_MM, or half the cube's side
     crop_px: int
     context_px: int
 
@@ -39,19 +41,37 @@ class Split:
         return len(self.side)
 
 
-def load_split(path: Path | str, split: str, images: bool, scale_invariant: bool, device: torch.device) -> Split:
-    """Read one split of data/processed/<set>.h5 onto the device."""
-    keys = ["joints_mm", "uv_px", "camera", "side", "scale_bone_mm"] + ["image_u8"] * images
-    columns = {key: torch.from_numpy(value).to(device) for key, value in store.read(path, split, keys).items()}
+def load_split(
+    path: Path | str,
+    groups: list[str],
+    images: bool,
+    scale_invariant: bool,
+    device: torch.device,
+    trainable_only: bool = False,
+) -> Split:
+    """Read some groups of data/processed/<set>.h5 onto the device, one after the other.
+
+    `trainable_only` leaves out the rows that the protocol tests on but does not train on.
+    """
     attributes = store.attributes(path)
-    scale_mm = columns.pop("scale_bone_mm")
+    depth = "cube_mm" in store.columns(path, groups[0])
+    keys = ["joints_mm", "uv_px", "camera", "side", *(["cube_mm", "centre_mm"] if depth else ["scale_bone_mm"])]
+    image = "depth_f16" if depth else "image_u8"
+    kept = store.read(path, groups, ["trainable"])["trainable"] if depth and trainable_only else slice(None)
+    columns = {
+        key: torch.from_numpy(values[kept]).to(device)
+        for key, values in store.read(path, groups, [*keys, image] if images else keys).items()
+    }
+    scale_mm = columns["cube_mm"] / 2 if depth else columns["scale_bone_mm"]
     return Split(
         image_u8=columns.get("image_u8"),
+        depth_f16=columns.get("depth_f16"),
         joints_mm=columns["joints_mm"],
         uv_px=columns["uv_px"],
         camera=columns["camera"].float(),
         side=columns["side"].long(),
-        scale_mm=scale_mm if scale_invariant else torch.full_like(scale_mm, UNIT_MM),
+        centre_mm=columns.get("centre_mm"),
+        scale_mm=scale_mm if depth or scale_invariant else torch.full_like(scale_mm, UNIT_MM),
         crop_px=attributes["crop_px"],
         context_px=attributes["context_px"],
     )
@@ -128,6 +148,21 @@ def warp(split: Split, draw: Draw) -> torch.Tensor:
 def images(split: Split, draw: Draw) -> torch.Tensor:
     """The warped crops (M, 3, S, S) in [-0.5, 0.5], channels last; outside the context crop 0, mid-grey."""
     context = split.image_u8.index_select(0, draw.rows).permute(0, 3, 1, 2).float().sub_(127.5)
+    return _warped(split, draw, context, "bilinear").mul_(1 / 255.0).contiguous(memory_format=torch.channels_last)
+
+
+def depths(split: Split, draw: Draw) -> torch.Tensor:
+    """The warped crops (M, 1, S, S) in [-1, 1] of the cube, background and all outside the context crop +1.
+
+    Nearest neighbour: between a finger and what is behind it lies nothing. A zoom shrinks the cube, so depth grows.
+    """
+    context = split.depth_f16.index_select(0, draw.rows)[:, None].float()
+    zoomed = (context * draw.scale[:, None, None, None]).clamp(-1, 1).masked_fill(context >= 1, 1.0)
+    return _warped(split, draw, zoomed - 1, "nearest").add_(1).contiguous(memory_format=torch.channels_last)
+
+
+def _warped(split: Split, draw: Draw, context: torch.Tensor, mode: str) -> torch.Tensor:
+    """(M, C, S, S) of context crops (M, C, C', C'); 0 outside them."""
     # grid_sample wants, for every output pixel, the context pixel scaled to [-1, 1]: the inverse of the warp
     to_context = torch.linalg.inv(warp(split, draw))[:, :2] * (2.0 / (split.context_px - 1))
     to_context[:, :, 2] -= 1.0
@@ -136,8 +171,7 @@ def images(split: Split, draw: Draw) -> torch.Tensor:
     homogeneous = torch.stack([u.flatten(), v.flatten(), torch.ones_like(u).flatten()])  # (3, S * S)
     # one product for the whole batch, planes of u and v: several times faster than a small product a sample
     grid = (to_context.reshape(-1, 3) @ homogeneous).view(-1, 2, split.crop_px, split.crop_px).permute(0, 2, 3, 1)
-    warped = F.grid_sample(context, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    return warped.mul_(1 / 255.0).contiguous(memory_format=torch.channels_last)
+    return F.grid_sample(context, grid, mode=mode, padding_mode="zeros", align_corners=True)
 
 
 def joints_mm(split: Split, draw: Draw) -> torch.Tensor:
@@ -167,21 +201,43 @@ def cameras(split: Split, draw: Draw, matrix: torch.Tensor) -> torch.Tensor:
     return matrix @ split.camera[draw.rows] @ _turn(draw).transpose(1, 2)
 
 
+def normalised_joints(split: Split, draw: Draw) -> torch.Tensor:
+    """The (M, J, 3) joints of the warped view as the networks see them, in units of scale_mm.
+
+    Colour: relative to the palm. Depth: relative to the cube's centre; the view's shift moves the cube in 3D, its zoom
+    shrinks it, so that in the crop a point at the centre's depth lies at x and y times half the crop's side.
+    """
+    scale_mm = split.scale_mm[draw.rows, None, None]
+    if split.centre_mm is None:
+        joints = joints_mm(split, draw)
+        return (joints - joints[:, ROOT : ROOT + 1]) / scale_mm
+    centre_mm = split.centre_mm[draw.rows].clone()
+    centre_mm[:, :2] += draw.shift * 2 * split.scale_mm[draw.rows, None]
+    relative_mm = (split.joints_mm[draw.rows] - centre_mm[:, None]) @ _turn(draw).transpose(1, 2)
+    return relative_mm * draw.scale[:, None, None] / scale_mm
+
+
+def to_mm(split: Split, rows: torch.Tensor, normalised: torch.Tensor) -> torch.Tensor:
+    """Normalised joints (M, J, 3) of unwarped rows in millimetres: palm-relative, or absolute where there is a cube."""
+    joints = normalised * split.scale_mm[rows, None, None]
+    return joints if split.centre_mm is None else joints + split.centre_mm[rows, None]
+
+
 def batch(split: Split, draw: Draw, modalities: set[str]) -> dict[str, torch.Tensor]:
     """The samples of a draw: each modality as the networks see it, and `side_onehot` (M, 2).
 
-    rgb (M, 3, S, S); joints_2d (M, 42): palm-relative pixels over half the crop's side; joints_3d (M, 63):
-    palm-relative, in units of scale_mm.
+    rgb (M, 3, S, S); depth (M, 1, S, S); joints_2d (M, 2 J): palm-relative pixels over half the crop's side; joints_3d
+    (M, 3 J): see `normalised_joints`.
     """
     side = split.side[draw.rows] ^ draw.flip.long()  # a mirrored left hand is a right hand
     result = {"side_onehot": F.one_hot(side, 2).float()}
     if "rgb" in modalities:
         result["rgb"] = images(split, draw)
+    if "depth" in modalities:
+        result["depth"] = depths(split, draw)
     if "joints_2d" in modalities:
         uv = uv_px(split, draw, warp(split, draw))
         result["joints_2d"] = ((uv - uv[:, ROOT : ROOT + 1]) / (split.crop_px / 2)).flatten(1)
     if "joints_3d" in modalities:
-        joints = joints_mm(split, draw)
-        relative = joints - joints[:, ROOT : ROOT + 1]
-        result["joints_3d"] = (relative / split.scale_mm[draw.rows, None, None]).flatten(1)
+        result["joints_3d"] = normalised_joints(split, draw).flatten(1)
     return result

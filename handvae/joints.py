@@ -85,4 +85,7 @@ SKELETONS = {
     ),
 }
 
+# of each dataset; here and not in its reader, since training needs no reader
+SKELETON_OF = {"rhd": "HAND21", "stb": "HAND21", "icvl": "ICVL16", "nyu": "NYU36", "msra": "HAND21"}
+
 LEFT, RIGHT = 0, 1  # column of the one-hot hand side: left [1, 0], right [0, 1]

@@ -13,21 +13,23 @@ import yaml
 from handvae.checked import check_keys, convert
 from handvae.errors import InputError
 
-INPUTS = ("rgb", "joints_2d")
+INPUTS = ("rgb", "depth", "joints_2d")
 TARGET = "joints_3d"
 MODALITIES = (*INPUTS, TARGET)
 SPLITS = ("training", "evaluation")
+MSRA_SUBJECTS = tuple(f"P{number}" for number in range(9))
 OWN = "experiment"  # the name under which the top-level experiment is trained and evaluated
 
 
 @dataclass(frozen=True)
 class Experiment:
     dataset: str
-    input: typing.Literal["rgb", "joints_2d"]
+    input: typing.Literal["rgb", "depth", "joints_2d"]
     variant: int
     invariances: typing.Literal["T+S+H", "T+S", "T+H", "T"]
     encoder: typing.Literal["resnet18"]
     seed: int
+    test_subject: str | None
 
     @property
     def scale_invariant(self) -> bool:
@@ -198,6 +200,7 @@ def _check_references(params: Params, path: str) -> None:
             if getattr(experiment, key) not in known:
                 expected = ", ".join(map(str, known))
                 raise InputError(f"{where}: {key}: expected one of {expected}, found '{getattr(experiment, key)}'")
+        _check_experiment(experiment, where)
     if OWN in params.experiments:
         raise InputError(f"{path}: experiments: the name '{OWN}' is taken by the top-level experiment")
     if sorted(params.loss.modality_weights) != sorted(MODALITIES):
@@ -209,6 +212,25 @@ def _check_references(params: Params, path: str) -> None:
     _check_positive(
         {"kl_weight": params.loss.kl_weight, "kl_weight_start": params.loss.kl_weight_start}, f"{path}: loss"
     )
+
+
+def _check_experiment(experiment: Experiment, where: str) -> None:
+    """What depends on the kind of dataset: its inputs, its invariances, its folds."""
+    depth = PROTOCOLS[experiment.dataset] not in (RhdProtocol, StbProtocol)
+    inputs = ("depth",) if depth else ("rgb", "joints_2d")
+    if experiment.input not in inputs:
+        expected = f"{' or '.join(inputs)} with dataset {experiment.dataset}"
+        raise InputError(f"{where}: input: expected {expected}, found '{experiment.input}'")
+    if depth and experiment.scale_invariant:
+        # the cube takes the place of both: joints are relative to its centre, in units of half its side
+        raise InputError(f"{where}: invariances: expected T+H or T with depth, found '{experiment.invariances}'")
+    subjects = MSRA_SUBJECTS if experiment.dataset == "msra" else (None,)
+    if experiment.test_subject not in subjects:
+        expected = ", ".join(subject or "null" for subject in subjects)
+        raise InputError(
+            f"{where}: test_subject: expected {expected} with dataset {experiment.dataset}, "
+            f"found {experiment.test_subject or 'null'}"
+        )
 
 
 def _with_protocol(source: Source, name: str, path: str) -> Source:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
+from handvae.joints import SKELETON_OF, SKELETONS, Skeleton
 from handvae.params import Augmentation, Experiment, Loss, Params, Training
 from handvae.vae import Architecture, Pair
 
@@ -24,7 +25,11 @@ class Settings:
 
     @property
     def architecture(self) -> Architecture:
-        return Architecture(self.pairs, self.crop_px, self.width, self.experiment.hand_side_given)
+        return Architecture(self.pairs, self.crop_px, self.width, self.experiment.hand_side_given, len(self.skeleton))
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return SKELETONS[SKELETON_OF[self.experiment.dataset]]
 
     @property
     def modalities(self) -> set[str]:

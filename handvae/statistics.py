@@ -13,14 +13,15 @@ from handvae import metrics
 RESAMPLES = 1000
 CHUNK = 50  # resamples held at once: memory grows with the frames only
 PERCENTILES = (2.5, 97.5)
+PCF_MM = (10, 20, 30, 40, 50, 80)
 
 
 def summarise(
     joints_pred_mm: np.ndarray, joints_true_mm: np.ndarray, visible: np.ndarray, mean_pose_mm: np.ndarray, seed: int
 ) -> dict[str, float | int]:
-    """The flat metrics of one experiment; joints (N, 21, 3) palm-relative in mm, visible (N, 21) bool.
+    """The flat metrics of one experiment; joints (N, J, 3) in mm, palm-relative, visible (N, J) bool.
 
-    `mean_pose_mm` (N, 21, 3) is the baseline that looks at no input. `epe_mean_all_joints_mm` counts hidden joints too,
+    `mean_pose_mm` (N, J, 3) is the baseline that looks at no input. `epe_mean_all_joints_mm` counts hidden joints too,
     as the baseline's 2D->3D evaluation does. Raises InputError for what `metrics` refuses.
     """
     errors_mm = metrics.joint_errors_mm(joints_pred_mm, joints_true_mm)
@@ -37,8 +38,43 @@ def summarise(
         "mean_pose_epe_mm": mean_pose_epe_mm,
         "epe_share_of_mean_pose": epe_mean_mm / mean_pose_epe_mm,
     }
-    # a ten-thousandth of a millimetre: beyond any meaning, and short enough to read in a diff
-    return {**{name: round(float(number), 4) for name, number in numbers.items()}, "frames": len(errors_mm)}
+    return {**_rounded(numbers), "frames": len(errors_mm)}
+
+
+def summarise_depth(
+    joints_pred_mm: np.ndarray, joints_true_mm: np.ndarray, mean_pose_mm: np.ndarray, seed: int
+) -> dict[str, float | int]:
+    """The flat metrics of one depth experiment; the evaluated joints (N, J, 3) in absolute mm.
+
+    The public evaluation: no alignment, mean and median over all frames and joints at once, and the share of frames
+    whose largest error is within a distance, `pcf_20`. The interval's median is that over joints.
+    """
+    errors_mm = metrics.joint_errors_mm(joints_pred_mm, joints_true_mm)
+    every = np.ones(errors_mm.shape, bool)
+    intervals = bootstrap_intervals(errors_mm, every, seed)
+    mean_pose_epe_mm = float(metrics.joint_errors_mm(mean_pose_mm, joints_true_mm).mean())
+    shares = metrics.pcf(errors_mm, np.array(PCF_MM))
+    numbers = {
+        **_with_interval("epe_mean_mm", float(errors_mm.mean()), intervals),
+        "epe_median_mm": float(np.median(errors_mm)),
+        **{f"pcf_{threshold}": share for threshold, share in zip(PCF_MM, shares, strict=True)},
+        "mean_pose_epe_mm": mean_pose_epe_mm,
+        "epe_share_of_mean_pose": float(errors_mm.mean()) / mean_pose_epe_mm,
+    }
+    return {**_rounded(numbers), "frames": len(errors_mm)}
+
+
+def previous_frame(joints_true_mm: np.ndarray, visible: np.ndarray, previous_row: np.ndarray) -> dict[str, float | int]:
+    """Of a video: the error of the true pose of the frame before, where that is known; nothing where it never is.
+
+    A model whose error is larger says less than a look at where the hand has just been.
+    """
+    rows = np.flatnonzero(previous_row >= 0)
+    if not len(rows):
+        return {}
+    errors_mm = metrics.joint_errors_mm(joints_true_mm[previous_row[rows]], joints_true_mm[rows])
+    error_mm = metrics.mean_over_joints(errors_mm, visible[rows])
+    return {**_rounded({"previous_frame_epe_mm": error_mm}), "previous_frame_frames": len(rows)}
 
 
 def pck_table(joints_pred_mm: np.ndarray, joints_true_mm: np.ndarray, visible: np.ndarray) -> list[tuple[float, float]]:
@@ -46,6 +82,12 @@ def pck_table(joints_pred_mm: np.ndarray, joints_true_mm: np.ndarray, visible: n
     errors_mm = metrics.joint_errors_mm(joints_pred_mm, joints_true_mm)
     curve = metrics.pck(errors_mm, visible, metrics.THRESHOLDS_MM)
     return [(round(float(t), 4), round(float(p), 4)) for t, p in zip(metrics.THRESHOLDS_MM, curve, strict=True)]
+
+
+def pcf_table(joints_pred_mm: np.ndarray, joints_true_mm: np.ndarray) -> list[tuple[float, float]]:
+    """Rows (threshold_mm, pcf) at 0, 1, ... 80 mm."""
+    curve = metrics.pcf(metrics.joint_errors_mm(joints_pred_mm, joints_true_mm), np.arange(81.0))
+    return [(float(threshold), round(float(share), 4)) for threshold, share in enumerate(curve)]
 
 
 def bootstrap_intervals(
@@ -100,3 +142,8 @@ def _resampled_counts(frames: int, seed: int, resamples: int) -> Iterator[np.nda
 def _with_interval(name: str, number: float, intervals: dict[str, tuple[float, float]]) -> dict[str, float]:
     low, high = intervals[name]
     return {name: number, f"{name}_low": low, f"{name}_high": high}
+
+
+def _rounded(numbers: dict[str, float]) -> dict[str, float]:
+    """To a ten-thousandth of a millimetre: beyond any meaning, and short enough to read in a diff."""
+    return {name: round(float(number), 4) for name, number in numbers.items()}

@@ -135,13 +135,43 @@ def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int,
     return count + len(rows)
 
 
-def read(path: Path | str, split: str, keys: Iterable[str]) -> dict[str, np.ndarray]:
-    """The named columns of one split as arrays (strings as str objects). Raises InputError on a foreign file."""
+def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[str, np.ndarray]:
+    """The named columns of some groups, one after the other (strings as str objects). InputError on a foreign file."""
+    parts: dict[str, list[np.ndarray]] = {key: [] for key in keys}
     with _open(path) as file:
-        if split not in file or not set(keys) <= set(file[split]):
-            raise InputError(f"{path}: expected {split} with {', '.join(keys)}; run `dvc repro preprocess`")
-        group = file[split]
-        return {key: group[key].asstr()[:] if COLUMNS[key][0] is str else group[key][:] for key in keys}
+        for name in groups:
+            if name not in file or not set(parts) <= set(file[name]):
+                raise InputError(f"{path}: expected {name} with {', '.join(parts)}; run `dvc repro preprocess`")
+            for key, values in parts.items():
+                column = file[name][key]
+                values.append(column.asstr()[:] if COLUMNS[key][0] is str else column[:])
+    return {key: values[0] if len(values) == 1 else np.concatenate(values) for key, values in parts.items()}
+
+
+def columns(path: Path | str, group: str) -> list[str]:
+    """The columns of a group."""
+    with _open(path) as file:
+        if group not in file:
+            raise InputError(f"{path}: expected {group}, found {', '.join(file)}; run `dvc repro preprocess`")
+        return list(file[group])
+
+
+def split_groups(path: Path | str, split: str, test_subject: str | None) -> list[str]:
+    """The groups of `split`, "train" or "test": those, or (leave one subject out) the subject's and all others'."""
+    if test_subject is None:
+        return [split]
+    with _open(path) as file:
+        subjects = list(file)
+    if test_subject not in subjects:
+        raise InputError(f"{path}: expected the subject {test_subject}, found {', '.join(subjects)}")
+    return [subject for subject in subjects if (subject == test_subject) == (split == "test")]
+
+
+def digest(path: Path | str, groups: Iterable[str]) -> str:
+    """SHA-256 of all rows of some groups."""
+    found = attributes(path)
+    digests = [str(found[f"{group}_sha256"]) for group in groups]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def attributes(path: Path | str) -> dict[str, object]:

@@ -129,7 +129,7 @@ def _check_finite(terms: torch.Tensor, first_step: int, settings: Settings) -> N
 
 
 def train(settings: Settings, data: Path, model_folder: Path, checkpoint: Path, device: torch.device) -> None:
-    """Train one experiment on the `train` group of `data` and write its model folder, all or nothing.
+    """Train one experiment on the training rows of `data` and write its model folder, all or nothing.
 
     An interrupted run leaves `checkpoint`; the next call goes on from there, or refuses it if it was made with other
     settings or data.
@@ -137,12 +137,14 @@ def train(settings: Settings, data: Path, model_folder: Path, checkpoint: Path, 
     attributes = store.attributes(data)
     if attributes["crop_px"] != settings.crop_px:
         raise InputError(f"{data}: expected crops of {settings.crop_px} px, found {attributes['crop_px']} px")
-    identity = {"settings": settings.as_dict(), "data_sha256": attributes["train_sha256"]}
+    groups = store.split_groups(data, "train", settings.experiment.test_subject)
+    identity = {"settings": settings.as_dict(), "data_sha256": store.digest(data, groups)}
     run, history = Run(settings, device), []
     if checkpoint.exists():
         state, history = checkpoints.load_checkpoint(checkpoint, identity)
         run.load_state(state)
-    split = batches.load_split(data, "train", "rgb" in settings.modalities, settings.experiment.scale_invariant, device)
+    images, scale_invariant = settings.experiment.input != "joints_2d", settings.experiment.scale_invariant
+    split = batches.load_split(data, groups, images, scale_invariant, device, trainable_only=True)
     progress = Progress(f"train {settings.name}", settings.training.steps * settings.training.batch_size, "samples")
     progress.resume_at(run.step * settings.training.batch_size)
     saved_s = time.monotonic()

@@ -10,8 +10,8 @@ from handvae.joints import HAND21
 from handvae.networks import LATENT, Encoder, ImageDecoder, JointTrunk, ResNet18, initialise, mlp
 from handvae.params import Loss
 
-IMAGE_CHANNELS = {"rgb": 3}
-COORDINATES = {"joints_2d": 2 * len(HAND21), "joints_3d": 3 * len(HAND21)}
+IMAGE_CHANNELS = {"rgb": 3, "depth": 1}
+DIMENSIONS = {"joints_2d": 2, "joints_3d": 3}
 IMAGE_REFERENCE_PX = 64  # the size for which loss.modality_weights states the weight of an image
 
 Pair = tuple[str, str]  # (input modality, target modality)
@@ -25,13 +25,14 @@ class Architecture:
     crop_px: int
     width: int
     hand_side: bool
+    joints: int
 
 
 class CrossModalVAE(nn.Module):
     """Encoders q_k(z|x_k) and decoders p_l(x_l|z) of every modality that the pairs name.
 
-    Images are (B, C, S, S) in [-0.5, 0.5], joints (B, coordinates) palm-relative and normalised (handvae.batches),
-    side_onehot (B, 2), latents (B, 30).
+    Images are (B, C, S, S), RGB in [-0.5, 0.5] and depth in [-1, 1], joints (B, coordinates) normalised as in
+    handvae.batches, side_onehot (B, 2), latents (B, 30).
     """
 
     def __init__(self, architecture: Architecture, seed: int):
@@ -61,14 +62,14 @@ def _encoder(modality: str, architecture: Architecture) -> Encoder:
     if modality in IMAGE_CHANNELS:
         trunk = ResNet18(IMAGE_CHANNELS[modality], architecture.crop_px, architecture.width)
     else:
-        trunk = JointTrunk(COORDINATES[modality])
+        trunk = JointTrunk(DIMENSIONS[modality] * architecture.joints)
     return Encoder(trunk, architecture.hand_side)
 
 
 def _decoder(modality: str, architecture: Architecture) -> nn.Module:
     if modality in IMAGE_CHANNELS:
         return ImageDecoder(IMAGE_CHANNELS[modality], architecture.crop_px, architecture.width)
-    return mlp(LATENT, COORDINATES[modality])
+    return mlp(LATENT, DIMENSIONS[modality] * architecture.joints)
 
 
 def sample(mu: torch.Tensor, log_var: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -110,11 +111,11 @@ def pair_terms(
     """
     mu, log_var = model.encode(pair[0], source, side_onehot)
     reconstruction = squared_error(model.decode(pair[1], sample(mu, log_var, noise)), target, loss.reduction)
-    kl = kl_to_standard_normal(mu, log_var) / kl_divisor(loss.kl_normaliser, source, target)
+    kl = kl_to_standard_normal(mu, log_var) / kl_divisor(loss.kl_normaliser, pair[0], source, target)
     return loss.modality_weights[pair[1]] * reconstruction.mean(), kl.mean()
 
 
-def kl_divisor(normaliser: str, source: torch.Tensor, target: torch.Tensor) -> float:
+def kl_divisor(normaliser: str, modality: str, source: torch.Tensor, target: torch.Tensor) -> float:
     """What the KL is divided by: 1 (the bound), the target's elements, or 21 times the input's last dimension.
 
     The last is what public code near the original does, meant as "the same number of elements": with an image as
@@ -124,7 +125,7 @@ def kl_divisor(normaliser: str, source: torch.Tensor, target: torch.Tensor) -> f
         return 1.0
     if normaliser == "elements":
         return float(target[0].numel())
-    last = source.shape[-1] if source.dim() == 4 else source.shape[-1] // len(HAND21)
+    last = source.shape[-1] if modality in IMAGE_CHANNELS else DIMENSIONS[modality]
     return float(len(HAND21) * last)
 
 

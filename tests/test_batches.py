@@ -4,6 +4,7 @@ import torch
 
 from handvae import batches, store
 from handvae.batches import Draw
+from handvae.errors import InputError
 from handvae.geometry import project
 from handvae.joints import ROOT
 from handvae.params import Augmentation
@@ -37,7 +38,7 @@ def write_hands(path, count=6, seed=0):
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
     path = write_hands(tmp_path_factory.mktemp("store") / "set.h5")
-    return batches.load_split(path, "train", images=True, scale_invariant=True, device=CPU)
+    return batches.load_split(path, ["train"], images=True, scale_invariant=True, device=CPU)
 
 
 def some_draw(rows=6, seed=0):
@@ -131,7 +132,7 @@ def test_targets_are_palm_relative_in_units_of_the_scale(split):
 
 def test_without_scale_invariance_every_hand_has_the_same_unit(tmp_path):
     path = write_hands(tmp_path / "set.h5")
-    split = batches.load_split(path, "train", images=False, scale_invariant=False, device=CPU)
+    split = batches.load_split(path, ["train"], images=False, scale_invariant=False, device=CPU)
     assert split.scale_mm.unique().tolist() == [batches.UNIT_MM] and split.image_u8 is None
 
 
@@ -164,3 +165,99 @@ def test_flips_can_be_switched_off():
     plain = batches.unaugmented(draw.rows)
     for field in Draw.__dataclass_fields__:
         assert torch.equal(getattr(draw, field), getattr(plain, field))
+
+
+# depth: the cube takes the palm's place
+
+JOINTS, CUBE_MM = 16, 200.0
+
+
+def write_depth_hands(path, groups=("train",), count=6, seed=1):
+    """Flat hands facing the camera: depth that grows to the right, and a hole where joint 3 is."""
+    rng = np.random.default_rng(seed)
+
+    def hands(group):
+        for number in range(count):
+            centre_mm = np.array([rng.uniform(-50, 50), rng.uniform(-50, 50), rng.uniform(300, 500)])
+            camera = np.array(
+                [[CROP * centre_mm[2] / CUBE_MM, 0, 0], [0, CROP * centre_mm[2] / CUBE_MM, 0], [0, 0, 1.0]]
+            )
+            camera[:2, 2] = (CONTEXT - 1) / 2 - camera[0, 0] * centre_mm[:2] / centre_mm[2]
+            joints = centre_mm + rng.uniform(-60, 60, (JOINTS, 3))
+            joints[3] = centre_mm + [*rng.uniform(-40, 40, 2), 0]  # in the plane where the crop is to scale
+            uv = project(joints, camera)
+            v, u = np.mgrid[:CONTEXT, :CONTEXT]
+            depth = np.where(np.hypot(u - uv[3, 0], v - uv[3, 1]) < 4, -0.75, 1.0)
+            yield store.DepthHand(
+                depth.astype(np.float16), joints.astype(np.float32), uv.astype(np.float32), camera, 1,
+                centre_mm.astype(np.float32), CUBE_MM, number != 2, f"{group} {number}", group, group, number,
+            )  # fmt: skip
+
+    store.write(path, {group: hands(group) for group in groups}, {"crop_px": CROP, "context_px": CONTEXT})
+    return path
+
+
+@pytest.fixture(scope="module")
+def depth_split(tmp_path_factory):
+    path = write_depth_hands(tmp_path_factory.mktemp("store") / "set.h5")
+    return batches.load_split(path, ["train"], images=True, scale_invariant=False, device=CPU)
+
+
+def test_depth_joints_are_in_units_of_half_the_cube_about_its_centre(depth_split):
+    draw = batches.unaugmented(torch.arange(6))
+    normalised = batches.normalised_joints(depth_split, draw)
+    torch.testing.assert_close(normalised, (depth_split.joints_mm - depth_split.centre_mm[:, None]) / 100)
+    torch.testing.assert_close(batches.to_mm(depth_split, draw.rows, normalised), depth_split.joints_mm)
+
+
+def test_warped_depth_and_its_joints_move_together(depth_split):
+    """The blob at joint 3 lies where its normalised x and y say, in units of half the crop, whatever the warp."""
+    draw = some_draw()
+    depth, normalised = batches.depths(depth_split, draw), batches.normalised_joints(depth_split, draw)
+    assert depth.shape == (8, 1, CROP, CROP) and draw.flip.any() and not draw.flip.all()
+    checked = 0
+    for number in range(len(draw.rows)):
+        v, u = torch.nonzero(depth[number, 0] < 1, as_tuple=True)
+        expected = (CROP - 1) / 2 + normalised[number, 3, :2] * CROP / 2
+        if ((expected > 6) & (expected < CROP - 7)).all():
+            found = torch.stack([u.double().mean(), v.double().mean()])
+            assert (found - expected).abs().max() < 0.6
+            torch.testing.assert_close(normalised[number, 3, 2], torch.tensor(0.0), atol=1e-5, rtol=0)
+            seen = depth[number, 0][v, u]
+            torch.testing.assert_close(seen, torch.full_like(seen, -0.75) * draw.scale[number])
+            checked += 1
+    assert checked >= 6
+
+
+def test_turned_depth_hands_keep_their_shape(depth_split):
+    draw = some_draw()
+    a = batches.normalised_joints(depth_split, batches.unaugmented(draw.rows))
+    b = batches.normalised_joints(depth_split, draw) / draw.scale[:, None, None]
+    for one in range(JOINTS):
+        torch.testing.assert_close((a - a[:, one : one + 1]).norm(dim=2), (b - b[:, one : one + 1]).norm(dim=2))
+    torch.testing.assert_close(a[..., 2], b[..., 2])
+
+
+def test_outside_the_context_crop_is_background_and_zoomed_background_stays(depth_split):
+    draw = batches.unaugmented(torch.arange(6))
+    draw.shift[:], draw.scale[:] = 2.0, 0.5
+    assert (batches.depths(depth_split, draw) == 1).all()
+    draw.shift[:] = 0.0
+    seen = batches.depths(depth_split, draw)
+    torch.testing.assert_close(seen.unique(), torch.tensor([-0.375, 1.0]))
+
+
+def test_frames_with_a_wrong_label_are_left_out_of_training_only(tmp_path):
+    path = write_depth_hands(tmp_path / "set.h5", ["P0", "P1"])
+    kept = batches.load_split(path, ["P0", "P1"], False, False, CPU, trainable_only=True)
+    assert len(kept) == 10 and len(batches.load_split(path, ["P1"], True, False, CPU)) == 6
+
+
+def test_one_subject_is_left_out_in_turn(tmp_path):
+    path = write_depth_hands(tmp_path / "set.h5", ["P0", "P1", "P2"])
+    assert store.split_groups(path, "train", "P1") == ["P0", "P2"]
+    assert store.split_groups(path, "test", "P1") == ["P1"]
+    assert store.split_groups(path, "train", None) == ["train"]
+    assert store.digest(path, ["P0", "P2"]) != store.digest(path, ["P0", "P1"]) != store.digest(path, ["P0"])
+    with pytest.raises(InputError, match="expected the subject P7, found P0, P1, P2"):
+        store.split_groups(path, "test", "P7")

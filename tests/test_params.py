@@ -68,6 +68,29 @@ def test_a_source_may_be_a_list_of_archives(params_tree, tmp_path):
     assert load(params_tree, tmp_path).data["icvl"].source == ["Training.tar.gz", "Testing.tar.gz"]
 
 
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"dataset": "icvl"}, "input: expected depth with dataset icvl, found 'rgb'"),
+        ({"dataset": "icvl", "input": "depth"}, "invariances: expected T.H or T with depth, found 'T.S.H'"),
+        (
+            {"dataset": "msra", "input": "depth", "invariances": "T"},
+            "test_subject: expected P0, .*, P8 with dataset msra, found null",
+        ),
+        ({"test_subject": "P0"}, "test_subject: expected null with dataset rhd, found P0"),
+    ],
+)
+def test_an_experiment_must_fit_its_dataset(params_tree, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        load(params_tree | changes, tmp_path)
+
+
+def test_depth_has_its_own_modality_and_folds(params_tree, tmp_path):
+    changes = {"dataset": "msra", "input": "depth", "invariances": "T+H", "test_subject": "P8", "variant": 3}
+    loaded = load(params_tree | changes, tmp_path)
+    assert loaded.pairs(loaded.own) == [("depth", "joints_3d"), ("depth", "depth")]
+
+
 def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
     params_tree["loss"]["kl_wieght"] = params_tree["loss"].pop("kl_weight")
     with pytest.raises(InputError, match=r"params.yaml: loss.*missing: kl_weight; unknown: kl_wieght"):
@@ -80,12 +103,16 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("seed",), "0", "seed: expected int, found '0'"),
         (("seed",), True, "seed: expected int, found True"),
         (("variant",), 5, "variant: expected one of 1, 2, 3, 4, found '5'"),
-        (("input",), "depth", "input: expected one of rgb, joints_2d, found 'depth'"),
+        (("input",), "depth", "input: expected rgb or joints_2d with dataset rhd, found 'depth'"),
         (("dataset",), "hands", "dataset: expected one of .*stb.*, found 'hands'"),
         (("profile",), "big", "profile: expected one of .*, found 'big'"),
         (("loss", "kl_weight"), "1e-4", "loss.kl_weight: expected float, found '1e-4' .*write 1.0e-4"),
         (("loss", "kl_weight"), -1.0, "loss.kl_weight: expected a positive number, found -1.0"),
-        (("loss", "modality_weights"), {"rgb": 1.0}, "modality_weights: expected rgb, joints_2d, joints_3d, found rgb"),
+        (
+            ("loss", "modality_weights"),
+            {"rgb": 1.0},
+            "modality_weights: expected rgb, depth, joints_2d, joints_3d, found rgb",
+        ),
         (("variants", 1), ["i->q"], "variants.1: expected i->t, i->i or t->t, found 'i->q'"),
         (("augmentation", "scale"), [1.2, 1.0], "scale: expected .low, high."),
         (("profiles", "small", "crop_px"), 100, "crop_px: expected a power of two, at least 64, found 100"),

@@ -4,7 +4,7 @@ import torch
 
 from handvae import batches, predict
 from handvae.vae import Architecture, CrossModalVAE
-from tests.test_batches import write_hands
+from tests.test_batches import write_depth_hands, write_hands
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ class Oracle:
 
 def splits(tmp_path, scale_invariant=True):
     path = write_hands(tmp_path / "set.h5")
-    return batches.load_split(path, "train", False, scale_invariant, CPU)
+    return batches.load_split(path, ["train"], False, scale_invariant, CPU)
 
 
 def test_the_ground_truth_scale_is_given_back_with_and_without_scale_invariance(tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_the_mean_pose_is_the_mean_of_normalised_poses_times_each_hands_scale(tm
 
 def test_a_prediction_does_not_depend_on_its_batch(tmp_path):
     split = splits(tmp_path)
-    model = CrossModalVAE(Architecture((("joints_2d", "joints_3d"),), 64, 8, True), seed=0).eval()
+    model = CrossModalVAE(Architecture((("joints_2d", "joints_3d"),), 64, 8, True, 21), seed=0).eval()
     whole = predict.predict_joints_mm(model, "joints_2d", split)
     singly = []
     for row in range(len(split)):
@@ -71,3 +71,28 @@ def test_what_is_written_is_read_back(tmp_path):
     with h5py.File(tmp_path / "p.h5") as file:
         np.testing.assert_array_equal(file["joints_pred_mm"], columns["joints_pred_mm"])
         assert file["name"].asstr()[:].tolist() == ["a", "ü", "c"] and file.attrs["variant"] == 1
+
+
+def test_depth_predictions_come_back_to_absolute_millimetres(tmp_path):
+    path = write_depth_hands(tmp_path / "set.h5")
+    split = batches.load_split(path, ["train"], True, False, CPU)
+    predicted = predict.predict_joints_mm(Oracle(split), "depth", split)
+    np.testing.assert_allclose(predicted, split.joints_mm, atol=1e-3)
+    np.testing.assert_array_equal(predict.true_joints_mm(split), split.joints_mm)
+    off = predict.predict_joints_mm(Oracle(split, offset=0.25), "depth", split)
+    np.testing.assert_allclose(off - predicted, 25.0, atol=1e-3)  # a quarter of half a 200 mm cube
+
+
+def test_the_mean_pose_of_depth_is_placed_in_each_test_hands_cube(tmp_path):
+    split = batches.load_split(write_depth_hands(tmp_path / "set.h5"), ["train"], True, False, CPU)
+    baseline = predict.mean_pose_mm(split, split)
+    relative = (split.joints_mm - split.centre_mm[:, None]).numpy()
+    np.testing.assert_allclose(
+        baseline - split.centre_mm[:, None].numpy(), relative.mean(0)[None].repeat(6, 0), atol=1e-3
+    )
+
+
+def test_previous_rows_are_those_of_the_frame_before_in_the_same_sequence():
+    sequence = np.array(["a", "b", "a", "a", "b", "", ""], dtype=object)
+    frame = np.array([4, 4, 5, 7, 5, 1, 2])
+    assert predict.previous_rows(sequence, frame).tolist() == [-1, -1, 0, -1, 1, -1, -1]

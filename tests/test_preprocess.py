@@ -168,7 +168,7 @@ def test_where_nothing_was_measured_the_joint_is_the_centre_and_that_is_said():
 def test_depth_hands_go_through_to_the_file(tmp_path, capsys):
     rows = preprocess.hands(range(40), read_depth, CROPS, "msra P1", "mass")
     store.write(tmp_path / "set.h5", {"P1": rows}, {})
-    columns = store.read(tmp_path / "set.h5", "P1", ["name", "trainable", "cube_mm", "depth_f16", "subject", "frame"])
+    columns = store.read(tmp_path / "set.h5", ["P1"], ["name", "trainable", "cube_mm", "depth_f16", "subject", "frame"])
     assert columns["name"].tolist() == [f"hand {number}" for number in range(40)]
     assert columns["frame"].tolist() == list(range(40)) and set(columns["subject"]) == {"P1"}
     assert np.flatnonzero(~columns["trainable"]).tolist() == [3] and (columns["cube_mm"] == 200).all()
@@ -195,9 +195,9 @@ def test_an_unknown_centre_is_refused():
 
 def test_labels_alone_are_a_set_without_images(tmp_path):
     store.write(tmp_path / "set.h5", {"train": preprocess.hands(range(5), read_labels, CROPS, "stb train")}, {})
-    assert store.read(tmp_path / "set.h5", "train", ["frame"])["frame"].tolist() == [0, 1, 2, 3, 4]
+    assert store.read(tmp_path / "set.h5", ["train"], ["frame"])["frame"].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(InputError, match="expected train with image_u8"):
-        store.read(tmp_path / "set.h5", "train", ["image_u8"])
+        store.read(tmp_path / "set.h5", ["train"], ["image_u8"])
 
 
 def test_real_photographs_are_cropped_in_order_with_joints_on_the_hand(real):

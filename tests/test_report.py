@@ -84,7 +84,7 @@ def write_experiment(folder, name, row, error_mm, **changes):
 
 
 def experiment(input, variant):
-    return params.Experiment("rhd", input, variant, "T+S+H", "resnet18", 0)
+    return params.Experiment("rhd", input, variant, "T+S+H", "resnet18", 0, None)
 
 
 GRID = {f"rhd-rgb-v{v}": experiment("rgb", v) for v in (1, 2)} | {"rhd-2d-v3": experiment("joints_2d", 3)}

@@ -124,3 +124,26 @@ def test_the_pck_table_has_the_protocols_thresholds_and_a_rising_curve():
     np.testing.assert_allclose(rows[:, 0], metrics.THRESHOLDS_MM, atol=1e-4)
     np.testing.assert_allclose(rows[:, 1], metrics.pck(errors_mm, visible, metrics.THRESHOLDS_MM), atol=1e-4)
     assert (np.diff(rows[:, 1]) >= 0).all()
+
+
+def test_depth_is_scored_over_all_joints_at_once_and_by_whole_frames():
+    true_mm = np.zeros((4, 2, 3))
+    pred_mm = true_mm.copy()
+    pred_mm[:, 0, 0], pred_mm[:, 1, 2] = [1, 2, 3, 100], [5, 15, 25, 7]
+    mean_pose_mm = true_mm + [0, 30, 0]
+    found = statistics.summarise_depth(pred_mm, true_mm, mean_pose_mm, seed=0)
+    assert found["epe_mean_mm"] == pytest.approx((1 + 2 + 3 + 100 + 5 + 15 + 25 + 7) / 8, abs=1e-3)
+    assert found["epe_median_mm"] == 6.0 and found["mean_pose_epe_mm"] == 30.0 and found["frames"] == 4
+    assert [found[f"pcf_{mm}"] for mm in (10, 20, 30, 80)] == [0.25, 0.5, 0.75, 0.75]
+    assert found["epe_mean_mm_low"] <= found["epe_mean_mm"] <= found["epe_mean_mm_high"]
+    table = dict(statistics.pcf_table(pred_mm, true_mm))
+    assert len(table) == 81 and (table[4.0], table[5.0], table[25.0], table[80.0]) == (0.0, 0.25, 0.75, 0.75)
+
+
+def test_the_previous_frames_pose_is_a_baseline_where_it_is_known():
+    true_mm = np.zeros((4, 2, 3))
+    true_mm[:, :, 0] = np.array([0, 3, 3, 9])[:, None]
+    visible = np.ones((4, 2), bool)
+    found = statistics.previous_frame(true_mm, visible, np.array([-1, 0, -1, 2]))
+    assert found == {"previous_frame_epe_mm": 4.5, "previous_frame_frames": 2}
+    assert statistics.previous_frame(true_mm, visible, np.full(4, -1)) == {}

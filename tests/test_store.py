@@ -65,7 +65,7 @@ def columns_of(hand):
 def test_what_was_written_is_read_back_row_by_row_across_blocks(tmp_path, hand):
     count = 2 * store.BLOCK + 5
     assert write(tmp_path / "set.h5", count, hand) == {"train": count, "test": 3}
-    columns = store.read(tmp_path / "set.h5", "train", columns_of(hand(0)))
+    columns = store.read(tmp_path / "set.h5", ["train"], columns_of(hand(0)))
     for number in (0, store.BLOCK - 1, store.BLOCK, count - 1):
         for key in columns:
             np.testing.assert_array_equal(columns[key][number], getattr(hand(number), key))
@@ -98,7 +98,7 @@ def test_groups_may_have_any_names(tmp_path):
     store.write(tmp_path / "set.h5", {subject: [depth_hand(1), depth_hand(2)] for subject in subjects}, {})
     attributes = store.attributes(tmp_path / "set.h5")
     assert all(attributes[f"{subject}_rows"] == 2 for subject in subjects)
-    assert store.read(tmp_path / "set.h5", "P7", ["frame"])["frame"].tolist() == [1, 2]
+    assert store.read(tmp_path / "set.h5", ["P7"], ["frame"])["frame"].tolist() == [1, 2]
 
 
 @KINDS
@@ -165,12 +165,12 @@ def test_missing_foreign_and_outdated_files_are_refused_by_name(tmp_path):
     with h5py.File(tmp_path / "old.h5", "a") as file:
         file.attrs["version"] = 1
     with pytest.raises(InputError, match="expected preprocessing version 2, found 1"):
-        store.read(tmp_path / "old.h5", "train", ["side"])
+        store.read(tmp_path / "old.h5", ["train"], ["side"])
 
 
 def test_absent_groups_and_columns_are_refused_by_name(tmp_path):
     write(tmp_path / "set.h5", 2, label_hand)
     with pytest.raises(InputError, match="expected validation with side"):
-        store.read(tmp_path / "set.h5", "validation", ["side"])
+        store.read(tmp_path / "set.h5", ["validation"], ["side"])
     with pytest.raises(InputError, match="expected train with side, image_u8"):
-        store.read(tmp_path / "set.h5", "train", ["side", "image_u8"])
+        store.read(tmp_path / "set.h5", ["train"], ["side", "image_u8"])

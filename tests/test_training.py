@@ -61,7 +61,7 @@ def test_kl_weight_rises_geometrically_and_then_stays():
 
 def test_a_step_on_one_pair_moves_its_own_encoder_and_decoder_only(data):
     run = training.Run(settings(), CPU)
-    split = batches.load_split(data, "train", True, True, CPU)
+    split = batches.load_split(data, ["train"], True, True, CPU)
     before = {key: value.clone() for key, value in run.model.named_parameters()}
     batch = batches.batch(split, batches.unaugmented(torch.arange(6)), run.settings.modalities)
     training.training_step(run, ("rgb", "rgb"), batch, torch.zeros(6, 30))
@@ -77,7 +77,7 @@ def test_every_pair_of_algorithm_1_gets_one_step_a_batch(data, monkeypatch):
         training, "training_step", lambda run, pair, *rest: seen.append(pair) or original(run, pair, *rest)
     )
     run = training.Run(settings(steps=3), CPU)
-    training.train_block(run, batches.load_split(data, "train", True, True, CPU))
+    training.train_block(run, batches.load_split(data, ["train"], True, True, CPU))
     assert seen == 3 * [("rgb", "joints_3d"), ("rgb", "rgb"), ("joints_3d", "joints_3d")]
 
 
@@ -85,7 +85,7 @@ def test_training_brings_the_error_under_the_mean_poses(data, tmp_path):
     still = replace(settings().augmentation, rotation_deg=0.0, shift=0.0, flip=False)
     train(settings("rhd-2d-v1", steps=300, learning_rate=1e-3, augmentation=still), data, tmp_path)
     model, _, _ = checkpoints.load_model(tmp_path / "model", CPU)
-    split = batches.load_split(data, "train", False, True, CPU)
+    split = batches.load_split(data, ["train"], False, True, CPU)
     truth = split.joints_mm - split.joints_mm[:, :1]
     predicted = torch.from_numpy(predict.predict_joints_mm(model, "joints_2d", split))
     mean_pose = torch.from_numpy(predict.mean_pose_mm(split, split))

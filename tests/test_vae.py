@@ -17,7 +17,7 @@ def generator():
 
 
 def model(pairs=PAIRS, side=True):
-    return vae.CrossModalVAE(vae.Architecture(pairs, 64, 8, side), seed=0)
+    return vae.CrossModalVAE(vae.Architecture(pairs, 64, 8, side, 21), seed=0)
 
 
 def test_kl_by_hand():
@@ -56,17 +56,17 @@ def test_an_images_squared_error_does_not_depend_on_its_resolution():
 
 
 @pytest.mark.parametrize(
-    "normaliser, source, target, expected",
+    "normaliser, modality, source, target, expected",
     [
-        ("elbo", (2, 63), (2, 63), 1.0),
-        ("elements", (2, 3, 64, 64), (2, 63), 63.0),
-        ("input_width", (2, 63), (2, 63), 21 * 3.0),
-        ("input_width", (2, 42), (2, 63), 21 * 2.0),
-        ("input_width", (2, 3, 256, 256), (2, 63), 21 * 256.0),
+        ("elbo", "joints_3d", (2, 63), (2, 63), 1.0),
+        ("elements", "rgb", (2, 3, 64, 64), (2, 63), 63.0),
+        ("input_width", "joints_3d", (2, 63), (2, 63), 21 * 3.0),
+        ("input_width", "joints_2d", (2, 42), (2, 63), 21 * 2.0),
+        ("input_width", "rgb", (2, 3, 256, 256), (2, 63), 21 * 256.0),
     ],
 )
-def test_kl_normalisers(normaliser, source, target, expected):
-    assert vae.kl_divisor(normaliser, torch.zeros(source), torch.zeros(target)) == expected
+def test_kl_normalisers(normaliser, modality, source, target, expected):
+    assert vae.kl_divisor(normaliser, modality, torch.zeros(source), torch.zeros(target)) == expected
 
 
 def test_a_variant_has_the_modules_of_its_pairs_and_no_others():

@@ -16,9 +16,9 @@ from handvae.atomic import write_bytes
 from handvae.datasets import labels, png, text
 from handvae.datasets.sample import DepthSample
 from handvae.errors import InputError
-from handvae.joints import LEFT, SKELETONS
+from handvae.joints import LEFT, SKELETON_OF, SKELETONS
 
-SKELETON = SKELETONS["ICVL16"]
+SKELETON = SKELETONS[SKELETON_OF["icvl"]]
 PALM = 0
 CUBE_MM = 250.0  # DeepPrior++
 IMAGE_HW = (240, 320)

@@ -17,9 +17,9 @@ from handvae.datasets import labels, text
 from handvae.datasets.sample import DepthSample
 from handvae.errors import InputError
 from handvae.geometry import project
-from handvae.joints import MIDDLE_MCP, RIGHT, SKELETONS
+from handvae.joints import MIDDLE_MCP, RIGHT, SKELETON_OF, SKELETONS
 
-SKELETON = SKELETONS["HAND21"]
+SKELETON = SKELETONS[SKELETON_OF["msra"]]
 SUBJECTS = tuple(f"P{number}" for number in range(9))
 GESTURES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "I", "IP", "L", "MP", "RP", "T", "TIP", "Y")
 PUBLISHED_FRAMES = (76_375, 76_391)  # two versions are about

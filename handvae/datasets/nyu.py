@@ -14,9 +14,9 @@ from handvae.datasets import labels, plain_mat, png
 from handvae.datasets.sample import DepthSample
 from handvae.errors import InputError
 from handvae.geometry import project
-from handvae.joints import NYU36, NYU_PALM, RIGHT, SKELETONS
+from handvae.joints import NYU36, NYU_PALM, RIGHT, SKELETON_OF, SKELETONS
 
-SKELETON = SKELETONS["NYU36"]
+SKELETON = SKELETONS[SKELETON_OF["nyu"]]
 SPLITS = {"train": "train", "test": "test"}
 PUBLISHED_FRAMES = {"train": 72_757, "test": 8_252}
 PUBLISHED_TEST = PUBLISHED_FRAMES["test"]

@@ -17,9 +17,9 @@ from handvae.atomic import write_bytes
 from handvae.datasets import labels, plain_pickle, png
 from handvae.datasets.sample import Sample
 from handvae.errors import InputError
-from handvae.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETONS
+from handvae.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETON_OF, SKELETONS
 
-SKELETON = SKELETONS["HAND21"]
+SKELETON = SKELETONS[SKELETON_OF["rhd"]]
 SPLITS = {"train": "training", "test": "evaluation"}
 PUBLISHED_COUNTS = {"training": 41258, "evaluation": 2728}
 PUBLISHED_TEST = PUBLISHED_COUNTS["evaluation"]

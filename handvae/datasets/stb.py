@@ -16,9 +16,9 @@ from handvae.datasets import labels, plain_mat, png, text
 from handvae.datasets.sample import Sample
 from handvae.errors import InputError
 from handvae.geometry import project
-from handvae.joints import LEFT, RING_MCP, ROOT, SKELETONS
+from handvae.joints import LEFT, RING_MCP, ROOT, SKELETON_OF, SKELETONS
 
-SKELETON = SKELETONS["HAND21"]
+SKELETON = SKELETONS[SKELETON_OF["stb"]]
 SEQUENCES = tuple(f"B{place}{kind}" for place in range(1, 7) for kind in ("Counting", "Random"))
 PUBLISHED_FRAMES = 1500  # of every sequence
 PUBLISHED_TEST = 6000  # both views of two sequences
