@@ -36,7 +36,11 @@ def main(name: str = params.OWN) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("threshold_mm", curve), *table])
     atomic.write_text(f"{stem}_pck.csv", text.getvalue())
-    print(f"{name}: mean EPE {summary['epe_mean_mm']:.1f} mm; the mean pose has {summary['mean_pose_epe_mm']:.1f} mm")
+    previous = summary.get("previous_frame_epe_mm")
+    print(
+        f"{name}: mean EPE {summary['epe_mean_mm']:.1f} mm; the mean pose has {summary['mean_pose_epe_mm']:.1f} mm"
+        + ("" if previous is None else f", the true pose of the frame before {previous:.1f} mm")
+    )
 
 
 def scores(columns: dict[str, np.ndarray], settings: Settings) -> tuple[dict[str, float | int], list[tuple]]:

@@ -30,7 +30,8 @@ def main(name: str) -> None:
             listed = f"data.{name}.protocol.without_visible_joint.{split}"
             place = f"{manifest['root']}/{split}"
             rows[group] = preprocess.with_visible_joint(rows[group], allowed[split], place, listed)
-    source = source_text(manifest["description"], frames, centre)
+    kind = "images" if options.get("images", True) else "labelled hands without images"
+    source = source_text(manifest["description"], frames, kind, centre)
     attributes = {
         "dataset": name,
         "skeleton": dataset.SKELETON.name,
@@ -44,13 +45,13 @@ def main(name: str) -> None:
     print(f"{name}: {', '.join(f'{count:,} {group}' for group, count in counts.items())} hands from {source}")
 
 
-def source_text(description: str, frames: dict[str, list], centre: str | None) -> str:
+def source_text(description: str, frames: dict[str, list], kind: str, centre: str | None) -> str:
     """What every table and figure says of its data; of depth also on what its crops are centred, which moves errors."""
     counts = {group: len(of_group) for group, of_group in frames.items()}
     if "test" in counts:
-        text = f"{description}, {counts['train']:,} training and {counts['test']:,} test images"
+        text = f"{description}, {counts['train']:,} training and {counts['test']:,} test {kind}"
     else:
-        text = f"{description}, {sum(counts.values()):,} images of {len(counts)} subjects"
+        text = f"{description}, {sum(counts.values()):,} {kind} of {len(counts)} subjects"
     words = {None: "", "joint": ", crops centred on the true joint", "mass": ", crops centred on the depth's mass"}
     return text + words[centre]
 

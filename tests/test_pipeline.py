@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 import yaml
 
+from handvae.params import MSRA_SUBJECTS
 from tests.conftest import REPOSITORY
 
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
@@ -118,6 +120,28 @@ def test_the_whole_graph_leaves_tables_figures_notebook_and_page(clone):
     metrics = {path.stem for path in (clone / "reports/metrics").glob("*.json")}
     assert metrics == set(experiments) and len(metrics) == 8
     assert "synthetic" in (clone / "reports/tables/table1.csv").read_text()
+
+
+def test_every_set_is_downloaded_checked_and_preprocessed(clone):
+    groups = {name: {"train", "test"} for name in ("rhd", "stb", "icvl", "nyu")} | {"msra": set(MSRA_SUBJECTS)}
+    for name, expected in groups.items():
+        with h5py.File(clone / f"data/processed/{name}.h5") as file:
+            assert set(file) == expected and file.attrs["synthetic"] and not file.attrs["published"]
+            assert ("depth_f16" if name in ("icvl", "nyu", "msra") else "image_u8") in file[min(expected)]
+            assert ("crops centred on the true joint" in file.attrs["source"]) == (name in ("icvl", "nyu", "msra"))
+
+
+def test_a_depth_experiment_leaves_one_subject_out_and_is_scored_in_absolute_millimetres(clone):
+    changes = ("dataset=msra", "input=depth", "invariances=T+H", "test_subject=P3", "variant=3")
+    run("dvc", "exp", "run", *(word for change in changes for word in ("-S", change)), "train", "evaluate", cwd=clone)
+    metrics = json.loads((clone / "reports/metrics.json").read_text())
+    assert metrics["frames"] == 17 and {"epe_mean_mm", "pcf_20", "pcf_80"} <= set(metrics)
+    with h5py.File(clone / "data/experiment.h5") as file:
+        assert file["joints_true_mm"][:, :, 2].min() > 150  # absolute: in front of the camera, not around the palm
+        assert all(name.startswith("P3/") for name in file["name"].asstr()[:])
+    assert (clone / "reports/metrics_pck.csv").read_text().startswith("threshold_mm,pcf\n0.0,")
+    run("git", "checkout", "-q", "--", ".", cwd=clone)
+    run("dvc", "checkout", "-q", cwd=clone)
 
 
 def test_a_second_repro_runs_nothing(clone):

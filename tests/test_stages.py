@@ -1,13 +1,16 @@
 """What a user sees when something is wrong: one line, exit code 1, no traceback, nothing half-written."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 
-from tests.conftest import REPOSITORY
+from handvae import store
+from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
 
 
@@ -87,3 +90,28 @@ def test_a_full_disk_is_named_and_leaves_nothing(folder):
     result = subprocess.run([sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 1 and "No space left on device" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr and not (folder / "models/experiment").exists()
+
+
+@needs_real
+def test_the_real_stb_labels_train_a_2d_to_3d_model_through_the_stages(folder):
+    """Frames 0 to 1,199 of the one real sequence for training, the rest for testing; a few steps suffice to learn."""
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    tree |= {"dataset": "stb", "input": "joints_2d"}
+    tree["data"]["stb"]["source"] = str(REAL / "stb")
+    tree["data"]["stb"]["protocol"] |= {
+        "training": ["B1Counting:0-1199"],
+        "evaluation": ["B1Counting:1200-1499"],
+        "images": False,
+    }
+    tree["profiles"]["tiny"]["training"]["joints_2d"] |= {"steps": 320, "batch_size": 64}
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for program in (["download", "stb"], ["preprocess", "stb"], ["train"], ["evaluate"]):
+        command = [sys.executable, "-m", f"stages.{program[0]}", *program[1:]]
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+    found = json.loads((folder / "reports/metrics.json").read_text())
+    assert (found["frames"], found["previous_frame_frames"]) == (600, 598)  # both views of 300 frames
+    assert found["epe_mean_mm"] < 0.75 * found["mean_pose_epe_mm"]
+    assert 2 < found["previous_frame_epe_mm"] < 3  # the hand moves little from frame to frame: no model beats that here
+    assert "600 test labelled hands without images" in store.attributes(folder / "data/processed/stb.h5")["source"]
