@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock, conv1x1
+from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 LATENT = 30
 HIDDEN = 512
@@ -16,36 +16,42 @@ LOG_VAR_RANGE = (-10.0, 10.0)  # early in training exp(log_var) can overflow; se
 LOG_VAR_START = -3.0
 
 
-class ResNet18(nn.Module):
-    """torchvision's ResNet-18 up to its last feature map, at any base width, pooled to 2 x 2 features.
+# block and blocks a layer
+RESNETS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet50": (Bottleneck, (3, 4, 6, 3))}
+
+
+class ResNet(nn.Module):
+    """torchvision's ResNet-18 or -50 up to its last feature map, at any base width, pooled to 2 x 2 features.
 
     At width 64 it is torchvision's, layer by layer. Images (B, C, S, S) in [-0.5, 0.5], S = 64, 128, 256, ...
     """
 
-    def __init__(self, channels: int, image_px: int, width: int):
+    def __init__(self, name: str, channels: int, image_px: int, width: int):
         super().__init__()
+        self.block, blocks = RESNETS[name]
+        expansion = self.block.expansion
         self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = self._layer(width, width, stride=1)
-        self.layer2 = self._layer(width, 2 * width, stride=2)
-        self.layer3 = self._layer(2 * width, 4 * width, stride=2)
-        self.layer4 = self._layer(4 * width, 8 * width, stride=2)
+        self.layer1 = self._layer(width, width, blocks[0], stride=1)
+        self.layer2 = self._layer(width * expansion, 2 * width, blocks[1], stride=2)
+        self.layer3 = self._layer(2 * width * expansion, 4 * width, blocks[2], stride=2)
+        self.layer4 = self._layer(4 * width * expansion, 8 * width, blocks[3], stride=2)
         # paper: not stated; its parameter count needs 2 x 2 x 512 features at 256 px, where this is AvgPool2d(7, 1)
         self.pool = nn.AvgPool2d(image_px // 32 - 1, stride=1)
-        self.features = 2 * 2 * 8 * width
+        self.features = 2 * 2 * 8 * width * expansion
 
-    @staticmethod
-    def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-        shortcut = None
-        if stride != 1:
+    def _layer(self, inputs: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
+        shortcut, outputs = None, planes * self.block.expansion
+        if stride != 1 or inputs != outputs:
             shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
-        return nn.Sequential(BasicBlock(inputs, outputs, stride, shortcut), BasicBlock(outputs, outputs))
+        first = self.block(inputs, planes, stride, shortcut)
+        return nn.Sequential(first, *(self.block(outputs, planes) for _ in range(blocks - 1)))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = self.maxpool(torch.relu(self.bn1(self.conv1(image))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.pool(x).flatten(1)  # (B, 4 * 8 * width)
+        return self.pool(x).flatten(1)  # (B, features)
 
 
 def mlp(inputs: int, outputs: int | None) -> nn.Sequential:
@@ -132,7 +138,7 @@ def parameter_count(module: nn.Module) -> int:
 def paper_modules() -> dict[str, nn.Module]:
     """The paper's four networks for RGB -> 3D at 256 px with hand side, by name."""
     return {
-        "RGB encoder": Encoder(ResNet18(3, 256, 64), hand_side=True),
+        "RGB encoder": Encoder(ResNet("resnet18", 3, 256, 64), hand_side=True),
         "3D decoder": mlp(LATENT, 63),
         "RGB decoder": ImageDecoder(3, 256, 64),
         "3D encoder": Encoder(JointTrunk(63), hand_side=True),

@@ -27,7 +27,7 @@ class Experiment:
     input: typing.Literal["rgb", "depth", "joints_2d"]
     variant: int
     invariances: typing.Literal["T+S+H", "T+S", "T+H", "T"]
-    encoder: typing.Literal["resnet18"]
+    encoder: typing.Literal["resnet18", "resnet50"]
     seed: int
     test_subject: str | None
 

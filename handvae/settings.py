@@ -25,7 +25,10 @@ class Settings:
 
     @property
     def architecture(self) -> Architecture:
-        return Architecture(self.pairs, self.crop_px, self.width, self.experiment.hand_side_given, len(self.skeleton))
+        experiment = self.experiment
+        return Architecture(
+            self.pairs, self.crop_px, self.width, experiment.hand_side_given, len(self.skeleton), experiment.encoder
+        )
 
     @property
     def skeleton(self) -> Skeleton:

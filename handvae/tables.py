@@ -28,6 +28,8 @@ class Result:
     input: str
     variant: int
     invariances: str
+    encoder: str
+    test_subject: str  # the one left out of the training, "" where the set has a test split
     profile: str
     source: str  # what the data is, in words
     synthetic: bool

@@ -7,7 +7,7 @@ from torch import nn
 
 from handvae.errors import InputError
 from handvae.joints import HAND21
-from handvae.networks import LATENT, Encoder, ImageDecoder, JointTrunk, ResNet18, initialise, mlp
+from handvae.networks import LATENT, Encoder, ImageDecoder, JointTrunk, ResNet, initialise, mlp
 from handvae.params import Loss
 
 IMAGE_CHANNELS = {"rgb": 3, "depth": 1}
@@ -26,6 +26,7 @@ class Architecture:
     width: int
     hand_side: bool
     joints: int
+    encoder: str
 
 
 class CrossModalVAE(nn.Module):
@@ -60,7 +61,8 @@ class CrossModalVAE(nn.Module):
 
 def _encoder(modality: str, architecture: Architecture) -> Encoder:
     if modality in IMAGE_CHANNELS:
-        trunk = ResNet18(IMAGE_CHANNELS[modality], architecture.crop_px, architecture.width)
+        channels = IMAGE_CHANNELS[modality]
+        trunk = ResNet(architecture.encoder, channels, architecture.crop_px, architecture.width)
     else:
         trunk = JointTrunk(DIMENSIONS[modality] * architecture.joints)
     return Encoder(trunk, architecture.hand_side)

@@ -24,7 +24,8 @@ def main(name: str = params.OWN) -> None:
     if store.digest(data, groups) != data_sha256:
         raise InputError(f"models/{name}: trained on other data than {data}; run `dvc repro`")
     columns = predict.predict_split(model, settings, data, device)
-    attributes = {key: getattr(experiment, key) for key in ("dataset", "input", "variant", "invariances")}
+    attributes = {key: getattr(experiment, key) for key in ("dataset", "input", "variant", "invariances", "encoder")}
+    attributes["test_subject"] = experiment.test_subject or ""  # HDF5 has no null
     attributes |= {key: found[key] for key in ("source", "synthetic", "published", "skeleton")}
     attributes |= {"experiment": name, "profile": settings.profile}
     own = name == params.OWN

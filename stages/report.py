@@ -167,7 +167,8 @@ class _ThisInterpreter(AsyncKernelManager):
 
 
 def _read_result(name: str, experiment: params.Experiment, profile: str) -> tables.Result:
-    expected = {key: getattr(experiment, key) for key in ("dataset", "input", "variant", "invariances")}
+    expected = {key: getattr(experiment, key) for key in ("dataset", "input", "variant", "invariances", "encoder")}
+    expected["test_subject"] = experiment.test_subject or ""
     return tables.read_result(
         PREDICTIONS / f"{name}.h5", METRICS / f"{name}.json", {"experiment": name, **expected, "profile": profile}
     )

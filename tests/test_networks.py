@@ -3,7 +3,7 @@ import torch
 import torchvision
 
 from handvae import networks
-from handvae.networks import Encoder, ImageDecoder, JointTrunk, ResNet18
+from handvae.networks import Encoder, ImageDecoder, JointTrunk, ResNet
 
 
 def test_parameter_counts_are_the_papers_and_the_fact_sheets():
@@ -11,12 +11,15 @@ def test_parameter_counts_are_the_papers_and_the_fact_sheets():
 
 
 def test_without_hand_side_the_smallest_model_has_120_parameters_less():
-    with_side, without = (networks.parameter_count(Encoder(ResNet18(3, 256, 64), side)) for side in (True, False))
+    with_side, without = (
+        networks.parameter_count(Encoder(ResNet("resnet18", 3, 256, 64), side)) for side in (True, False)
+    )
     assert with_side - without == 2 * 60
 
 
-def test_at_width_64_the_trunk_computes_what_torchvisions_resnet18_computes():
-    trunk, reference = ResNet18(3, 128, 64).eval(), torchvision.models.resnet18().eval()
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_at_width_64_the_trunk_computes_what_torchvisions_resnet_computes(name):
+    trunk, reference = ResNet(name, 3, 128, 64).eval(), getattr(torchvision.models, name)().eval()
     trunk.load_state_dict({key: value for key, value in reference.state_dict().items() if not key.startswith("fc")})
     image = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     features = reference.maxpool(reference.relu(reference.bn1(reference.conv1(image))))
@@ -26,10 +29,11 @@ def test_at_width_64_the_trunk_computes_what_torchvisions_resnet18_computes():
     torch.testing.assert_close(trunk(image), expected)
 
 
+@pytest.mark.parametrize(("name", "planes"), [("resnet18", 64), ("resnet50", 256)])
 @pytest.mark.parametrize("px", [64, 128, 256])
-def test_pool_leaves_2_by_2_features_and_the_decoder_gives_the_size_back(px):
-    trunk, decoder = ResNet18(1, px, 8), ImageDecoder(1, px, 8)
-    assert trunk(torch.zeros(2, 1, px, px)).shape == (2, 2 * 2 * 64) and trunk.features == 2 * 2 * 64
+def test_pool_leaves_2_by_2_features_and_the_decoder_gives_the_size_back(px, name, planes):
+    trunk, decoder = ResNet(name, 1, px, 8), ImageDecoder(1, px, 8)
+    assert trunk(torch.zeros(2, 1, px, px)).shape == (2, 2 * 2 * planes) and trunk.features == 2 * 2 * planes
     assert decoder(torch.zeros(2, networks.LATENT)).shape == (2, 1, px, px)
 
 
@@ -77,3 +81,11 @@ def test_the_program_prints_the_counts(capsys):
     networks.main()
     printed = capsys.readouterr().out
     assert "variant 1: 12,398,387 parameters" in printed and "variant 4: 14,347,346 parameters" in printed
+
+
+def test_depth_models_have_the_fact_sheets_counts():
+    """One channel, without H: by the number of joints."""
+    for joints, expected in ((36, 12_415_080), (16, 12_384_300), (21, 12_391_995)):
+        encoder = Encoder(ResNet("resnet18", 1, 256, 64), hand_side=False)
+        decoder = networks.mlp(networks.LATENT, 3 * joints)
+        assert networks.parameter_count(encoder) + networks.parameter_count(decoder) == expected
