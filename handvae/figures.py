@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from handvae.joints import BONES21, MIDDLE_MCP
+from handvae.joints import Skeleton
 
 BLUE, RED, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
 TRUTH, PREDICTION = BLUE, RED
@@ -34,25 +34,29 @@ TURN_DEG = 60  # the third view of a hand: from its side, where the camera sees 
 
 
 @dataclass(frozen=True)
-class PckCurve:
-    """PCK (T,), 0 to 1, at thresholds_mm (T,)."""
+class Curve:
+    """Shares (T,), 0 to 1, of keypoints or frames whose error is at most thresholds_mm (T,)."""
 
     label: str
     thresholds_mm: np.ndarray
-    pck: np.ndarray
+    shares: np.ndarray
     colour: str
     line: str = "-"
 
 
 @dataclass(frozen=True)
 class PredictedHand:
-    """One test sample: the crop it was predicted from, joints (21, 3) palm-relative in mm, uv (21, 2) in the crop."""
+    """One test sample: the crop (C, C, 3) it was predicted from, uv (J, 2) in it, and both poses (J, 3) in mm.
+
+    Poses lie as they were evaluated, about the palm or, from depth, the true hand's centre; neither is aligned.
+    """
 
     image_u8: np.ndarray
     uv_px: np.ndarray
     joints_true_mm: np.ndarray
     joints_pred_mm: np.ndarray
     error_mm: float
+    skeleton: Skeleton
 
 
 def png_bytes(figure: Figure) -> bytes:
@@ -64,39 +68,40 @@ def png_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def pck_figure(curves: list[PckCurve], title: str, caption: str) -> Figure:
+def pck_figure(curves: list[Curve], title: str, caption: str) -> Figure:
     """Figure 4: share of keypoints within a distance of the truth, against that distance."""
-    with matplotlib.style.context(LOOK, after_reset=True):
-        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
-        axes = figure.add_subplot()
-        for curve in curves:
-            axes.plot(curve.thresholds_mm, curve.pck, label=curve.label, color=curve.colour, linestyle=curve.line)
-        axes.axvspan(20, 50, color="#F3F3F3", zorder=0)
-        axes.text(35, 0.01, "range of the paper's figure", ha="center", va="bottom", color=GREY, fontsize=8)
-        axes.set(xlabel="error threshold (mm)", ylabel="PCK: share of keypoints within the threshold", ylim=(0, 1.0))
-        axes.set_xlim(0, max(curve.thresholds_mm[-1] for curve in curves))
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0))  # above the axes: nowhere inside is surely empty
-        figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
-    return figure
+    names = {"xlabel": "error threshold (mm)", "ylabel": "PCK: share of keypoints within the threshold"}
+    return _curves_figure(curves, title, caption, names, paper_mm=(20, 50))
 
 
-def predictions_figure(hands: list[PredictedHand], title: str, caption: str, groups: int = 2) -> Figure:
-    """Figure 10: image, ground truth (blue), prediction (red), and both from the side; `groups` hands a row."""
-    rows = -(-len(hands) // groups)
+def pcf_figure(curves: list[Curve], title: str, caption: str) -> Figure:
+    """Figure 5: share of frames of which every joint is within a distance of the truth, against that distance."""
+    names = {"xlabel": "error threshold D (mm)", "ylabel": "PCF: frames whose worst joint is within D"}
+    return _curves_figure(curves, title, caption, names)
+
+
+def predictions_figure(sets: dict[str, list[PredictedHand]], title: str, caption: str) -> Figure:
+    """Figures 10 and 12: image, ground truth (blue), prediction (red), and both from the side; two hands a row.
+
+    Each set begins a row, which bears its name ("": no name).
+    """
+    rows = [(name, hands[row : row + 2]) for name, hands in sets.items() for row in range(0, len(hands), 2)]
     with matplotlib.style.context(LOOK, after_reset=True):
-        figure = Figure(figsize=(5.0 * groups, 1.32 * rows + 0.75), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.02)
-        widths = [1, 1, 1, 1, 0.15] * groups  # each group ends in a gap
-        panels = figure.subplots(rows, len(widths), squeeze=False, width_ratios=widths)
+        figure = Figure(figsize=(8.6, 1.17 * len(rows) + 0.95), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.0, hspace=0.02)
+        widths = [1, 1, 1, 1, 0.12, 1, 1, 1, 1]  # a gap between the two
+        panels = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
         for axes in panels.ravel():
             axes.set_axis_off()
-        for number, hand in enumerate(hands):
-            row, group = number % rows, number // rows
-            _draw_hand(panels[row, 5 * group : 5 * group + 4], hand, with_titles=row == 0)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
+        for number, (name, hands) in enumerate(rows):
+            for place, hand in enumerate(hands):
+                _draw_hand(panels[number, 5 * place : 5 * place + 4], hand)
+                if number == 0:
+                    _name_panels(panels[0, 5 * place : 5 * place + 4])
+            if name:
+                axes = panels[number, 0]
+                axes.text(-0.04, 0.5, name, transform=axes.transAxes, ha="right", va="center", rotation=90)
+        _frame(figure, title, caption)
     return figure
 
 
@@ -110,9 +115,21 @@ def evenly_ranked(errors_mm: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(errors_mm, kind="stable")[np.unique(np.round(ranks).astype(int))]
 
 
-def draw_skeleton(axes: Axes, joints_xy: np.ndarray, colour: str) -> None:
-    """Bones and joints of one hand; joints (21, 2) with x right and y down, in the units of the axes."""
-    bones = [joints_xy[list(bone)] for bone in BONES21]
+def depth_picture(depth: np.ndarray) -> np.ndarray:
+    """A depth crop (C, C), -1 near to +1 background, as a picture (C, C, 3) uint8: near is dark, background white."""
+    depth = depth.astype(np.float32)
+    hand = depth < 1
+    grey = np.full(depth.shape, 255, np.uint8)
+    if hand.any():
+        near, far = depth[hand].min(), depth[hand].max()
+        # the grey levels are spread over the hand, of which a cube is seldom full; its back stays off the white
+        grey[hand] = 30 + 180 * (depth[hand] - near) / max(far - near, 1e-6)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def draw_skeleton(axes: Axes, skeleton: Skeleton, joints_xy: np.ndarray, colour: str) -> None:
+    """Bones and joints of one hand; joints (J, 2) with x right and y down, in the units of the axes."""
+    bones = [joints_xy[list(bone)] for bone in skeleton.bones]
     axes.add_collection(LineCollection(bones, colors=colour, linewidths=1.5, capstyle="round"))
     axes.plot(*joints_xy.T, linestyle="none", marker="o", markersize=2.2, color=colour)
 
@@ -124,37 +141,64 @@ def seen_from(joints_mm: np.ndarray, turn_deg: float) -> np.ndarray:
     return np.stack([x * np.cos(turn) + z * np.sin(turn), y], axis=-1)
 
 
-def _draw_hand(panels: np.ndarray, hand: PredictedHand, with_titles: bool) -> None:
+def _curves_figure(
+    curves: list[Curve], title: str, caption: str, names: dict[str, str], paper_mm: tuple[float, float] | None = None
+) -> Figure:
+    """Curves under their legend; `names` of the axes; the band of thresholds that the paper's figure shows, if less."""
+    with matplotlib.style.context(LOOK, after_reset=True):
+        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        for curve in curves:
+            # unclipped, since at 100 % half the line would be cut off
+            look = {"color": curve.colour, "linestyle": curve.line, "clip_on": False}
+            axes.plot(curve.thresholds_mm, curve.shares, label=curve.label, **look)
+        if paper_mm:
+            axes.axvspan(*paper_mm, color="#EFEFEF", zorder=0, label="range of the paper's figure")
+        axes.set(**names, xlim=(0, max(curve.thresholds_mm[-1] for curve in curves)), ylim=(0, 1))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0))  # above the axes: nowhere inside is surely empty
+        _frame(figure, title, caption)
+    return figure
+
+
+def _frame(figure: Figure, title: str, caption: str) -> None:
+    """What every figure has: its title, and below it what it was made from."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=GREY, wrap=True)
+
+
+def _draw_hand(panels: np.ndarray, hand: PredictedHand) -> None:
     """One hand in four panels. The three drawn ones share a scale, so that lengths can be compared."""
     _draw_image(panels[0], hand)
     front, side = (
         [seen_from(joints, turn) for joints in (hand.joints_true_mm, hand.joints_pred_mm)] for turn in (0, TURN_DEG)
     )
-    draw_skeleton(panels[1], front[0], TRUTH)
-    draw_skeleton(panels[2], front[1], PREDICTION)
-    draw_skeleton(panels[3], side[0], TRUTH)
-    draw_skeleton(panels[3], side[1], PREDICTION)
+    draw_skeleton(panels[1], hand.skeleton, front[0], TRUTH)
+    draw_skeleton(panels[2], hand.skeleton, front[1], PREDICTION)
+    draw_skeleton(panels[3], hand.skeleton, side[0], TRUTH)
+    draw_skeleton(panels[3], hand.skeleton, side[1], PREDICTION)
     half_mm = 1.12 * max(np.ptp(np.concatenate(view), axis=0).max() for view in (front, side)) / 2
     for axes, view in zip(panels[1:], (front, front, side), strict=True):
         points = np.concatenate(view)
         centre = (points.min(axis=0) + points.max(axis=0)) / 2
         axes.set(xlim=(centre[0] - half_mm, centre[0] + half_mm), ylim=(centre[1] + half_mm, centre[1] - half_mm))
         axes.set_aspect("equal")
-    if with_titles:
-        for axes, text in zip(
-            panels, ("image", "ground truth", "prediction", f"both, turned {TURN_DEG}°"), strict=True
-        ):
-            axes.set_title(text, pad=3)
     text = f"{hand.error_mm:.1f} mm"
     panels[2].text(0.5, -0.01, text, transform=panels[2].transAxes, ha="center", va="top", fontsize=8, color=PREDICTION)
 
 
+def _name_panels(panels: np.ndarray) -> None:
+    names = ("image", "ground truth", "prediction", f"both, turned {TURN_DEG}°")
+    for axes, name, colour in zip(panels, names, (BLACK, TRUTH, PREDICTION, BLACK), strict=True):
+        axes.set_title(name, pad=3, color=colour)
+
+
 def _draw_image(axes: Axes, hand: PredictedHand) -> None:
-    """The image, shown as far as the crop rule reaches: a square round the middle finger's base that holds the hand."""
-    size_px = hand.image_u8.shape[0]
+    """The image round the hand: the square that holds its joints, with a margin, as far as the crop reaches."""
     axes.imshow(hand.image_u8)
-    centre = hand.uv_px[MIDDLE_MCP]
-    half_px = 1.1 * np.abs(hand.uv_px - centre).max()
-    left, top = np.clip(centre - half_px, -0.5, size_px - 0.5)
-    right, bottom = np.clip(centre + half_px, -0.5, size_px - 0.5)
+    low, high = hand.uv_px.min(axis=0), hand.uv_px.max(axis=0)
+    half_px = 0.6 * (high - low).max()
+    border = (-0.5, hand.image_u8.shape[0] - 0.5)
+    left, top = np.clip((low + high) / 2 - half_px, *border)
+    right, bottom = np.clip((low + high) / 2 + half_px, *border)
     axes.set(xlim=(left, right), ylim=(bottom, top))

@@ -14,13 +14,21 @@ TASKS: dict[Task, str] = {  # in the tables' order of columns
 }
 
 
+# whose numbers Tables 2 and 6 repeat in their T+S+H row: the lowest mean of each task in Table 1
+BEST_VARIANT: dict[Task, int] = {("rhd", "joints_2d"): 3, ("rhd", "rgb"): 1, ("stb", "rgb"): 3}
+
+
 @dataclass(frozen=True)
 class PrintedTable:
     """One table of joint errors: a row a model (variant or invariances), a column a task."""
 
     place: str
     statistic: str  # the key of the same quantity in reports/metrics/<name>.json
-    rows_mm: dict[int | str, tuple[float, ...]]  # in the order of TASKS
+    rows_mm: dict[int | str, tuple[float, ...]]  # a variant, or invariances of the best variant; in the order of TASKS
+
+    def model(self, row: int | str, task: Task) -> tuple[int, str]:
+        """Variant and invariances of the model in a cell."""
+        return (row, "T+S+H") if isinstance(row, int) else (BEST_VARIANT[task], row)
 
     def cell_mm(self, row: int | str, task: Task) -> float:
         return self.rows_mm[row][list(TASKS).index(task)]
@@ -59,6 +67,12 @@ TABLE6 = PrintedTable(
         "T": (16.92, 19.10, 7.78),
     },
 )
+
+# Zimmermann & Brox [38] with T+S+H, printed in Tables 2 and 6 in the order of TASKS
+BASELINE_MM = {"epe_mean_mm": (22.43, 30.42, 8.68), "epe_median_mm": (18.84, 24.49, 7.52)}
+
+# Section 7.3: mean error of depth -> 3D in mm by encoder; the text does not name the data set, which is probably ICVL
+DEPTH_MM = {"resnet18": 8.5, "resnet50": 8.0}
 
 # Section 7.3: the smallest and the biggest model, that is variants 1 and 4 from RGB; both counts include H.
 PARAMETERS_PLACE = "section 7.3"

@@ -6,19 +6,16 @@ Experiments come from params.yaml, never from what lies in the folders, so that 
 import tempfile
 from pathlib import Path
 
-import h5py
 import nbformat
-import numpy as np
 import papermill
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from matplotlib.figure import Figure
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from handvae import atomic, figures, metrics, networks, paper, params, store, tables
+from handvae import atomic, depth_table, figures, networks, paper, params, report_figures, table_text, tables
 from handvae.errors import InputError
 from stages import run
 
@@ -29,10 +26,6 @@ NOTEBOOK, EXECUTED, PAGE = (
     Path("reports/notebooks/paper.ipynb"),
     Path("reports/paper.html"),
 )
-
-THRESHOLDS_MM = np.linspace(0, 80, 161)
-HANDS_SHOWN = 6
-RGB, JOINTS_2D = ("rhd", "rgb"), ("rhd", "joints_2d")
 
 PAGE_HTML = """<!DOCTYPE html>
 <html lang="en">
@@ -64,71 +57,35 @@ def main() -> None:
     with atomic.replacing_folder(TABLES) as folder:
         write_tables(folder, results, networks.paper_parameter_counts())
     print(f"report: wrote {TABLES}", flush=True)
+    made = report_figures.figures_of(results, PROCESSED)
     with atomic.replacing_folder(FIGURES) as folder:
-        (folder / "fig04a.png").write_bytes(figures.png_bytes(figure_4a(results)))
-        (folder / "fig10b.png").write_bytes(figures.png_bytes(figure_10b(results)))
+        for name, figure in made.items():
+            (folder / f"{name}.png").write_bytes(figures.png_bytes(figure))
     print(f"report: wrote {FIGURES}", flush=True)
-    notebook = executed_notebook(list(settings.experiments))
+    titles = {name: figure.get_suptitle() for name, figure in made.items()}
+    notebook = executed_notebook(list(settings.experiments), titles)
     atomic.write_text(EXECUTED, nbformat.writes(notebook) + "\n")
     atomic.write_text(PAGE, html_page(notebook))
     print(f"report: wrote {EXECUTED} and {PAGE}", flush=True)
 
 
 def write_tables(folder: Path, results: list[tables.Result], counts: dict[int, int]) -> None:
-    frames = {
-        "table1": tables.variant_table(results, paper.TABLE1),
-        "table5": tables.variant_table(results, paper.TABLE5),
-        "parameters": tables.parameter_table(counts),
-    }
+    depth = depth_table.depth_table(results)
+    printed = {"table1": paper.TABLE1, "table2": paper.TABLE2, "table5": paper.TABLE5, "table6": paper.TABLE6}
+    frames = {name: tables.joint_table(results, table) for name, table in printed.items()}
+    frames |= {"depth": depth, "parameters": tables.parameter_table(counts)}
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.2f", lineterminator="\n")
-    (folder / "tables.md").write_text(tables.markdown_page(results, counts))
+    for name, table in printed.items():
+        caption = f"{table.place}, {tables.STATISTICS[table.statistic]} in mm: ours [95 % interval] and the paper's."
+        (folder / f"{name}.tex").write_text(table_text.latex_table(*tables.matrix(results, table), caption))
+    (folder / "tables.md").write_text(tables.markdown_page(results, depth, counts))
 
 
-def figure_4a(results: list[tables.Result]) -> Figure:
-    """PCK of the best model of each task, of the mean pose, and of the paper where the data is the paper's."""
-    shown = [result for result in (tables.best(results, task) for task in (RGB, JOINTS_2D)) if result]
-    _require(shown)
-    curves = []
-    for result in shown:
-        arrays = _read_arrays(result)
-        area = f"AUC 20–50 mm {result.metrics['auc_20_50']:.3f}"
-        label = f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
-        colour = figures.RED if result.task == RGB else figures.BLUE
-        curves.append(_curve(label, arrays["joints_pred_mm"], arrays, colour))
-    curves.append(_curve("mean pose of the training set", arrays["mean_pose_mm"], arrays, figures.GREY, ":"))
-    if shown[0].published and shown[0].task == RGB:
-        thresholds_mm, printed = np.array(paper.FIGURE_4A).T
-        label = "RGB->3D, the paper's curve, digitised"
-        curves.append(figures.PckCurve(label, thresholds_mm, printed, figures.BLACK, "--"))
-    caption = "\n".join(dict.fromkeys(f"Data: {result.data}." for result in shown))
-    return figures.pck_figure(curves, "Figure 4a: PCK, best variant of each task", caption)
-
-
-def figure_10b(results: list[tables.Result]) -> Figure:
-    """Predictions of the best RGB->3D model (of the best 2D->3D model in a grid without RGB)."""
-    shown = tables.best(results, RGB) or tables.best(results, JOINTS_2D)
-    _require(shown)
-    arrays = _read_arrays(shown)
-    seen = np.flatnonzero(arrays["visible"].any(axis=1))
-    errors_mm = metrics.joint_errors_mm(arrays["joints_pred_mm"], arrays["joints_true_mm"])
-    means_mm = np.average(errors_mm[seen], axis=1, weights=arrays["visible"][seen])
-    picked = figures.evenly_ranked(means_mm, HANDS_SHOWN)
-    images = _read_images(shown, seen[picked])
-    true_mm, pred_mm = arrays["joints_true_mm"][seen[picked]], arrays["joints_pred_mm"][seen[picked]]
-    hands = [figures.PredictedHand(*one) for one in zip(*images, true_mm, pred_mm, means_mm[picked], strict=True)]
-    caption = (
-        f"Data: {shown.data}.\nHands at evenly spaced ranks of error, 10th to 90th percentile, not chosen by eye; "
-        "in mm the hand's mean error over visible joints."
-    )
-    return figures.predictions_figure(
-        hands, f"Figure 10b: predictions, {paper.DIRECTIONS[shown.input]}, {shown.experiment}", caption
-    )
-
-
-def executed_notebook(experiments: list[str]) -> nbformat.NotebookNode:
+def executed_notebook(experiments: list[str], titles: dict[str, str]) -> nbformat.NotebookNode:
     """notebooks/paper.ipynb run on the reports, stripped of times, paths and random ids: the same bytes each time."""
-    parameters = {"tables": str(TABLES), "figures": str(FIGURES), "metrics": str(METRICS), "experiments": experiments}
+    parameters = {"tables": str(TABLES), "figures": str(FIGURES), "metrics": str(METRICS)}
+    parameters |= {"experiments": experiments, "figures_made": titles}
     with tempfile.TemporaryDirectory() as scratch:
         # sockets in a folder of its own need no free port; a fresh IPython folder holds no start-up files of the user's
         sockets = {"transport": "ipc", "connection_file": f"{scratch}/kernel.json"}
@@ -172,42 +129,6 @@ def _read_result(name: str, experiment: params.Experiment, profile: str) -> tabl
     return tables.read_result(
         PREDICTIONS / f"{name}.h5", METRICS / f"{name}.json", {"experiment": name, **expected, "profile": profile}
     )
-
-
-def _read_arrays(result: tables.Result) -> dict[str, np.ndarray]:
-    names = ("joints_pred_mm", "joints_true_mm", "mean_pose_mm", "visible")
-    with h5py.File(result.predictions) as file:
-        missing = [name for name in names if name not in file]
-        if missing:
-            raise InputError(f"{result.predictions}: expected the datasets {', '.join(names)}; missing: {missing}")
-        return {name: file[name][:] for name in names}
-
-
-def _read_images(result: tables.Result, frames: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """image_u8 and uv_px of some of a result's frames; refuses images that are not those predicted from."""
-    processed = PROCESSED / f"{result.dataset}.h5"
-    count = store.attributes(processed)["test_rows"]
-    with h5py.File(result.predictions) as predicted, h5py.File(processed) as file:
-        rows, names, test = predicted["row"][:], predicted["name"].asstr()[:], file["test"]
-        for frame in frames:
-            row, name = rows[frame], names[frame]
-            found = test["name"].asstr()[row] if row < count else "no such row"
-            if found != name:
-                raise InputError(f"{result.predictions}: expected row {row} of {processed} to be {name}, found {found}")
-        images, uvs_px = ([test[key][rows[frame]] for frame in frames] for key in ("image_u8", "uv_px"))
-    return images, uvs_px
-
-
-def _curve(label: str, joints_mm: np.ndarray, arrays: dict, colour: str, line: str = "-") -> figures.PckCurve:
-    errors_mm = metrics.joint_errors_mm(joints_mm, arrays["joints_true_mm"])
-    return figures.PckCurve(
-        label, THRESHOLDS_MM, metrics.pck(errors_mm, arrays["visible"], THRESHOLDS_MM), colour, line
-    )
-
-
-def _require(found: object) -> None:
-    if not found:
-        raise InputError("params.yaml: experiments: figures 4a and 10b expected an experiment on rhd, found none")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from handvae import figures
-from handvae.joints import BONES21, HAND21, MIDDLE_MCP
+from handvae.joints import BONES21, HAND21, MIDDLE_MCP, SKELETONS
 
 
 def open_hand(seed=0):
@@ -22,16 +22,19 @@ def open_hand(seed=0):
     return joints_mm + np.random.default_rng(seed).normal(size=(21, 3)) * 3
 
 
-def predicted_hand(seed=0):
-    true_mm = open_hand(seed)
-    pred_mm = true_mm + np.random.default_rng(seed + 100).normal(size=(21, 3)) * 6
+def predicted_hand(seed=0, skeleton="HAND21"):
+    joints = len(SKELETONS[skeleton])
+    true_mm = open_hand(seed) if joints == 21 else np.random.default_rng(seed).normal(size=(joints, 3)) * 40
+    pred_mm = true_mm + np.random.default_rng(seed + 100).normal(size=(joints, 3)) * 6
     image_u8 = np.random.default_rng(seed).integers(0, 255, (96, 96, 3), dtype=np.uint8)
-    return figures.PredictedHand(image_u8, true_mm[:, :2] * 0.4 + 60, true_mm, pred_mm, 12.3 + seed)
+    return figures.PredictedHand(
+        image_u8, true_mm[:, :2] * 0.4 + 60, true_mm, pred_mm, 12.3 + seed, SKELETONS[skeleton]
+    )
 
 
 CURVES = [
-    figures.PckCurve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), figures.RED),
-    figures.PckCurve("mean pose", np.linspace(0, 50, 6), np.linspace(0, 0.4, 6), figures.GREY, ":"),
+    figures.Curve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), figures.RED),
+    figures.Curve("mean pose", np.linspace(0, 50, 6), np.linspace(0, 0.4, 6), figures.GREY, ":"),
 ]
 
 
@@ -39,9 +42,13 @@ def pck_figure():
     return figures.pck_figure(CURVES, "Figure 4a", "Data: synthetic hands; profile small.")
 
 
+def pcf_figure():
+    return figures.pcf_figure(CURVES, "Figure 5a", "Data: synthetic hands; profile small. " + 20 * "words ")
+
+
 def predictions_figure(count=6):
     return figures.predictions_figure(
-        [predicted_hand(seed) for seed in range(count)], "Figure 10b", "Data: synthetic hands."
+        {"": [predicted_hand(seed) for seed in range(count)]}, "Figure 10b", "Data: synthetic hands."
     )
 
 
@@ -50,7 +57,7 @@ def panels_of(figure):
     return [axes for axes in figure.axes if axes.images or axes.collections]
 
 
-@pytest.mark.parametrize("make", [pck_figure, predictions_figure])
+@pytest.mark.parametrize("make", [pck_figure, pcf_figure, predictions_figure])
 def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
     first = figures.png_bytes(make())
     with matplotlib.rc_context(
@@ -60,23 +67,25 @@ def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
     assert "Software" not in Image.open(io.BytesIO(first)).info
 
 
-def test_pck_curves_hold_the_numbers_they_were_given():
-    axes = pck_figure().axes[0]
+@pytest.mark.parametrize("make", [pck_figure, pcf_figure])
+def test_curves_hold_the_numbers_they_were_given(make):
+    axes = make().axes[0]
     for line, curve in zip(axes.lines, CURVES, strict=True):
         np.testing.assert_array_equal(line.get_xdata(), curve.thresholds_mm)
-        np.testing.assert_array_equal(line.get_ydata(), curve.pck)
+        np.testing.assert_array_equal(line.get_ydata(), curve.shares)
         assert (line.get_label(), line.get_color(), line.get_linestyle()) == (curve.label, curve.colour, curve.line)
     assert axes.get_xlabel().endswith("(mm)") and axes.get_xlim() == (0, 80) and axes.get_ylim() == (0, 1)
 
 
-def test_the_legend_covers_no_part_of_the_axes():
-    figure = pck_figure()
+@pytest.mark.parametrize("make", [pck_figure, pcf_figure])
+def test_the_legend_covers_no_part_of_the_axes(make):
+    figure = make()
     figure.draw_without_rendering()
     axes = figure.axes[0]
     assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1 - 1
 
 
-@pytest.mark.parametrize("make", [pck_figure, predictions_figure])
+@pytest.mark.parametrize("make", [pck_figure, pcf_figure, predictions_figure])
 def test_every_figure_says_what_it_was_made_from(make):
     assert make().get_supxlabel().startswith("Data: synthetic hands")
 
@@ -89,12 +98,13 @@ def test_truth_is_blue_and_prediction_red():
     assert drawn == [[], [truth], [prediction], [truth, prediction]]
 
 
-def test_skeletons_are_the_bones_as_the_camera_sees_them():
-    hand = predicted_hand()
-    _, true, pred, both = panels_of(figures.predictions_figure([hand], "", ""))
+@pytest.mark.parametrize("name", SKELETONS)
+def test_skeletons_are_the_bones_as_the_camera_sees_them(name):
+    hand = predicted_hand(skeleton=name)
+    _, true, pred, both = panels_of(figures.predictions_figure({"": [hand]}, "", ""))
     for axes, joints_mm in ((true, hand.joints_true_mm), (pred, hand.joints_pred_mm)):
         segments = np.array(axes.collections[0].get_segments())
-        np.testing.assert_allclose(segments, joints_mm[np.array(BONES21)][..., :2])
+        np.testing.assert_allclose(segments, joints_mm[np.array(SKELETONS[name].bones)][..., :2])
         left, right = axes.get_xlim()
         bottom, top = axes.get_ylim()
         assert left < right and bottom > top  # x right, y down
@@ -108,7 +118,7 @@ def test_skeletons_are_the_bones_as_the_camera_sees_them():
 
 def test_each_hand_keeps_its_image_its_skeletons_and_its_error_together():
     hands = [predicted_hand(seed) for seed in range(5)]  # odd: the last place of a row stays empty
-    panels = panels_of(figures.predictions_figure(hands, "", ""))
+    panels = panels_of(figures.predictions_figure({"": hands}, "", ""))
     assert len(panels) == 4 * 5
     for number in range(0, 20, 4):
         shown = panels[number].images[0].get_array()
@@ -120,7 +130,7 @@ def test_each_hand_keeps_its_image_its_skeletons_and_its_error_together():
 
 def test_the_image_is_shown_round_the_hand_and_never_beyond_its_border():
     hand = predicted_hand()
-    image = panels_of(figures.predictions_figure([hand], "", ""))[0]
+    image = panels_of(figures.predictions_figure({"": [hand]}, "", ""))[0]
     (left, right), (bottom, top) = image.get_xlim(), image.get_ylim()
     inside = (hand.uv_px >= -0.5) & (hand.uv_px <= 95.5)
     assert inside.all()
@@ -140,3 +150,30 @@ def test_samples_are_picked_by_rank_of_error_and_in_that_order():
     assert errors_mm[figures.evenly_ranked(errors_mm, 5)].tolist() == [10, 30, 50, 70, 90]
     assert sorted(figures.evenly_ranked(np.array([3.0, 1, 2]), 6)) == [0, 1, 2]  # fewer frames than places
     assert len(figures.evenly_ranked(np.zeros(300), 6)) == 6  # ties
+
+
+def test_a_long_caption_is_wrapped_and_stays_inside_the_figure():
+    figure = pcf_figure()
+    figure.draw_without_rendering()
+    extent = figure._supxlabel.get_window_extent()
+    assert extent.x1 <= figure.bbox.x1 and extent.y0 >= 0
+    assert extent.y1 <= figure.axes[0].xaxis.label.get_window_extent().y0
+
+
+def test_each_set_begins_a_row_that_bears_its_name():
+    sets = {"ICVL": [predicted_hand(seed, "ICVL16") for seed in range(3)], "NYU": [predicted_hand(5, "NYU36")]}
+    figure = figures.predictions_figure(sets, "", "")
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes[::9]] == [["ICVL"], ["ICVL"], ["NYU"]]
+    bones = [len(axes.collections[0].get_segments()) for axes in panels_of(figure) if axes.collections]
+    assert bones == [15] * 9 + [35] * 3
+
+
+def test_a_depth_picture_is_dark_near_and_white_where_nothing_is():
+    depth = np.full((4, 4), 1, np.float16)
+    assert (figures.depth_picture(depth) == 255).all()  # an empty cube
+    depth[1, 1:3] = -0.2, 0.3
+    picture = figures.depth_picture(depth)
+    assert picture.shape == (4, 4, 3) and picture.dtype == np.uint8
+    assert picture[1, 1, 0] < picture[1, 2, 0] < 220 and (picture[0] == 255).all()
+    depth[1, 2] = -0.2  # a flat hand
+    assert figures.depth_picture(depth)[1, 2, 0] < 100
