@@ -39,6 +39,7 @@ h1, h2, h3 {{ line-height: 1.25; }}
 img {{ max-width: 100%; height: auto; }}
 table {{ display: block; overflow-x: auto; border: 0; border-collapse: collapse; margin: 1rem 0; font-size: 14px; }}
 th, td {{ padding: 0.3rem 0.7rem; border: 0; border-bottom: 1px solid #ddd; text-align: left; }}
+tbody th {{ white-space: nowrap; }}
 code {{ background: #f4f4f4; padding: 0 0.2em; white-space: nowrap; }}
 .anchor-link {{ display: none; }}
 </style>
