@@ -154,5 +154,5 @@ def test_broken_yaml_and_a_missing_file_are_one_line_errors(tmp_path):
 
 
 def test_an_unknown_experiment_is_named_with_the_known_ones(params_tree, tmp_path):
-    with pytest.raises(InputError, match=r"no experiment 'rhd-rgb-v9' under experiments: rhd-2d-v1"):
+    with pytest.raises(InputError, match=r"no experiment 'rhd-rgb-v9' under experiments: .*rhd-2d-v1"):
         load(params_tree, tmp_path).experiment("rhd-rgb-v9")
