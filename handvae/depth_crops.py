@@ -81,13 +81,3 @@ def crop(
     transform = np.eye(3) * (zoom, zoom, 1.0)
     transform[:2, 2] = middle - zoom * centre_px
     return np.where(known, in_cube, BACKGROUND).astype(np.float16), transform
-
-
-def to_cube(joints_mm: np.ndarray, centre_mm: np.ndarray, cube_mm: np.ndarray | float) -> np.ndarray:
-    """Joints (..., J, 3) in the camera frame relative to centres (..., 3), over half the sides (...): in [-1, 1]³."""
-    return (joints_mm - np.asarray(centre_mm)[..., None, :]) / (np.asarray(cube_mm)[..., None, None] / 2)
-
-
-def from_cube(joints: np.ndarray, centre_mm: np.ndarray, cube_mm: np.ndarray | float) -> np.ndarray:
-    """The inverse of `to_cube`: (..., J, 3) back to mm in the camera frame."""
-    return joints * (np.asarray(cube_mm)[..., None, None] / 2) + np.asarray(centre_mm)[..., None, :]

@@ -80,3 +80,8 @@ PARAMETERS = {1: 12_398_387, 4: 14_347_346}
 
 # Figure 4a, RGB->3D on RHD, "Ours": read off the published curve, (threshold in mm, PCK)
 FIGURE_4A = ((21.05, 0.653), (25, 0.738), (30, 0.817), (35, 0.872), (40, 0.906), (45, 0.933), (50, 0.941))
+
+# Figure 4b, RGB->3D on STB, "Ours", at the protocol's last 12 thresholds: the evaluation's own numbers, as kept by
+# LearnableGroups-Hand
+_PCK_4B = (0.9483, 0.9615, 0.9705, 0.9771, 0.9819, 0.9857, 0.9886, 0.9909, 0.9926, 0.9942, 0.9954, 0.9963)
+FIGURE_4B = tuple((50 * step / 19, pck) for step, pck in enumerate(_PCK_4B, start=8))

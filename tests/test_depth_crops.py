@@ -188,25 +188,9 @@ def test_the_centre_of_a_sphere_is_before_its_middle():
 # the cube's units
 
 
-def test_to_cube_by_hand():
-    joints = np.array([[[10.0, 20.0, 500.0], [135.0, -105.0, 375.0]]])
-    cube = depth_crops.to_cube(joints, np.array([[10.0, 20.0, 500.0]]), np.array([250.0]))
-    np.testing.assert_allclose(cube, [[[0, 0, 0], [1, -1, -1]]])
-
-
-@pytest.mark.parametrize("leading", [(), (5,), (2, 3)])
-def test_from_cube_undoes_to_cube(leading):
-    rng = np.random.default_rng(1)
-    joints = rng.normal([0, 0, 500], 60, (*leading, 16, 3))
-    centres, sides = rng.normal([0, 0, 500], 60, (*leading, 3)), rng.uniform(150, 300, leading)
-    cube = depth_crops.to_cube(joints, centres, sides)
-    np.testing.assert_allclose(depth_crops.from_cube(cube, centres, sides), joints)
-    np.testing.assert_allclose(depth_crops.from_cube(cube, centres, 250.0) - centres[..., None, :], cube * 125)
-
-
 def test_joints_in_the_cube_have_the_units_of_the_image():
-    """A sphere's nearest point has in the crop the depth that to_cube gives it."""
+    """A sphere's nearest point has in the crop the depth that batches.normalised_joints gives it."""
     middle = np.array([0.0, 0.0, 400.0])
     image, _ = crop(sphere(middle, 40.0, CAMERA, (240, 320)), CENTRE)
-    front = depth_crops.to_cube((middle - [0, 0, 40])[None], CENTRE, CUBE_MM)[0]
+    front = (middle - [0, 0, 40] - CENTRE) / (CUBE_MM / 2)
     assert image.min() == pytest.approx(front[2], abs=1e-3)
