@@ -20,6 +20,7 @@ from handvae.params import Augmentation
 BLOCK = 8  # steps whose batches are made, and whose terms are checked and recorded, together: shares small costs
 # paper: metres without S (its evaluation code); here 50 mm, about the scale bone, so that loss weights mean the same
 UNIT_MM = 50.0
+LABELS_SEED = 0  # of the labelled part of a training split
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Split:
     side: torch.Tensor  # (N,) int64
     centre_mm: torch.Tensor | None  # (N, 3) of the depth's cube; None: joints are taken relative to the palm
     scale_mm: torch.Tensor  # (N,) what joints are divided by: the scale bone, UNIT_MM, or half the cube's side
+    labelled: torch.Tensor  # (L,) int64, on the CPU: the rows whose joints may be trained on, in order
     crop_px: int
     context_px: int
 
@@ -48,10 +50,11 @@ def load_split(
     scale_invariant: bool,
     device: torch.device,
     trainable_only: bool = False,
+    label_fraction: float = 1.0,
 ) -> Split:
     """Read some groups of data/processed/<set>.h5 onto the device, one after the other.
 
-    `trainable_only` leaves out the rows that the protocol tests on but does not train on.
+    `trainable_only` leaves out the rows that the protocol tests on but does not train on; see `labelled_rows`.
     """
     attributes = store.attributes(path)
     depth = "cube_mm" in store.columns(path, groups[0])
@@ -62,6 +65,8 @@ def load_split(
         key: torch.from_numpy(values[kept]).to(device)
         for key, values in store.read(path, groups, [*keys, image] if images else keys).items()
     }
+    moments = store.read(path, groups, ["sequence", "frame", "name"])
+    labelled = labelled_rows(*(moments[key][kept] for key in ("sequence", "frame", "name")), label_fraction)
     scale_mm = columns["cube_mm"] / 2 if depth else columns["scale_bone_mm"]
     return Split(
         image_u8=columns.get("image_u8"),
@@ -72,9 +77,27 @@ def load_split(
         side=columns["side"].long(),
         centre_mm=columns.get("centre_mm"),
         scale_mm=scale_mm if depth or scale_invariant else torch.full_like(scale_mm, UNIT_MM),
+        labelled=torch.from_numpy(labelled),
         crop_px=attributes["crop_px"],
         context_px=attributes["context_px"],
     )
+
+
+def labelled_rows(sequence: np.ndarray, frame: np.ndarray, name: np.ndarray, fraction: float) -> np.ndarray:
+    """The rows (L,) whose labels may be used: those of a share `fraction` of the moments, drawn at random.
+
+    A moment is a frame of a sequence in all its views and copies, or a row of a set without sequences, so that a hand
+    that counts as unlabelled has no labelled picture from beside. A smaller share is part of every larger one, and the
+    choice does not depend on an experiment's seed: models of one share can be compared.
+
+    paper: "percentage of labeled data", how it is chosen not stated; here at random, since STB is a video whose first
+    part shows a few of its poses only.
+    """
+    keys = [(s, f) if s else (n, 0) for s, f, n in zip(sequence, frame.tolist(), name, strict=True)]
+    moments = list(dict.fromkeys(keys))
+    order = np.random.default_rng(LABELS_SEED).permutation(len(moments))
+    chosen = {moments[place] for place in order[: max(1, round(fraction * len(moments)))]}
+    return np.array([row for row, key in enumerate(keys) if key in chosen], np.int64)
 
 
 @dataclass
@@ -99,10 +122,23 @@ def unaugmented(rows: torch.Tensor) -> Draw:
     return Draw(rows, zeros, torch.stack([zeros, zeros], 1), zeros + 1.0, zeros.bool())
 
 
+def mirrors(split: Split, augmentation: Augmentation) -> bool:
+    """Whether half of a training split's samples are mirrored.
+
+    paper: "flips", of every set; here by default of sets with hands of both sides, because in a set of left hands a
+    mirrored hand is none that is ever tested, and a model without H cannot know which of the two it sees.
+    """
+    if augmentation.flip == "two_sided":
+        return len(split.side.unique()) == 2
+    return augmentation.flip == "always"
+
+
 def draw_block(
-    seed: int, block: int, batch_size: int, rows: int, pairs: int, augmentation: Augmentation
+    seed: int, block: int, batch_size: int, rows: int, pairs: int, augmentation: Augmentation, mirrored: bool
 ) -> tuple[Draw, torch.Tensor]:
     """The draw of one block of steps, BLOCK * batch_size samples, and its noise (BLOCK, pairs, batch_size, 30).
+
+    `mirrored`: see `mirrors`.
 
     Samples come in epochs, each a permutation of all rows; batches run on over the end of an epoch.
     """
@@ -116,7 +152,7 @@ def draw_block(
         rotation_rad=(2 * uniform[0] - 1) * math.radians(augmentation.rotation_deg),
         shift=((2 * uniform[1:3] - 1) * augmentation.shift).T.contiguous(),
         scale=low + (high - low) * uniform[3],
-        flip=(uniform[4] < 0.5) & augmentation.flip,
+        flip=(uniform[4] < 0.5) & mirrored,
     )
     return draw, noise
 

@@ -27,6 +27,11 @@ def save_model(folder: Path, weights: dict[str, torch.Tensor], history: History,
         atomic.write_text(partial / "history.csv", text.getvalue())
 
 
+def seed_folder(folder: Path, number: int) -> Path:
+    """Where an experiment keeps its `number`-th model: the first in its own folder."""
+    return folder / f"seed-{number}" if number else folder
+
+
 def load_model(folder: Path, device: torch.device) -> tuple[CrossModalVAE, Settings, str]:
     """The model on the device in evaluation mode, its settings, and the digest of the data it was trained on."""
     try:

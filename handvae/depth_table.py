@@ -7,7 +7,8 @@ import pandas as pd
 from handvae import paper, statistics
 from handvae.errors import InputError
 from handvae.joints import SKELETON_OF, SKELETONS
-from handvae.tables import Result
+from handvae.table_text import cell, over_seeds
+from handvae.tables import STATISTICS, Result, frame_of, verdict
 
 TESTS = {  # what is tested, by set; DeepPrior++ reports ICVL's first sequence alone, which is the harder one
     "icvl": {"ICVL": "", "ICVL, sequence 1": "test_seq_1/"},
@@ -15,6 +16,11 @@ TESTS = {  # what is tested, by set; DeepPrior++ reports ICVL's first sequence a
     "msra": {"MSRA15": ""},
 }
 ARRAYS = ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")
+COLUMNS = (
+    *("test", "encoder", "variant", "invariances", "epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"),
+    *("epe_median_mm", *(f"pcf_{threshold}" for threshold in statistics.PCF_MM), "mean_pose_epe_mm", "frames"),
+    *("paper_epe_mean_mm", "difference_mm", "verdict", "kind", "data"),
+)
 
 
 def depth_table(results: list[Result]) -> pd.DataFrame:
@@ -24,13 +30,14 @@ def depth_table(results: list[Result]) -> pd.DataFrame:
     """
     rows = []
     for dataset, tests in TESTS.items():
-        for folds in _models([result for result in results if result.task == (dataset, "depth")]):
+        for folds in _models([result for result in results if result.compared and result.task == (dataset, "depth")]):
             arrays, names = pooled(folds)
             for test, prefix in tests.items():
                 kept = np.char.startswith(names, prefix)
                 if kept.any():
-                    rows.append(_row(test, folds, [array[kept] for array in arrays]))
-    return pd.DataFrame(rows)
+                    seeds = _over_seeds(folds) if kept.all() else {}
+                    rows.append(_row(test, folds, [array[kept] for array in arrays], seeds))
+    return frame_of(rows, COLUMNS)
 
 
 def _models(results: list[Result]) -> list[list[Result]]:
@@ -60,17 +67,46 @@ def pooled(folds: list[Result]) -> tuple[list[np.ndarray], np.ndarray]:
     return [joined[name] for name in ARRAYS], joined["name"]
 
 
-def _row(test: str, folds: list[Result], arrays: list[np.ndarray]) -> dict[str, object]:
+def _over_seeds(folds: list[Result]) -> dict[str, float]:
+    """What the metrics say of several seeds. Of pooled folds and of a part of the frames nobody has measured it."""
+    numbers = folds[0].metrics
+    if len(folds) > 1 or "seeds" not in numbers:
+        return {}
+    return {key: value for key, value in numbers.items() if key.startswith("seeds")}
+
+
+def _row(test: str, folds: list[Result], arrays: list[np.ndarray], seeds: dict[str, float]) -> dict[str, object]:
     numbers = statistics.summarise_depth(*arrays, seed=0)
-    first = folds[0]
+    first, interval = folds[0], tuple(numbers[f"epe_mean_mm{end}"] for end in ("", "_low", "_high"))
+    # the paper gives one number an encoder and does not say on which set
+    printed = paper.DEPTH_MM.get(first.encoder) if first.dataset == "icvl" else None
     return {
         "test": test + (f", {len(folds)} folds" if first.test_subject else ""),
         "encoder": first.encoder.replace("resnet", "ResNet-"),
         "variant": first.variant,
         "invariances": first.invariances,
         **{key: value for key, value in numbers.items() if key != "epe_share_of_mean_pose"},
-        # the paper gives one number an encoder and does not say on which set
-        "paper_epe_mean_mm": paper.DEPTH_MM.get(first.encoder, np.nan) if first.dataset == "icvl" else np.nan,
+        **seeds,
+        "paper_epe_mean_mm": np.nan if printed is None else printed,
+        "difference_mm": np.nan if printed is None else interval[0] - printed,
+        "verdict": verdict(first, interval, printed),
         "kind": first.kind,
         "data": first.data,
     }
+
+
+def as_text(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the depth table."""
+    mean, median = STATISTICS
+    rows = [
+        [
+            f"{row['test']}, {row['encoder']}",
+            cell(row, mean, digits=1),
+            "\n".join([f"{row[median]:.2f}", *over_seeds(row, median)]),
+            f"{100 * row['pcf_20']:.1f}",
+            f"{100 * row['pcf_40']:.1f}",
+            f"{row['mean_pose_epe_mm']:.2f}",
+        ]
+        for row in frame.to_dict("records")
+    ]
+    return ["", "mean EPE", "median EPE", "PCF 20 mm, %", "PCF 40 mm, %", "mean pose"], rows

@@ -17,6 +17,7 @@ from matplotlib.ticker import PercentFormatter
 from handvae.joints import Skeleton
 
 BLUE, RED, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
+ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
 TRUTH, PREDICTION = BLUE, RED
 
 LOOK = {
@@ -45,6 +46,19 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Series:
+    """Errors (P,) in mm with the ends of their intervals, at shares of labelled training data (P,) in percent."""
+
+    label: str
+    labelled_percent: np.ndarray
+    epe_mm: np.ndarray
+    low_mm: np.ndarray
+    high_mm: np.ndarray
+    colour: str
+    marker: str
+
+
+@dataclass(frozen=True)
 class PredictedHand:
     """One test sample: the crop (C, C, 3) it was predicted from, uv (J, 2) in it, and both poses (J, 3) in mm.
 
@@ -60,9 +74,17 @@ class PredictedHand:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """The figure as a PNG; the same figure gives the same bytes."""
+    """The figure as a PNG; the same figure gives the same bytes.
+
+    The layout's solver leaves positions that differ in their last bits from run to run; they are rounded and kept.
+    """
     buffer = io.BytesIO()
     with matplotlib.style.context(LOOK, after_reset=True):
+        figure.set_dpi(PIXELS_PER_INCH)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
         # matplotlib would sign the file with its version
         figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
@@ -78,6 +100,29 @@ def pcf_figure(curves: list[Curve], title: str, caption: str) -> Figure:
     """Figure 5: share of frames of which every joint is within a distance of the truth, against that distance."""
     names = {"xlabel": "error threshold D (mm)", "ylabel": "PCF: frames whose worst joint is within D"}
     return _curves_figure(curves, title, caption, names)
+
+
+def labels_figure(series: list[Series], baseline: tuple[str, float], title: str, caption: str) -> Figure:
+    """Figure 3: median error against the share of labelled training data; `baseline`: a label and an error in mm."""
+    with matplotlib.style.context(LOOK, after_reset=True):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        for place, one in enumerate(series):
+            # a hair apart, so that intervals at the same share do not lie on each other
+            percent = one.labelled_percent * 1.012 ** (place - (len(series) - 1) / 2)
+            reach_mm = (one.epe_mm - one.low_mm, one.high_mm - one.epe_mm)
+            look = {"color": one.colour, "marker": one.marker, "markersize": 5, "capsize": 3, "elinewidth": 1.2}
+            axes.errorbar(percent, one.epe_mm, reach_mm, label=one.label, **look)
+        axes.axhline(baseline[1], color=GREY, linestyle=":", label=baseline[0])
+        axes.set(xscale="log", xlabel="labelled training data (%, logarithmic)", ylabel="median EPE (mm)")
+        shares = np.unique(np.concatenate([one.labelled_percent for one in series]))
+        axes.set_xticks(shares, [f"{share:.3g}" for share in shares])
+        axes.minorticks_off()
+        axes.set_ylim(bottom=0)
+        handles, labels = axes.get_legend_handles_labels()  # lines come first: here the baseline
+        axes.legend(handles[1:] + handles[:1], labels[1:] + labels[:1], loc="lower left", bbox_to_anchor=(-0.02, 1.0))
+        titled(figure, title, caption)
+    return figure
 
 
 def predictions_figure(sets: dict[str, list[PredictedHand]], title: str, caption: str) -> Figure:
@@ -101,18 +146,8 @@ def predictions_figure(sets: dict[str, list[PredictedHand]], title: str, caption
             if name:
                 axes = panels[number, 0]
                 axes.text(-0.04, 0.5, name, transform=axes.transAxes, ha="right", va="center", rotation=90)
-        _frame(figure, title, caption)
+        titled(figure, title, caption)
     return figure
-
-
-def evenly_ranked(errors_mm: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` frames at evenly spaced ranks of error, 10th to 90th percentile, best first.
-
-    The rule by which a figure picks its samples, so that it shows neither the best nor the worst by choice. Where there
-    are too few frames for that, each is taken once.
-    """
-    ranks = np.linspace(0.1, 0.9, count) * (len(errors_mm) - 1)
-    return np.argsort(errors_mm, kind="stable")[np.unique(np.round(ranks).astype(int))]
 
 
 def depth_picture(depth: np.ndarray) -> np.ndarray:
@@ -146,7 +181,8 @@ def _curves_figure(
 ) -> Figure:
     """Curves under their legend; `names` of the axes; the band of thresholds that the paper's figure shows, if less."""
     with matplotlib.style.context(LOOK, after_reset=True):
-        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+        further = max(0, len(curves) - 3)  # lines of the legend
+        figure = Figure(figsize=(6.4, 4.6 + 0.19 * further), layout="constrained")
         axes = figure.add_subplot()
         for curve in curves:
             # unclipped, since at 100 % half the line would be cut off
@@ -157,11 +193,11 @@ def _curves_figure(
         axes.set(**names, xlim=(0, max(curve.thresholds_mm[-1] for curve in curves)), ylim=(0, 1))
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0))  # above the axes: nowhere inside is surely empty
-        _frame(figure, title, caption)
+        titled(figure, title, caption)
     return figure
 
 
-def _frame(figure: Figure, title: str, caption: str) -> None:
+def titled(figure: Figure, title: str, caption: str) -> None:
     """What every figure has: its title, and below it what it was made from."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=GREY, wrap=True)

@@ -110,10 +110,11 @@ class ImageDecoder(nn.Module):
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """He-normal weights, zero biases; the encoder's last layer starts small and certain.
+    """He-normal weights, zero biases; the last layers of encoders and image decoders start small, the former certain.
 
     paper: not stated; here He, because PyTorch's default for Linear shrinks the signal of Table 3's six layers so much
-    that training sits on a plateau at the mean pose (docs/choices.md).
+    that training sits on a plateau at the mean pose, and small, because He's first images have five times the spread of
+    real ones, which a short training cures by painting everything grey (docs/choices.md).
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.ConvTranspose2d):
@@ -124,11 +125,13 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(layer.weight, std=(2.0 / fan_in) ** 0.5, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    for encoder in module.modules():
-        if isinstance(encoder, Encoder):
-            with torch.no_grad():
-                encoder.head.weight.mul_(0.1)
-                encoder.head.bias[LATENT:] = LOG_VAR_START
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, Encoder):
+                part.head.weight.mul_(0.1)
+                part.head.bias[LATENT:] = LOG_VAR_START
+            elif isinstance(part, ImageDecoder):
+                part.blocks[-1].weight.mul_(0.1)
 
 
 def parameter_count(module: nn.Module) -> int:

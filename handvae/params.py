@@ -25,11 +25,12 @@ OWN = "experiment"  # the name under which the top-level experiment is trained a
 class Experiment:
     dataset: str
     input: typing.Literal["rgb", "depth", "joints_2d"]
-    variant: int
+    variant: int | str
     invariances: typing.Literal["T+S+H", "T+S", "T+H", "T"]
     encoder: typing.Literal["resnet18", "resnet50"]
     seed: int
     test_subject: str | None
+    label_fraction: float
 
     @property
     def scale_invariant(self) -> bool:
@@ -83,12 +84,16 @@ SYNTHETIC = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where a set comes from, and how it is read: `protocol`, of the set's class in PROTOCOLS."""
+    """Where a set comes from, and how it is read: `protocol`, of the set's class in PROTOCOLS.
+
+    `references`: of a depth set, other methods' published prediction files by name, and `labels`, their truth.
+    """
 
     source: str | list[str]
     sha256: str | list[str | None] | None
     seed: int  # of the synthetic hands
     protocol: typing.Any
+    references: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class Augmentation:
     rotation_deg: float
     shift: float
     scale: list[float]
-    flip: bool
+    flip: typing.Literal["always", "two_sided", "never"]
 
 
 @dataclass(frozen=True)
@@ -135,9 +140,10 @@ class Params:
     profile_name: str
     profile: Profile
     data: dict[str, Source]
-    variants: dict[int, list[str]]
+    variants: dict[str, list[str]]
     loss: Loss
     augmentation: Augmentation
+    seeds: int  # models a row of the grid
     experiments: dict[str, Experiment]
 
     def experiment(self, name: str) -> Experiment:
@@ -150,8 +156,8 @@ class Params:
 
     def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
         """The (input modality, target modality) pairs that Algorithm 1 goes through, in order."""
-        modality = {"i": experiment.input, "t": TARGET}
-        pairs = [tuple(pair.split("->")) for pair in self.variants[experiment.variant]]
+        modality = {"i": experiment.input, "t": TARGET} | {name: name for name in MODALITIES}
+        pairs = [tuple(pair.split("->")) for pair in self.variants[str(experiment.variant)]]
         return [(modality[source], modality[target]) for source, target in pairs]
 
 
@@ -167,9 +173,10 @@ def load(path: Path | str = "params.yaml") -> Params:
     sections = {
         "profile": str,
         "data": dict[str, Source],
-        "variants": dict[int, list[str]],
+        "variants": dict[str, list[str]],
         "loss": Loss,
         "augmentation": Augmentation,
+        "seeds": int,
         "profiles": dict[str, Profile],
         "experiments": dict[str, Experiment],
     }
@@ -190,17 +197,14 @@ def load(path: Path | str = "params.yaml") -> Params:
 
 def _check_references(params: Params, path: str) -> None:
     """Checks that span keys: names that refer to other sections, and ranges."""
-    for number, pairs in params.variants.items():
-        for pair in pairs:
-            if pair not in ("i->t", "i->i", "t->t"):
-                raise InputError(f"{path}: variants.{number}: expected i->t, i->i or t->t, found '{pair}'")
+    _check_variants(params.variants, f"{path}: variants")
     for name, experiment in [(OWN, params.own), *params.experiments.items()]:
         where = path if name == OWN else f"{path}: experiments.{name}"
         for key, known in [("dataset", params.data), ("variant", params.variants)]:
-            if getattr(experiment, key) not in known:
+            if str(getattr(experiment, key)) not in known:
                 expected = ", ".join(map(str, known))
                 raise InputError(f"{where}: {key}: expected one of {expected}, found '{getattr(experiment, key)}'")
-        _check_experiment(experiment, where)
+        _check_experiment(experiment, params.pairs(experiment), where)
     if OWN in params.experiments:
         raise InputError(f"{path}: experiments: the name '{OWN}' is taken by the top-level experiment")
     if sorted(params.loss.modality_weights) != sorted(MODALITIES):
@@ -212,10 +216,21 @@ def _check_references(params: Params, path: str) -> None:
     _check_positive(
         {"kl_weight": params.loss.kl_weight, "kl_weight_start": params.loss.kl_weight_start}, f"{path}: loss"
     )
+    _check_positive({"seeds": params.seeds}, path)
 
 
-def _check_experiment(experiment: Experiment, where: str) -> None:
-    """What depends on the kind of dataset: its inputs, its invariances, its folds."""
+def _check_variants(variants: dict[str, list[str]], where: str) -> None:
+    sides = ("i", "t", *MODALITIES)
+    for name, pairs in variants.items():
+        for pair in pairs:
+            if len(ends := pair.split("->")) != 2 or not set(ends) <= set(sides):
+                raise InputError(f"{where}.{name}: expected a->b with a and b of {', '.join(sides)}, found '{pair}'")
+        if not pairs or len(set(pairs)) < len(pairs):
+            raise InputError(f"{where}.{name}: expected one or more pairs, each once, found {pairs}")
+
+
+def _check_experiment(experiment: Experiment, pairs: list[tuple[str, str]], where: str) -> None:
+    """What depends on the kind of dataset: its inputs, its invariances, its folds, the modalities it has."""
     depth = PROTOCOLS[experiment.dataset] not in (RhdProtocol, StbProtocol)
     inputs = ("depth",) if depth else ("rgb", "joints_2d")
     if experiment.input not in inputs:
@@ -224,6 +239,21 @@ def _check_experiment(experiment: Experiment, where: str) -> None:
     if depth and experiment.scale_invariant:
         # the cube takes the place of both: joints are relative to its centre, in units of half its side
         raise InputError(f"{where}: invariances: expected T+H or T with depth, found '{experiment.invariances}'")
+    known = {TARGET, *inputs}
+    if foreign := [f"{source}->{target}" for source, target in pairs if not {source, target} <= known]:
+        raise InputError(
+            f"{where}: variant: expected pairs of {', '.join(sorted(known))} with dataset {experiment.dataset}, "
+            f"found {', '.join(foreign)}"
+        )
+    if not {(experiment.input, TARGET), (TARGET, TARGET)} & set(pairs):
+        raise InputError(
+            f"{where}: variant: expected a pair {experiment.input}->{TARGET} or {TARGET}->{TARGET} to score, "
+            f"found {', '.join('->'.join(pair) for pair in pairs)}"
+        )
+    if not 0 < experiment.label_fraction <= 1:
+        raise InputError(
+            f"{where}: label_fraction: expected more than 0 and at most 1, found {experiment.label_fraction}"
+        )
     subjects = MSRA_SUBJECTS if experiment.dataset == "msra" else (None,)
     if experiment.test_subject not in subjects:
         expected = ", ".join(subject or "null" for subject in subjects)
@@ -237,6 +267,10 @@ def _with_protocol(source: Source, name: str, path: str) -> Source:
     """The source with its protocol as the set's class."""
     where = f"{path}: data.{name}.protocol"
     protocol = convert(source.protocol, PROTOCOLS[name], where)
+    if source.references and (name in ("rhd", "stb") or "labels" not in source.references):
+        expected = "none" if name in ("rhd", "stb") else "labels among them"
+        found = ", ".join(source.references)
+        raise InputError(f"{path}: data.{name}.references: expected {expected}, found {found}")
     if name == "rhd":
         check_keys(protocol.without_visible_joint, list(SPLITS), f"{where}.without_visible_joint")
     return dataclasses.replace(source, protocol=protocol)

@@ -14,6 +14,8 @@ from handvae.vae import CrossModalVAE
 
 BATCH = 256
 
+Columns = dict[str, np.ndarray]
+
 
 @torch.inference_mode()
 def predict_joints_mm(model: CrossModalVAE, source: str, split: Split) -> np.ndarray:
@@ -52,12 +54,12 @@ def previous_rows(sequence: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.array([row_of.get((name, number - 1), -1) if name else -1 for name, number in pairs], np.int64)
 
 
-def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: torch.device) -> dict[str, np.ndarray]:
+def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: torch.device) -> Columns:
     """Predictions for the test rows of `data`, as written by `write`."""
     experiment = settings.experiment
     groups = {split: store.split_groups(data, split, experiment.test_subject) for split in ("train", "test")}
-    images, scale_invariant = experiment.input != "joints_2d", experiment.scale_invariant
-    test = batches.load_split(data, groups["test"], images, scale_invariant, device)
+    scale_invariant = experiment.scale_invariant
+    test = batches.load_split(data, groups["test"], settings.uses_images, scale_invariant, device)
     train = batches.load_split(data, groups["train"], False, scale_invariant, device, trainable_only=True)
     columns = store.read(data, groups["test"], ["side", "name", "sequence", "frame"])
     true_mm = true_joints_mm(test).astype(np.float32)
@@ -66,7 +68,7 @@ def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: 
     else:
         visible = store.read(data, groups["test"], ["visible"])["visible"]
     return {
-        "joints_pred_mm": predict_joints_mm(model, experiment.input, test).astype(np.float32),
+        "joints_pred_mm": predict_joints_mm(model, settings.encoded, test).astype(np.float32),
         "joints_true_mm": true_mm,
         "mean_pose_mm": mean_pose_mm(train, test).astype(np.float32),
         "visible": visible,
@@ -77,11 +79,15 @@ def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: 
     }
 
 
-def write(path: Path | str, predictions: dict[str, np.ndarray], attributes: dict[str, object]) -> None:
-    """data/predictions/<name>.h5, all or nothing; every metric and figure can be made again from it without a GPU."""
+def write(path: Path | str, predictions: Columns, latent: Columns, attributes: dict[str, object]) -> None:
+    """data/predictions/<name>.h5, all or nothing; every metric and figure can be made again from it without a GPU.
+
+    `latent` is the group of that name: see `handvae.latent`.
+    """
     with atomic.replacing_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs.update(attributes)
-        for key, values in predictions.items():
-            if values.dtype == object:
-                values = np.array([value.encode() for value in values], dtype=h5py.string_dtype())
-            file.create_dataset(key, data=values)
+        for group, columns in ((file, predictions), (file.create_group("latent"), latent)):
+            for key, values in columns.items():
+                if values.dtype == object:
+                    values = np.array([value.encode() for value in values], dtype=h5py.string_dtype())
+                group.create_dataset(key, data=values)

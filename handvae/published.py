@@ -15,6 +15,7 @@ from handvae.datasets import text
 from handvae.errors import InputError
 
 THRESHOLDS_MM = (10, 20, 30, 40, 50, 80)
+LABELS = "labels"  # among the files of data.<set>.references
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,20 @@ def score(dataset: str, truth: Path, predictions: Path) -> Score:
     Raises InputError for an unknown set, a bad file (see `read_uvd`), different numbers of frames and labels that do
     not lie in front of the camera. A prediction may lie anywhere: a failed frame of zeros is an error like any other.
     """
+    errors_mm, thresholds_mm = errors_of(dataset, truth, predictions), np.array(THRESHOLDS_MM)
+    return Score(
+        dataset=dataset,
+        frames=len(errors_mm),
+        joints=errors_mm.shape[1],
+        mean_mm=float(errors_mm.mean()),
+        median_mm=float(np.median(errors_mm)),
+        pcf=metrics.pcf(errors_mm, thresholds_mm),
+        pck=metrics.pck(errors_mm, np.ones(errors_mm.shape, dtype=bool), thresholds_mm),
+    )
+
+
+def errors_of(dataset: str, truth: Path, predictions: Path) -> np.ndarray:
+    """The errors (N, J) in mm that `score` sums up; it says what is refused."""
     evaluation = evaluation_of(dataset)
     true_uvd, pred_uvd = read_uvd(truth, evaluation), read_uvd(predictions, evaluation)
     if len(true_uvd) != len(pred_uvd):
@@ -68,17 +83,20 @@ def score(dataset: str, truth: Path, predictions: Path) -> Score:
         raise InputError(
             f"{truth}: expected depths above 0 mm, found {depth_mm:g} at joint {joint} of frame {frame}, both from 0"
         )
-    errors_mm = metrics.joint_errors_mm(back_project(pred_uvd, evaluation), back_project(true_uvd, evaluation))
-    thresholds_mm = np.array(THRESHOLDS_MM)
-    return Score(
-        dataset=dataset,
-        frames=len(errors_mm),
-        joints=evaluation.joints,
-        mean_mm=float(errors_mm.mean()),
-        median_mm=float(np.median(errors_mm)),
-        pcf=metrics.pcf(errors_mm, thresholds_mm),
-        pck=metrics.pck(errors_mm, np.ones(errors_mm.shape, dtype=bool), thresholds_mm),
-    )
+    return metrics.joint_errors_mm(back_project(pred_uvd, evaluation), back_project(true_uvd, evaluation))
+
+
+def reference_curves(
+    dataset: str, files: dict[str, str], thresholds_mm: np.ndarray
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Other methods' PCF: (label, thresholds (T,) in mm, shares (T,)) of each file; `files["labels"]` is the truth."""
+    curves = []
+    for method, predictions in files.items():
+        if method != LABELS:
+            errors_mm = errors_of(dataset, Path(files[LABELS]), Path(predictions))
+            label = f"{method}: mean error {errors_mm.mean():.1f} mm"
+            curves.append((label, thresholds_mm, metrics.pcf(errors_mm, thresholds_mm)))
+    return curves
 
 
 def evaluation_of(dataset: str) -> Evaluation:

@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 
 from handvae.joints import SKELETON_OF, SKELETONS, Skeleton
-from handvae.params import Augmentation, Experiment, Loss, Params, Training
-from handvae.vae import Architecture, Pair
+from handvae.params import TARGET, Augmentation, Experiment, Loss, Params, Training
+from handvae.vae import IMAGE_CHANNELS, Architecture, Pair
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,29 @@ class Settings:
     def modalities(self) -> set[str]:
         return {modality for pair in self.pairs for modality in pair}
 
+    @property
+    def uses_images(self) -> bool:
+        return bool(self.modalities & set(IMAGE_CHANNELS))
+
+    @property
+    def encoded(self) -> str:
+        """The modality whose encoding is decoded to the joints that are scored: the input, or the joints themselves in
+        a model that reconstructs each modality on its own."""
+        source = self.experiment.input
+        return source if (source, TARGET) in self.pairs else TARGET
+
+    def needs_labels(self, pair: Pair) -> bool:
+        """Whether a pair looks at more than the input: section 4.6 trains i->i on the unlabelled samples too."""
+        return pair != (self.experiment.input, self.experiment.input)
+
     def as_dict(self) -> dict:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-def settings_of(params: Params, name: str) -> Settings:
-    """The settings of one experiment of params.yaml."""
+def settings_of(params: Params, name: str, seed_number: int = 0) -> Settings:
+    """The settings of one experiment of params.yaml; of its `seed_number`-th model where a row has several."""
     experiment, profile = params.experiment(name), params.profile
+    experiment = dataclasses.replace(experiment, seed=experiment.seed + seed_number)
     return Settings(
         name,
         experiment,

@@ -77,6 +77,16 @@ def previous_frame(joints_true_mm: np.ndarray, visible: np.ndarray, previous_row
     return {**_rounded({"previous_frame_epe_mm": error_mm}), "previous_frame_frames": len(rows)}
 
 
+def evenly_ranked(errors_mm: np.ndarray, count: int) -> np.ndarray:
+    """Indices of `count` frames at evenly spaced ranks of error, 10th to 90th percentile, best first.
+
+    The rule by which a figure picks its samples, so that it shows neither the best nor the worst by choice. Where there
+    are too few frames for that, each is taken once.
+    """
+    ranks = np.linspace(0.1, 0.9, count) * (len(errors_mm) - 1)
+    return np.argsort(errors_mm, kind="stable")[np.unique(np.round(ranks).astype(int))]
+
+
 def pck_table(joints_pred_mm: np.ndarray, joints_true_mm: np.ndarray, visible: np.ndarray) -> list[tuple[float, float]]:
     """Rows (threshold_mm, pck) at the protocol's 20 thresholds, 0 to 50 mm."""
     errors_mm = metrics.joint_errors_mm(joints_pred_mm, joints_true_mm)
@@ -96,7 +106,7 @@ def bootstrap_intervals(
     """95 % percentile intervals of mean EPE, median EPE and AUC 20-50 mm; errors (N, J), visible (N, J) bool."""
     areas = metrics.area_shares(errors_mm, 20, 50)
     columns: dict[str, list[np.ndarray]] = {"epe_mean_mm": [], "epe_median_mm": [], "auc_20_50": []}
-    for counts in _resampled_counts(len(errors_mm), seed, resamples):
+    for counts in resampled_counts(len(errors_mm), seed, resamples):
         columns["epe_mean_mm"].append(resampled_means(errors_mm, visible, counts))
         columns["epe_median_mm"].append(resampled_medians(errors_mm, visible, counts))
         columns["auc_20_50"].append(resampled_means(areas, visible, counts))
@@ -130,7 +140,7 @@ def resampled_medians(values: np.ndarray, visible: np.ndarray, counts: np.ndarra
     return np.nanmean(medians, axis=1)
 
 
-def _resampled_counts(frames: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
+def resampled_counts(frames: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
     """Chunks (<= CHUNK, N) of how often each of `resamples` draws of N from N frames holds each frame."""
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, CHUNK):

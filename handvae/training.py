@@ -100,21 +100,47 @@ def train_block(run: Run, split: Split) -> torch.Tensor:
     Raises InputError if a term is not finite, naming step, pair and terms.
     """
     settings = run.settings
-    size, pairs = settings.training.batch_size, settings.pairs
-    seed, block = settings.experiment.seed, run.step // BLOCK
-    draw, noise = batches.draw_block(seed, block, size, len(split), len(pairs), settings.augmentation)
-    draw, noise = draw.to(run.device), noise.to(run.device, non_blocking=True)
-    block_batch = batches.batch(split, draw, settings.modalities)
-    terms, first = [], run.step
+    size, first = settings.training.batch_size, run.step
+    block_batches, noise = _block_batches(run, split)
+    terms = []
     run.model.train()
     for number in range(min(BLOCK, settings.training.steps - first)):
         part = slice(number * size, (number + 1) * size)
-        batch = {key: value[part] for key, value in block_batch.items()}
-        terms.append(torch.stack([training_step(run, pair, batch, noise[number, p]) for p, pair in enumerate(pairs)]))
+        steps = []
+        for place, pair in enumerate(settings.pairs):
+            batch = {key: value[part] for key, value in block_batches[settings.needs_labels(pair)].items()}
+            steps.append(training_step(run, pair, batch, noise[number, place]))
+        terms.append(torch.stack(steps))
         run.step += 1
     result = torch.stack(terms).cpu()
     _check_finite(result, first, settings)
     return result
+
+
+def _block_batches(run: Run, split: Split) -> tuple[dict[bool, dict[str, torch.Tensor]], torch.Tensor]:
+    """The block's samples for the pairs that need labels (True) and the others (False), and its noise, on the device.
+
+    Where every row is labelled both are the same samples.
+    """
+    settings, size = run.settings, run.settings.training.batch_size
+    mirrored = batches.mirrors(split, settings.augmentation)
+    whole = len(split.labelled) == len(split)
+    rows_of = {True: split.labelled, False: torch.arange(len(split))}
+    made = {}
+    for needs_labels in {True} if whole else {settings.needs_labels(pair) for pair in settings.pairs}:
+        rows = rows_of[needs_labels]
+        draw, noise = batches.draw_block(
+            settings.experiment.seed,
+            run.step // BLOCK,
+            size,
+            len(rows),
+            len(settings.pairs),
+            settings.augmentation,
+            mirrored,
+        )
+        draw.rows = rows[draw.rows]
+        made[needs_labels] = batches.batch(split, draw.to(run.device), settings.modalities)
+    return made | ({False: made[True]} if whole else {}), noise.to(run.device, non_blocking=True)
 
 
 def _check_finite(terms: torch.Tensor, first_step: int, settings: Settings) -> None:
@@ -143,8 +169,15 @@ def train(settings: Settings, data: Path, model_folder: Path, checkpoint: Path, 
     if checkpoint.exists():
         state, history = checkpoints.load_checkpoint(checkpoint, identity)
         run.load_state(state)
-    images, scale_invariant = settings.experiment.input != "joints_2d", settings.experiment.scale_invariant
-    split = batches.load_split(data, groups, images, scale_invariant, device, trainable_only=True)
+    split = batches.load_split(
+        data,
+        groups,
+        settings.uses_images,
+        settings.experiment.scale_invariant,
+        device,
+        trainable_only=True,
+        label_fraction=settings.experiment.label_fraction,
+    )
     progress = Progress(f"train {settings.name}", settings.training.steps * settings.training.batch_size, "samples")
     progress.resume_at(run.step * settings.training.batch_size)
     saved_s = time.monotonic()
@@ -177,6 +210,7 @@ def _history_row(step: int, settings: Settings, terms: torch.Tensor) -> dict[str
     }
     for (source, target), (reconstruction, kl) in zip(settings.pairs, terms.tolist(), strict=True):
         row |= {f"{source}->{target}_reconstruction": reconstruction, f"{source}->{target}_kl": kl}
+    row["loss"] = float(terms[:, 0].sum() + row["kl_weight"] * terms[:, 1].sum())
     return row
 
 

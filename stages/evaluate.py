@@ -1,4 +1,4 @@
-"""models/<name>/ -> predictions and metrics. Usage: python -m stages.evaluate [name; default: your experiment]"""
+"""models/<name>/ -> predictions, metrics, curves. Usage: python -m stages.evaluate [name; default: your experiment]"""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handvae import atomic, checkpoints, params, predict, statistics, store
+from handvae import atomic, checkpoints, latent, params, predict, statistics, store
 from handvae.errors import InputError
 from handvae.settings import Settings
 from stages import run
@@ -17,31 +17,66 @@ from stages import run
 
 def main(name: str = params.OWN) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, settings, data_sha256 = checkpoints.load_model(Path(f"models/{name}"), device)
-    experiment = settings.experiment
-    data = Path(f"data/processed/{experiment.dataset}.h5")
-    found, groups = store.attributes(data), store.split_groups(data, "train", experiment.test_subject)
+    folder, own = Path(f"models/{name}"), name == params.OWN
+    model, settings, data_sha256 = checkpoints.load_model(folder, device)
+    data = Path(f"data/processed/{settings.experiment.dataset}.h5")
+    groups = store.split_groups(data, "train", settings.experiment.test_subject)
     if store.digest(data, groups) != data_sha256:
-        raise InputError(f"models/{name}: trained on other data than {data}; run `dvc repro`")
+        raise InputError(f"{folder}: trained on other data than {data}; run `dvc repro`")
     columns = predict.predict_split(model, settings, data, device)
-    attributes = {key: getattr(experiment, key) for key in ("dataset", "input", "variant", "invariances", "encoder")}
-    attributes["test_subject"] = experiment.test_subject or ""  # HDF5 has no null
-    attributes |= {key: found[key] for key in ("source", "synthetic", "published", "skeleton")}
-    attributes |= {"experiment": name, "profile": settings.profile}
-    own = name == params.OWN
-    predict.write("data/experiment.h5" if own else f"data/predictions/{name}.h5", columns, attributes)
+    predictions = "data/experiment.h5" if own else f"data/predictions/{name}.h5"
+    encoded = latent.latent_columns(model, settings, data, columns, device)
+    predict.write(predictions, columns, encoded, attributes(name, settings, data))
     summary, table = scores(columns, settings)
-    curve = "pcf" if experiment.input == "depth" else "pck"
+    summary |= over_seeds([summary, *other_seeds(folder, data, device)])
     stem = "reports/metrics" if own else f"reports/metrics/{name}"
     atomic.write_text(f"{stem}.json", json.dumps(summary, indent=2) + "\n")
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("threshold_mm", curve), *table])
+    header = ("threshold_mm", "pcf" if settings.experiment.input == "depth" else "pck")
+    csv.writer(text, lineterminator="\n").writerows([header, *table])
     atomic.write_text(f"{stem}_pck.csv", text.getvalue())
+    history = (folder / "history.csv").read_text()
+    atomic.write_text("reports/training.csv" if own else f"reports/training/{name}.csv", history)
     previous = summary.get("previous_frame_epe_mm")
     print(
         f"{name}: mean EPE {summary['epe_mean_mm']:.1f} mm; the mean pose has {summary['mean_pose_epe_mm']:.1f} mm"
         + ("" if previous is None else f", the true pose of the frame before {previous:.1f} mm")
     )
+
+
+def attributes(name: str, settings: Settings, data: Path) -> dict[str, object]:
+    """What the predictions' file says of itself: the experiment, and what its data is."""
+    experiment, found = settings.experiment, store.attributes(data)
+    keys = ("dataset", "input", "variant", "invariances", "encoder", "label_fraction")
+    return {
+        **{key: getattr(experiment, key) for key in keys},
+        "test_subject": experiment.test_subject or "",  # HDF5 has no null
+        "encoded": settings.encoded,
+        **{key: found[key] for key in ("source", "synthetic", "published", "skeleton")},
+        "experiment": name,
+        "profile": settings.profile,
+    }
+
+
+def other_seeds(folder: Path, data: Path, device: torch.device) -> list[dict[str, float | int]]:
+    """The metrics of a row's further models, which differ in their seed alone."""
+    found = []
+    while (of_seed := checkpoints.seed_folder(folder, len(found) + 1)).exists():
+        model, settings, _ = checkpoints.load_model(of_seed, device)
+        found.append(scores(predict.predict_split(model, settings, data, device), settings)[0])
+    return found
+
+
+def over_seeds(summaries: list[dict[str, float | int]]) -> dict[str, float | int]:
+    """Mean and sample standard deviation of the errors over models of several seeds; nothing for a single one."""
+    if len(summaries) == 1:
+        return {}
+    result: dict[str, float | int] = {"seeds": len(summaries)}
+    for key in ("epe_mean_mm", "epe_median_mm"):
+        values = [summary[key] for summary in summaries]
+        result[f"seeds_{key}"] = round(float(np.mean(values)), 4)
+        result[f"seeds_{key}_sd"] = round(float(np.std(values, ddof=1)), 4)
+    return result
 
 
 def scores(columns: dict[str, np.ndarray], settings: Settings) -> tuple[dict[str, float | int], list[tuple]]:

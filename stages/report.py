@@ -1,135 +1,87 @@
-"""report: predictions and metrics of the grid's experiments -> tables, figures, and the notebook that shows them.
+"""report: predictions and metrics of the grid's experiments -> tables, figures, claims, and the page that shows them.
 
-Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind.
+Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind. No
+model is loaded: what needs one was computed by the evaluate stage.
 """
 
-import tempfile
 from pathlib import Path
 
 import nbformat
-import papermill
-from ipykernel.kernelspec import make_ipkernel_cmd
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from nbconvert import HTMLExporter
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
-from handvae import atomic, depth_table, figures, networks, paper, params, report_figures, table_text, tables
-from handvae.errors import InputError
+from handvae import (
+    atomic,
+    claims,
+    figures,
+    latent_figures,
+    networks,
+    pages,
+    params,
+    pck_curves,
+    published,
+    report_figures,
+    report_tables,
+    table_text,
+    tables,
+    viewer,
+)
+from handvae.parameters import baseline_layers, our_layers
 from stages import run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
-TABLES, FIGURES = Path("reports/tables"), Path("reports/figures")
-NOTEBOOK, EXECUTED, PAGE = (
-    Path("notebooks/paper.ipynb"),
-    Path("reports/notebooks/paper.ipynb"),
-    Path("reports/paper.html"),
-)
-
-PAGE_HTML = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Cross-modal deep variational hand pose estimation, reproduced</title>
-<style>
-body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #222; }}
-h1, h2, h3 {{ line-height: 1.25; }}
-img {{ max-width: 100%; height: auto; }}
-table {{ display: block; overflow-x: auto; border: 0; border-collapse: collapse; margin: 1rem 0; font-size: 14px; }}
-th, td {{ padding: 0.3rem 0.7rem; border: 0; border-bottom: 1px solid #ddd; text-align: left; }}
-tbody th {{ white-space: nowrap; }}
-code {{ background: #f4f4f4; padding: 0 0.2em; white-space: nowrap; }}
-.anchor-link {{ display: none; }}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+TABLES, FIGURES, NOTEBOOKS = Path("reports/tables"), Path("reports/figures"), Path("reports/notebooks")
+PAGE = Path("reports/index.html")
 
 
 def main() -> None:
     settings = params.load()
-    results = [_read_result(name, row, settings.profile_name) for name, row in settings.experiments.items()]
+    results = [
+        tables.read_result(
+            PREDICTIONS / f"{name}.h5",
+            METRICS / f"{name}.json",
+            tables.expected_of(name, row, settings.profile_name),
+        )
+        for name, row in settings.experiments.items()
+    ]
     print(f"report: read {len(results)} experiments", flush=True)
-    with atomic.replacing_folder(TABLES) as folder:
-        write_tables(folder, results, networks.paper_parameter_counts())
-    print(f"report: wrote {TABLES}", flush=True)
-    made = report_figures.figures_of(results, PROCESSED)
-    with atomic.replacing_folder(FIGURES) as folder:
-        for name, figure in made.items():
-            (folder / f"{name}.png").write_bytes(figures.png_bytes(figure))
-    print(f"report: wrote {FIGURES}", flush=True)
+    texts = table_texts(results)
+    references = {
+        name: published.reference_curves(name, source.references, pck_curves.THRESHOLDS_MM)
+        for name, source in settings.data.items()
+    }
+    made = report_figures.figures_of(results, PROCESSED, references)
+    latent, embeddings = latent_figures.latent_figures_of(results, PROCESSED)
+    texts |= {f"tsne_{name}.csv": table_text.csv_table(frame) for name, frame in embeddings.items()}
+    made = dict(sorted((made | latent).items()))
+    print(f"report: made {len(texts)} tables and {len(made)} figures", flush=True)
+    write_all(TABLES, texts)
+    write_all(FIGURES, {f"{name}.png": figures.png_bytes(figure) for name, figure in made.items()})
     titles = {name: figure.get_suptitle() for name, figure in made.items()}
-    notebook = executed_notebook(list(settings.experiments), titles)
-    atomic.write_text(EXECUTED, nbformat.writes(notebook) + "\n")
-    atomic.write_text(PAGE, html_page(notebook))
-    print(f"report: wrote {EXECUTED} and {PAGE}", flush=True)
+    notebooks = pages.executed_notebooks(settings.experiments, titles)
+    write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
+    atomic.write_text(PAGE, pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results))
+    print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
-def write_tables(folder: Path, results: list[tables.Result], counts: dict[int, int]) -> None:
-    depth = depth_table.depth_table(results)
-    printed = {"table1": paper.TABLE1, "table2": paper.TABLE2, "table5": paper.TABLE5, "table6": paper.TABLE6}
-    frames = {name: tables.joint_table(results, table) for name, table in printed.items()}
-    frames |= {"depth": depth, "parameters": tables.parameter_table(counts)}
-    for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.2f", lineterminator="\n")
-    for name, table in printed.items():
-        caption = f"{table.place}, {tables.STATISTICS[table.statistic]} in mm: ours [95 % interval] and the paper's."
-        (folder / f"{name}.tex").write_text(table_text.latex_table(*tables.matrix(results, table), caption))
-    (folder / "tables.md").write_text(tables.markdown_page(results, depth, counts))
+def table_texts(results: list[tables.Result]) -> dict[str, str]:
+    """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
+    modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
+    shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
+    made = report_tables.tables_of(results, counts, [*our_layers(shapes), *baseline_layers()])
+    texts = {}
+    for name, table in made.items():
+        texts[f"{name}.csv"] = table_text.csv_table(table.frame)
+        if table.caption:
+            texts[f"{name}.tex"] = table_text.latex_table(table.header, table.rows, table.caption)
+    held = claims.claims_table(results, counts)
+    texts |= {"claims.csv": table_text.csv_table(held), "claims.md": claims.claims_markdown(held)}
+    return texts | {"tables.md": report_tables.markdown_page(results, made)}
 
 
-def executed_notebook(experiments: list[str], titles: dict[str, str]) -> nbformat.NotebookNode:
-    """notebooks/paper.ipynb run on the reports, stripped of times, paths and random ids: the same bytes each time."""
-    parameters = {"tables": str(TABLES), "figures": str(FIGURES), "metrics": str(METRICS)}
-    parameters |= {"experiments": experiments, "figures_made": titles}
-    with tempfile.TemporaryDirectory() as scratch:
-        # sockets in a folder of its own need no free port; a fresh IPython folder holds no start-up files of the user's
-        sockets = {"transport": "ipc", "connection_file": f"{scratch}/kernel.json"}
-        kernel = {
-            "kernel_manager_class": _ThisInterpreter,
-            "config": Config(KernelManager=sockets),
-            "extra_arguments": [f"--ipython-dir={scratch}"],
-            "shutdown_kernel": "immediate",  # the graceful way sends an interrupt, of which the kernel may complain
-        }
-        try:
-            notebook = papermill.execute_notebook(str(NOTEBOOK), None, parameters, progress_bar=False, **kernel)
-        except PapermillExecutionError as error:
-            raise InputError(f"{NOTEBOOK}: cell {error.cell_index}: {error.ename}: {error.evalue}") from error
-    notebook.metadata = nbformat.from_dict({"language_info": {"name": "python"}})
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number:02d}"
-        cell.metadata = nbformat.from_dict({"tags": cell.metadata.get("tags", [])})
-    return notebook
-
-
-def html_page(notebook: nbformat.NotebookNode) -> str:
-    """One file that needs no network: text and outputs, pictures embedded, no code."""
-    exporter = HTMLExporter(
-        template_name="basic", exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True
-    )
-    body, _ = exporter.from_notebook_node(notebook)
-    return PAGE_HTML.format(body=body)
-
-
-class _ThisInterpreter(AsyncKernelManager):
-    """Starts the kernel with the Python that runs the stage, whatever kernels the machine has under that name."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(argv=make_ipkernel_cmd(python_arguments=["-Xfrozen_modules=off"]), language="python")
-
-
-def _read_result(name: str, experiment: params.Experiment, profile: str) -> tables.Result:
-    expected = {key: getattr(experiment, key) for key in ("dataset", "input", "variant", "invariances", "encoder")}
-    expected["test_subject"] = experiment.test_subject or ""
-    return tables.read_result(
-        PREDICTIONS / f"{name}.h5", METRICS / f"{name}.json", {"experiment": name, **expected, "profile": profile}
-    )
+def write_all(folder: Path, contents: dict[str, str | bytes]) -> None:
+    """The folder with these files and no others."""
+    with atomic.replacing_folder(folder) as partial:
+        for name, content in contents.items():
+            (partial / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 if __name__ == "__main__":

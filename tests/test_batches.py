@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from handvae.joints import ROOT
 from handvae.params import Augmentation
 
 CPU = torch.device("cpu")
-AUGMENTATION = Augmentation(rotation_deg=45.0, shift=0.1, scale=[0.8, 1.2], flip=True)
+AUGMENTATION = Augmentation(rotation_deg=45.0, shift=0.1, scale=[0.8, 1.2], flip="always")
 CROP, CONTEXT = 64, 96
 
 
@@ -42,7 +44,7 @@ def split(tmp_path_factory):
 
 
 def some_draw(rows=6, seed=0):
-    draw, _ = batches.draw_block(seed, 0, 1, rows, 1, AUGMENTATION)
+    draw, _ = batches.draw_block(seed, 0, 1, rows, 1, AUGMENTATION, True)
     return draw
 
 
@@ -140,28 +142,37 @@ def test_each_epoch_visits_every_row_once_and_in_another_order():
     rows, size = 50, 7
     count = 2 * rows
     blocks = -(-count // (batches.BLOCK * size))
-    visited = torch.cat([batches.draw_block(0, block, size, rows, 1, AUGMENTATION)[0].rows for block in range(blocks)])
+    visited = torch.cat(
+        [batches.draw_block(0, block, size, rows, 1, AUGMENTATION, True)[0].rows for block in range(blocks)]
+    )
     first, second = visited[:rows].tolist(), visited[rows:count].tolist()
     assert sorted(first) == sorted(second) == list(range(rows)) and first != second
 
 
 def test_draws_follow_from_seed_and_block_alone_and_stay_in_their_ranges():
     def draws(seed, block):
-        draw, noise = batches.draw_block(seed, block, 8, 100, 2, AUGMENTATION)
+        draw, noise = batches.draw_block(seed, block, 8, 100, 2, AUGMENTATION, True)
         return torch.cat([draw.rows.float(), draw.rotation_rad, draw.shift.flatten(), draw.scale, noise.flatten()])
 
     assert torch.equal(draws(0, 3), draws(0, 3))
     assert not torch.equal(draws(0, 3), draws(0, 4)) and not torch.equal(draws(0, 3), draws(1, 3))
-    draw, noise = batches.draw_block(0, 0, 500, 100, 1, AUGMENTATION)
+    draw, noise = batches.draw_block(0, 0, 500, 100, 1, AUGMENTATION, True)
     assert draw.rotation_rad.abs().max() <= np.pi / 4 and draw.rotation_rad.std() > 0.4
     assert draw.shift.abs().max() <= 0.1 and draw.scale.min() >= 0.8 and draw.scale.max() <= 1.2
     assert 0.45 < draw.flip.float().mean() < 0.55
     assert abs(noise.mean()) < 0.01 and abs(noise.std() - 1) < 0.01
 
 
-def test_flips_can_be_switched_off():
-    off = Augmentation(0.0, 0.0, [1.0, 1.0], False)
-    draw, _ = batches.draw_block(0, 0, 32, 100, 1, off)
+def test_only_sets_with_hands_of_both_sides_are_mirrored_unless_asked_for(split):
+    lefts = replace(split, side=torch.zeros_like(split.side))
+    for flip, expected in (("two_sided", (True, False)), ("always", (True, True)), ("never", (False, False))):
+        augmentation = replace(AUGMENTATION, flip=flip)
+        assert (batches.mirrors(split, augmentation), batches.mirrors(lefts, augmentation)) == expected
+
+
+def test_augmentation_can_be_switched_off():
+    off = Augmentation(0.0, 0.0, [1.0, 1.0], "never")
+    draw, _ = batches.draw_block(0, 0, 32, 100, 1, off, mirrored=False)
     plain = batches.unaugmented(draw.rows)
     for field in Draw.__dataclass_fields__:
         assert torch.equal(getattr(draw, field), getattr(plain, field))
@@ -261,3 +272,29 @@ def test_one_subject_is_left_out_in_turn(tmp_path):
     assert store.digest(path, ["P0", "P2"]) != store.digest(path, ["P0", "P1"]) != store.digest(path, ["P0"])
     with pytest.raises(InputError, match="expected the subject P7, found P0, P1, P2"):
         store.split_groups(path, "test", "P7")
+
+
+def moments(sequences=4, frames=25, views=2):
+    """sequence, frame and name of a video set seen by some cameras."""
+    rows = [(f"S{s}", f, f"S{s}/{view}/{f}") for s in range(sequences) for view in range(views) for f in range(frames)]
+    sequence, frame, name = zip(*rows, strict=True)
+    return np.array(sequence, object), np.array(frame), np.array(name, object)
+
+
+def test_the_labelled_part_is_a_share_of_moments_in_all_their_views():
+    sequence, frame, _ = columns = moments()
+    rows = batches.labelled_rows(*columns, 0.3)
+    chosen = {(sequence[row], frame[row]) for row in rows}
+    assert len(chosen) == 30 and len(rows) == 60 and (np.diff(rows) > 0).all()
+    assert len({s for s, _ in chosen}) == 4  # from everywhere, not the first part
+
+
+def test_a_smaller_labelled_part_lies_in_every_larger_one():
+    parts = [set(batches.labelled_rows(*moments(), fraction)) for fraction in (0.001, 0.1, 0.5, 1.0)]
+    assert parts[0] < parts[1] < parts[2] < parts[3] == set(range(200)) and len(parts[0]) == 2
+
+
+def test_without_sequences_every_row_is_a_moment():
+    none, number = np.array([""] * 10, object), np.zeros(10, int)
+    name = np.array([f"hand {row}" for row in range(10)], object)
+    assert len(batches.labelled_rows(none, number, name, 0.2)) == 2

@@ -5,7 +5,7 @@ import pytest
 from handvae import depth_table
 from handvae.errors import InputError
 from handvae.joints import NYU_EVALUATED
-from tests.test_tables import result
+from tests.test_tables import numbers, result, seeds
 
 
 def write(path, errors_mm, names, joints=16, evaluated=None):
@@ -21,16 +21,9 @@ def write(path, errors_mm, names, joints=16, evaluated=None):
     return path
 
 
-def depth_result(path, dataset, encoder="resnet18", test_subject=""):
-    return result(
-        path.stem,
-        "depth",
-        dataset=dataset,
-        invariances="T+H",
-        encoder=encoder,
-        test_subject=test_subject,
-        predictions=path,
-    )
+def depth_result(path, dataset, encoder="resnet18", test_subject="", **changes):
+    settings = {"invariances": "T+H", "encoder": encoder, "test_subject": test_subject, "predictions": path}
+    return result(path.stem, "depth", dataset=dataset, **(settings | changes))
 
 
 def test_icvl_is_reported_on_both_sequences_and_on_the_first_alone(tmp_path):
@@ -77,5 +70,57 @@ def test_a_fold_that_is_there_twice_is_refused(tmp_path):
         depth_table.depth_table(twice)
 
 
-def test_without_depth_there_is_no_table():
-    assert depth_table.depth_table([result("rgb")]).empty
+def test_without_depth_the_table_has_its_columns_only(tmp_path):
+    empty = depth_table.depth_table([result("rgb")])
+    full = depth_table.depth_table([depth_result(write(tmp_path / "a.h5", [10], ["test/1"]), "icvl")])
+    assert empty.empty and list(empty.columns) == list(full.columns)
+
+
+def test_the_papers_means_are_compared_on_the_published_icvl_alone(tmp_path):
+    names = [f"test_seq_1/{number}" for number in range(9)]
+    facts = {"synthetic": False, "published": True, "source": "ICVL"}
+    icvl = write(tmp_path / "a.h5", np.linspace(7.5, 9.5, 9), names)
+    rows = depth_table.depth_table(
+        [
+            depth_result(icvl, "icvl", **facts),
+            depth_result(icvl, "icvl", "resnet50"),
+            depth_result(write(tmp_path / "b.h5", [8.5], ["test/1"], 36), "nyu", **facts),
+        ]
+    ).to_dict("records")
+    assert [row["test"] for row in rows] == ["ICVL", "ICVL, sequence 1"] * 2 + ["NYU"]
+    verdicts = ["inside interval"] * 2 + ["not comparable (synthetic)"] * 2 + ["not printed"]
+    assert [row["verdict"] for row in rows] == verdicts
+    assert [row["difference_mm"] for row in rows[:4]] == pytest.approx([0, 0, 0.5, 0.5], abs=1e-9)
+    assert np.isnan(rows[4]["difference_mm"])
+
+
+def test_models_of_few_labels_and_of_other_variants_are_left_out(tmp_path):
+    path = write(tmp_path / "a.h5", [10], ["test/1"])
+    others = [depth_result(path, "icvl", label_fraction=0.1), depth_result(path, "icvl", variant="separate")]
+    table = depth_table.depth_table([*others, depth_result(path, "icvl")])
+    assert len(table) == 1 and table["variant"].tolist() == [1] and depth_table.depth_table(others).empty
+
+
+def test_seeds_are_shown_where_the_metrics_are_of_the_same_frames(tmp_path):
+    several = {"metrics": numbers(10.0) | seeds()}
+    icvl = write(tmp_path / "a.h5", [10, 20], ["test_seq_1/0", "test_seq_2/0"])
+    folds = [
+        depth_result(write(tmp_path / f"p{n}.h5", [10], [f"P{n}/1/0"], 21), "msra", test_subject=f"P{n}", **several)
+        for n in (0, 1)
+    ]
+    table = depth_table.depth_table([depth_result(icvl, "icvl", **several), *folds])
+    assert table["test"].tolist() == ["ICVL", "ICVL, sequence 1", "MSRA15, 2 folds"]
+    assert table["seeds"].isna().tolist() == [False, True, True] and table["seeds"][0] == 3
+    _, rows = depth_table.as_text(table)
+    assert "26.04 ± 1.25 (3 seeds)" in rows[0][1] and "22.04 ± 0.75 (3 seeds)" in rows[0][2]
+    assert all("±" not in cell for row in rows[1:] for cell in row)
+    assert "seeds" not in depth_table.depth_table([depth_result(icvl, "icvl")])
+
+
+def test_the_text_gives_shares_in_percent_and_the_papers_number_as_printed(tmp_path):
+    path = write(tmp_path / "a.h5", [10, 30, 30, 30], [f"test/{number}" for number in range(4)])
+    header, rows = depth_table.as_text(depth_table.depth_table([depth_result(path, "icvl")]))
+    assert len(header) == len(rows[0])
+    cell = rows[0][1].split("\n")
+    assert cell[0].startswith("25.00 [") and cell[1:] == ["paper 8.5 (ours +16.50)", "not comparable (synthetic)"]
+    assert rows[0][0] == "ICVL, ResNet-18" and rows[0][2:] == ["30.00", "25.0", "100.0", "40.00"]

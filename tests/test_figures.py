@@ -46,6 +46,17 @@ def pcf_figure():
     return figures.pcf_figure(CURVES, "Figure 5a", "Data: synthetic hands; profile small. " + 20 * "words ")
 
 
+def labels_figure():
+    series = [
+        figures.Series(f"variant {number}", np.array([5.0, 20, 100]), *(np.array([30.0, 25, 20]) + shifts), colour, "o")
+        for number, colour, shifts in (
+            (1, figures.BLUE, np.array([[0], [-2], [3]])),
+            (3, figures.RED, np.array([[-1], [-2], [1]])),
+        )
+    ]
+    return figures.labels_figure(series, ("mean pose", 35.0), "Figure 3", "Data: synthetic hands; profile small.")
+
+
 def predictions_figure(count=6):
     return figures.predictions_figure(
         {"": [predicted_hand(seed) for seed in range(count)]}, "Figure 10b", "Data: synthetic hands."
@@ -57,7 +68,7 @@ def panels_of(figure):
     return [axes for axes in figure.axes if axes.images or axes.collections]
 
 
-@pytest.mark.parametrize("make", [pck_figure, pcf_figure, predictions_figure])
+@pytest.mark.parametrize("make", [pck_figure, pcf_figure, labels_figure, predictions_figure])
 def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
     first = figures.png_bytes(make())
     with matplotlib.rc_context(
@@ -77,7 +88,7 @@ def test_curves_hold_the_numbers_they_were_given(make):
     assert axes.get_xlabel().endswith("(mm)") and axes.get_xlim() == (0, 80) and axes.get_ylim() == (0, 1)
 
 
-@pytest.mark.parametrize("make", [pck_figure, pcf_figure])
+@pytest.mark.parametrize("make", [pck_figure, pcf_figure, labels_figure])
 def test_the_legend_covers_no_part_of_the_axes(make):
     figure = make()
     figure.draw_without_rendering()
@@ -85,9 +96,33 @@ def test_the_legend_covers_no_part_of_the_axes(make):
     assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1 - 1
 
 
-@pytest.mark.parametrize("make", [pck_figure, pcf_figure, predictions_figure])
+@pytest.mark.parametrize("make", [pck_figure, pcf_figure, labels_figure, predictions_figure])
 def test_every_figure_says_what_it_was_made_from(make):
     assert make().get_supxlabel().startswith("Data: synthetic hands")
+
+
+def test_a_long_legend_takes_nothing_from_the_axes():
+    few, many = (figures.pck_figure(CURVES[:1] * count, "", "") for count in (3, 9))
+    heights = []
+    for figure in (few, many):
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] == pytest.approx(heights[0], rel=0.03)
+
+
+def test_figure_3_shows_intervals_at_the_shares_of_labels_on_a_logarithmic_axis():
+    axes = labels_figure().axes[0]
+    assert axes.get_xscale() == "log" and axes.get_ylim()[0] == 0
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["5", "20", "100"]
+    assert "%" in axes.get_xlabel() and axes.get_ylabel().endswith("(mm)")
+    places = []
+    for container, ends in zip(axes.containers, ([-2, 3], [-1, 2]), strict=True):
+        line, _, (bars,) = container
+        places.append(line.get_xdata())
+        np.testing.assert_allclose(np.array(bars.get_segments())[:, :, 1] - line.get_ydata()[:, None], [ends] * 3)
+    np.testing.assert_allclose(places, [[5, 20, 100]] * 2, rtol=0.01)
+    assert (places[0] < places[1]).all()  # a hair apart
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["variant 1", "variant 3", "mean pose"]
 
 
 def test_truth_is_blue_and_prediction_red():
@@ -143,13 +178,6 @@ def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():
     np.testing.assert_allclose(figures.seen_from(joints_mm, 0), joints_mm[:, :2])
     np.testing.assert_allclose(figures.seen_from(joints_mm, 90), joints_mm[:, [2, 1]], atol=1e-12)
     assert len(joints_mm) == len(HAND21)
-
-
-def test_samples_are_picked_by_rank_of_error_and_in_that_order():
-    errors_mm = np.random.default_rng(0).permutation(101).astype(float)
-    assert errors_mm[figures.evenly_ranked(errors_mm, 5)].tolist() == [10, 30, 50, 70, 90]
-    assert sorted(figures.evenly_ranked(np.array([3.0, 1, 2]), 6)) == [0, 1, 2]  # fewer frames than places
-    assert len(figures.evenly_ranked(np.zeros(300), 6)) == 6  # ties
 
 
 def test_a_long_caption_is_wrapped_and_stays_inside_the_figure():

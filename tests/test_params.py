@@ -23,6 +23,13 @@ def test_pairs_follow_the_variant_and_the_input(params_tree, tmp_path):
     assert loaded.pairs(loaded.experiments["rhd-2d-v3"]) == [("joints_2d", "joints_3d"), ("joints_2d", "joints_2d")]
 
 
+def test_a_variant_may_name_its_modalities(params_tree, tmp_path):
+    loaded = load(params_tree, tmp_path)
+    pairs = loaded.pairs(loaded.experiments["rhd-cross"])
+    assert ("joints_2d", "joints_3d") in pairs and ("rgb", "rgb") in pairs and len(pairs) == 7
+    assert all(source == target for source, target in loaded.pairs(loaded.experiments["rhd-separate"]))
+
+
 def test_own_experiment_is_the_top_level_and_the_grid_does_not_depend_on_it(params_tree, tmp_path):
     before = load(params_tree, tmp_path)
     changed = load({**params_tree, "variant": 4}, tmp_path)
@@ -48,7 +55,8 @@ FREE = {("profiles",), ("experiments",), ("variants",)}
 
 
 def test_every_missing_key_is_an_error_that_names_it(params_tree, tmp_path):
-    checked = 0
+    checked, rows = 0, params_tree["experiments"]
+    params_tree["experiments"] = {"rhd-rgb-v1": rows["rhd-rgb-v1"]}  # one row stands for all
     for path in every_key(params_tree):
         if path[:-1] in FREE:
             continue
@@ -78,6 +86,10 @@ def test_a_source_may_be_a_list_of_archives(params_tree, tmp_path):
             "test_subject: expected P0, .*, P8 with dataset msra, found null",
         ),
         ({"test_subject": "P0"}, "test_subject: expected null with dataset rhd, found P0"),
+        (
+            {"dataset": "icvl", "input": "depth", "invariances": "T+H", "variant": "separate"},
+            "variant: expected pairs of depth, joints_3d with dataset icvl, found rgb->rgb, joints_2d->joints_2d",
+        ),
     ],
 )
 def test_an_experiment_must_fit_its_dataset(params_tree, tmp_path, changes, message):
@@ -102,7 +114,7 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
     [
         (("seed",), "0", "seed: expected int, found '0'"),
         (("seed",), True, "seed: expected int, found True"),
-        (("variant",), 5, "variant: expected one of 1, 2, 3, 4, found '5'"),
+        (("variant",), 5, "variant: expected one of 1, 2, 3, 4, cross, separate, found '5'"),
         (("input",), "depth", "input: expected rgb or joints_2d with dataset rhd, found 'depth'"),
         (("dataset",), "hands", "dataset: expected one of .*stb.*, found 'hands'"),
         (("profile",), "big", "profile: expected one of .*, found 'big'"),
@@ -113,7 +125,15 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
             {"rgb": 1.0},
             "modality_weights: expected rgb, depth, joints_2d, joints_3d, found rgb",
         ),
-        (("variants", 1), ["i->q"], "variants.1: expected i->t, i->i or t->t, found 'i->q'"),
+        (("variants", "1"), ["i->q"], r"variants.1: expected a->b with a and b of i, t, rgb.*, found 'i->q'"),
+        (("variants", "1"), ["i->t", "i->t"], "variants.1: expected one or more pairs, each once"),
+        (
+            ("variants", "1"),
+            ["i->i"],
+            "variant: expected a pair rgb->joints_3d or joints_3d->joints_3d to score, found rgb->rgb",
+        ),
+        (("label_fraction",), 0.0, "label_fraction: expected more than 0 and at most 1, found 0.0"),
+        (("seeds",), 0, "seeds: expected a positive number, found 0"),
         (("augmentation", "scale"), [1.2, 1.0], "scale: expected .low, high."),
         (("profiles", "small", "crop_px"), 100, "crop_px: expected a power of two, at least 64, found 100"),
         (
@@ -131,6 +151,12 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("data", "stb", "protocol", "views"), ["top"], r"views\[0\]: expected one of left, right, found 'top'"),
         (("data", "msra", "protocol"), {}, "data.msra.protocol: expected the keys centre; missing: centre"),
         (("data", "icvl", "source"), ["a.zip", 3], "data.icvl.source: expected"),
+        (
+            ("data", "icvl", "references"),
+            {"V2V": "v2v.txt"},
+            "data.icvl.references: expected labels among them, found V2V",
+        ),
+        (("data", "rhd", "references"), {"labels": "a"}, "data.rhd.references: expected none, found labels"),
         (("data", "icvl", "sha256"), 7, "data.icvl.sha256: expected"),
         (("profiles", "tiny", "synthetic", "stb"), {"sequence": 0}, "stb.sequence: expected a positive number"),
         (("profiles", "tiny", "synthetic", "nyu"), {"training": 1}, "synthetic.nyu: .*missing: evaluation"),

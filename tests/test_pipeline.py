@@ -77,7 +77,8 @@ def test_training_and_rendering_import_what_a_bare_gpu_machine_has(program):
 
 # of the grid, one row of every kind
 ROWS = ("rhd-2d-v1", "rhd-2d-v3-t", "rhd-rgb-v1", "rhd-rgb-v4", "stb-rgb-v3", "icvl-resnet50", "nyu-resnet18")
-ROWS += ("msra-resnet18-p0", "msra-resnet18-p8")
+ROWS += ("msra-resnet18-p0", "msra-resnet18-p8", "stb-rgb-v1", "stb-rgb-v1-l10", "stb-rgb-v3-l10")
+ROWS += ("rhd-cross", "rhd-separate", "icvl-resnet18")
 
 
 def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess:
@@ -196,7 +197,8 @@ def test_bad_parameters_stop_the_pipeline_in_one_line(clone):
 def killed_after(seconds: float, cwd: Path) -> bool:
     """`dvc repro`, it and all its children killed with SIGKILL after some seconds; False if it ended before.
 
-    DVC writes dvc.lock in place: a kill in those milliseconds leaves it cut, and it must go, as the README says.
+    DVC writes dvc.lock and its own lock in place: a kill in those milliseconds leaves them cut; then they must go, as
+    the README says.
     """
     process = subprocess.Popen(
         ["dvc", "repro"],
@@ -214,6 +216,8 @@ def killed_after(seconds: float, cwd: Path) -> bool:
         process.wait()
         if not lock_is_whole(cwd / "dvc.lock"):
             (cwd / "dvc.lock").unlink()
+        if not own_lock_is_whole(cwd / ".dvc/tmp/rwlock"):
+            (cwd / ".dvc/tmp/rwlock").unlink()
         return True
 
 
@@ -222,6 +226,13 @@ def lock_is_whole(path: Path) -> bool:
     try:
         return not path.exists() or bool(COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text())))
     except (yaml.YAMLError, MultipleInvalid):
+        return False
+
+
+def own_lock_is_whole(path: Path) -> bool:
+    try:
+        return not path.exists() or isinstance(json.loads(path.read_text()), dict)
+    except ValueError:
         return False
 
 

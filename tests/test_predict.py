@@ -67,8 +67,10 @@ def test_a_prediction_does_not_depend_on_its_batch(tmp_path):
 def test_what_is_written_is_read_back(tmp_path):
     columns = {"joints_pred_mm": np.random.default_rng(0).normal(size=(3, 21, 3)).astype(np.float32),
                "name": np.array(["a", "ü", "c"], dtype=object)}  # fmt: skip
-    predict.write(tmp_path / "p.h5", columns, {"source": "made up", "variant": 1})
+    latent = {"mu_rgb": np.arange(6.0).reshape(3, 2)}
+    predict.write(tmp_path / "p.h5", columns, latent, {"source": "made up", "variant": 1})
     with h5py.File(tmp_path / "p.h5") as file:
+        np.testing.assert_array_equal(file["latent/mu_rgb"], latent["mu_rgb"])
         np.testing.assert_array_equal(file["joints_pred_mm"], columns["joints_pred_mm"])
         assert file["name"].asstr()[:].tolist() == ["a", "ü", "c"] and file.attrs["variant"] == 1
 

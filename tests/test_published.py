@@ -89,6 +89,16 @@ def test_a_shift_in_depth_costs_its_length_on_the_axis_and_more_beside_it(tmp_pa
     assert published.score("icvl", truth, predictions).mean_mm == pytest.approx(10 * np.sqrt(2))
 
 
+def test_reference_curves_are_the_pcf_of_each_method_against_the_labels(tmp_path):
+    uvd = frames_uvd(16)
+    uvd[..., :2] = (160, 120)
+    files = {"labels": str(write_uvd(tmp_path / "truth.txt", uvd))}
+    files["some method"] = str(write_uvd(tmp_path / "predictions.txt", uvd + (0, 0, 10)))
+    ((label, thresholds_mm, shares),) = published.reference_curves("icvl", files, np.array([5.0, 15.0]))
+    assert label == "some method: mean error 10.0 mm" and shares.tolist() == [0, 1] and len(thresholds_mm) == 2
+    assert published.reference_curves("icvl", {}, thresholds_mm) == []
+
+
 def test_a_whole_hand_that_is_off_is_not_aligned_and_mean_median_and_shares_are_over_frames_and_joints(tmp_path):
     uvd = frames_uvd(21, frames=4)
     uvd[..., :2] = (160, 120)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from types import SimpleNamespace
 
 import h5py
@@ -16,6 +17,7 @@ from stages import report
 
 REPOSITORY = report.Path(__file__).resolve().parents[1]
 FRAMES, CROP_PX = 24, 48
+ATTRIBUTES = {"source": "synthetic", "crop_px": 32, "context_px": CROP_PX}
 
 
 def hands(seed=0):
@@ -52,14 +54,14 @@ def write_processed(folder):
         )
         for joints_mm, name in zip(hands(), names(), strict=True)
     ]
-    store.write(folder / "data/processed/rhd.h5", {"train": rows, "test": rows}, {"source": "synthetic"})
+    store.write(folder / "data/processed/rhd.h5", {"train": rows, "test": rows}, ATTRIBUTES)
 
 
 def write_experiment(folder, name, row, error_mm, **changes):
     """Predictions and metrics of one experiment whose joints are off by about `error_mm`; hidden joints by a mile."""
-    generator = np.random.default_rng(row.variant)
+    generator = np.random.default_rng([len(name), *name.encode()])
     true_mm = hands()
-    visible = generator.random((FRAMES, 21)) < 0.8
+    visible = np.random.default_rng(0).random((FRAMES, 21)) < 0.8  # a fact of the images
     pred_mm = (
         true_mm + generator.normal(size=true_mm.shape) * error_mm / 1.6 * np.linspace(0.4, 1.6, FRAMES)[:, None, None]
     )
@@ -68,6 +70,7 @@ def write_experiment(folder, name, row, error_mm, **changes):
     arrays = {"joints_pred_mm": pred_mm, "joints_true_mm": true_mm, "mean_pose_mm": mean_pose_mm}
     attributes = {key: getattr(row, key) for key in ("dataset", "input", "variant", "invariances", "encoder")} | {
         "test_subject": "",
+        "label_fraction": row.label_fraction,
         "experiment": name,
         "profile": "small",
         "source": "synthetic hands, 48 training and 24 test images",
@@ -79,13 +82,17 @@ def write_experiment(folder, name, row, error_mm, **changes):
             file[key] = array.astype(np.float32)
         file["visible"], file["side"] = visible, np.zeros(FRAMES, np.uint8)
         file["row"], file["name"] = np.arange(FRAMES), np.array(names(), dtype=h5py.string_dtype())
+        file["latent/posterior_row"] = np.arange(4)
+        file["latent/posterior_joints_mm"] = pred_mm[:4, None] + generator.normal(size=(4, 5, 21, 3))
+        file["latent/posterior_spread_mm"] = np.ones((FRAMES, 21))
         file.attrs.update(attributes | changes)
+    atomic.write_text(folder / f"reports/training/{name}.csv", "step,loss\n8,2.0\n16,1.0\n")
     numbers = statistics.summarise(pred_mm, true_mm, visible, mean_pose_mm, 0)
     atomic.write_text(folder / f"reports/metrics/{name}.json", json.dumps(numbers))
 
 
 def experiment(input, variant):
-    return params.Experiment("rhd", input, variant, "T+S+H", "resnet18", 0, None)
+    return params.Experiment("rhd", input, variant, "T+S+H", "resnet18", 0, None, 1.0)
 
 
 GRID = {f"rhd-rgb-v{v}": experiment("rgb", v) for v in (1, 2)} | {"rhd-2d-v3": experiment("joints_2d", 3)}
@@ -96,10 +103,9 @@ ERRORS_MM = {"rhd-rgb-v1": 30, "rhd-rgb-v2": 20, "rhd-2d-v3": 10}
 def project(tmp_path, monkeypatch):
     """A folder with the stage's inputs, in which the stage runs."""
     monkeypatch.chdir(tmp_path)
-    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small")
+    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small", data={})
     monkeypatch.setattr(report.params, "load", lambda: settings)
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks/paper.ipynb").write_bytes((REPOSITORY / "notebooks/paper.ipynb").read_bytes())
+    shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     write_processed(tmp_path)
     for name, row in GRID.items():
         write_experiment(tmp_path, name, row, ERRORS_MM[name])
@@ -109,58 +115,42 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def without_notebook(monkeypatch):
     """For tests of what comes before the notebook, which takes seconds to run."""
-    monkeypatch.setattr(report, "executed_notebook", lambda experiments, titles: report.nbformat.v4.new_notebook())
+    monkeypatch.setattr(report.pages, "executed_notebooks", lambda experiments, titles: {})
 
 
 def outputs(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for part in ("tables", "figures", "notebooks", "paper.html")
+        for part in ("tables", "figures", "notebooks", "index.html")
         for path in sorted([folder / "reports" / part, *(folder / "reports" / part).rglob("*")])
         if path.is_file()
     }
 
 
-def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, monkeypatch, capfd):
-    # a kernel of the same name that does not start: the stage must not use it
-    kernel = project.folder / "elsewhere/kernels/python3"
-    kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text(json.dumps({"argv": ["/none"], "display_name": "x", "language": "python"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(kernel.parents[1]))
+def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, capfd):
     report.main()
     first = outputs(project.folder)
     assert list(first) == [
-        *("reports/tables/depth.csv", "reports/tables/parameters.csv"),
+        *("reports/tables/claims.csv", "reports/tables/claims.md"),
+        *("reports/tables/depth.csv", "reports/tables/depth.tex", "reports/tables/paired.csv"),
+        *("reports/tables/parameters.csv", "reports/tables/parameters.tex", "reports/tables/parameters_layers.csv"),
+        *("reports/tables/semi_supervised.csv", "reports/tables/semi_supervised.tex"),
         *(f"reports/tables/table{number}.{kind}" for number in (1, 2, 5, 6) for kind in ("csv", "tex")),
         "reports/tables/tables.md",
-        *(
-            "reports/figures/fig04a.png",
-            "reports/figures/fig10b.png",
-            "reports/notebooks/paper.ipynb",
-            "reports/paper.html",
-        ),
+        *(f"reports/figures/{name}.png" for name in ("fig04a", "fig10b", "fig11")),
+        *(f"reports/notebooks/{name}.ipynb" for name in ("curves", "latent_space", "predictions", "tables")),
+        "reports/index.html",
     ]
     printed = capfd.readouterr()
-    assert [line.split(":")[0] for line in printed.out.splitlines()] == ["report"] * 4 and printed.err == ""
-
-    page = first["reports/paper.html"].decode()
-    assert page.count("data:image/png;base64,") == 2
-    assert not re.search(r"<(script|link)|(src|href)=[\"']https?:", page)  # nothing to fetch
-    assert "import pandas" not in page  # code is hidden
-    for part in ("Table 1", "Table 5", "12,398,387", "synthetic (paper 19.73)", "rhd-2d-v3"):
+    assert [line.split(":")[0] for line in printed.out.splitlines()] == ["report"] * 3 and printed.err == ""
+    page = first["reports/index.html"].decode()
+    for part in ("Table 1", "Table 5", "12,398,387", "paper 19.73 (ours", "not comparable (synthetic)", "rhd-2d-v3"):
         assert part in page
-    for name in ("reports/paper.html", "reports/notebooks/paper.ipynb"):
-        assert str(project.folder) not in first[name].decode()
+    for name, content in first.items():
+        assert name.endswith(".png") or str(project.folder) not in content.decode()
 
     report.main()
     assert outputs(project.folder) == first
-
-
-def test_the_committed_notebook_has_no_outputs_and_one_cell_of_parameters():
-    notebook = json.loads((REPOSITORY / "notebooks/paper.ipynb").read_text())
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
-    assert [cell["metadata"].get("tags") for cell in code].count(["parameters"]) == 1
 
 
 def test_a_removed_experiment_leaves_no_row_though_its_files_remain(project, without_notebook):
@@ -170,7 +160,8 @@ def test_a_removed_experiment_leaves_no_row_though_its_files_remain(project, wit
     (project.folder / "reports/figures/fig99.png").write_bytes(b"left by an older version")
     report.main()
     assert pd.read_csv("reports/tables/table1.csv")["experiment"].tolist() == ["rhd-2d-v3", "rhd-rgb-v1"]
-    assert "rhd-rgb-v2" not in (project.folder / "reports/tables/tables.md").read_text()
+    for path in sorted(project.folder.glob("reports/tables/*")):
+        assert "rhd-rgb-v2" not in path.read_text(), path.name
     assert not (project.folder / "reports/figures/fig99.png").exists()
 
 
@@ -179,7 +170,7 @@ def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_noteb
     rows = (project.folder / "reports/tables/table1.csv").read_text().splitlines()
     metrics = json.loads((project.folder / "reports/metrics/rhd-2d-v3.json").read_text())
     ours = ",".join(f"{metrics[key]:.2f}" for key in ("epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"))
-    assert rows[1].startswith(f"2D->3D RHD,3,T+S+H,rhd-2d-v3,{ours},17.14,")
+    assert rows[1].startswith(f"2D->3D RHD,3,T+S+H,rhd-2d-v3,{ours},17.14,{metrics['epe_mean_mm'] - 17.14:.2f},")
     assert "not comparable (synthetic)" in rows[1]
     assert len(rows) == 1 + len(GRID)
 
@@ -210,8 +201,16 @@ def test_a_missing_input_is_named_and_earlier_tables_stay_whole(project, without
 
 
 def test_predictions_of_other_images_are_refused(project, without_notebook):
-    with h5py.File("data/predictions/rhd-rgb-v2.h5", "r+") as file:
-        file["row"][:] = np.roll(np.arange(FRAMES), 1)
+    def roll_rows(name):
+        with h5py.File(f"data/predictions/{name}.h5", "r+") as file:
+            file["row"][:] = np.roll(np.arange(FRAMES), 1)
+
+    roll_rows("rhd-rgb-v2")
+    with pytest.raises(
+        InputError, match=r"rhd-rgb-v2\.h5: expected the 24 test frames of .*rhd-rgb-v1\.h5, found other"
+    ):
+        report.main()
+    roll_rows("rhd-rgb-v1")
     with pytest.raises(
         InputError, match=r"rhd-rgb-v2\.h5: expected row .* of data/processed/rhd\.h5 to be evaluation/"
     ):

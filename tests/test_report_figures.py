@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from handvae import figures, report_figures, store, tables
+from handvae import figures, metrics, paper, report_figures, statistics, store, tables
 from handvae.errors import InputError
 from handvae.joints import SKELETON_OF, SKELETONS
 
@@ -54,7 +54,18 @@ def processed(tmp_path):
 def predicted(tmp_path):
     """A function that writes predictions off by about `error_mm` and returns their result."""
 
-    def write(dataset, input_, error_mm, *, variant=1, invariances="T+S+H", encoder="resnet18", subject="", **changes):
+    def write(
+        dataset,
+        input_,
+        error_mm,
+        *,
+        variant=1,
+        invariances="T+S+H",
+        encoder="resnet18",
+        subject="",
+        label_fraction=1.0,
+        **changes,
+    ):
         group = subject or "test"
         true_mm = hands_mm(dataset, group)
         random = seeded(dataset, variant, encoder, group)
@@ -63,14 +74,19 @@ def predicted(tmp_path):
         visible = np.ones(true_mm.shape[:2], bool)
         visible[0, 1:5] = dataset in DEPTH  # hidden joints count in no error
         pred_mm[~visible] = 9999
-        path = tmp_path / f"{dataset}-{input_}-{variant}-{invariances}-{encoder}-{group}.h5"
+        path = tmp_path / f"{dataset}-{input_}-{variant}-{invariances}-{encoder}-{group}-{label_fraction}.h5"
         with h5py.File(path, "w") as file:
             file["joints_pred_mm"], file["joints_true_mm"] = pred_mm.astype(np.float32), true_mm.astype(np.float32)
             file["mean_pose_mm"] = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape).astype(np.float32)
             file["visible"], file["row"] = visible, np.arange(FRAMES)
             file["name"] = np.array(names(group), dtype=h5py.string_dtype())
         numbers = {"epe_mean_mm": float(error_mm), "auc_20_50": 0.5, "frames": FRAMES}
-        settings = [path.stem, dataset, input_, variant, invariances, encoder, subject]
+        numbers |= {
+            "epe_median_mm": error_mm - 1,
+            "epe_median_mm_low": error_mm - 2,
+            "epe_median_mm_high": error_mm + 1,
+        }
+        settings = [path.stem, dataset, input_, variant, invariances, encoder, subject, label_fraction]
         facts = {"source": f"synthetic {dataset}", "synthetic": True, "published": False} | changes
         return tables.Result(*settings, profile="small", **facts, metrics=numbers, predictions=path)
 
@@ -143,6 +159,66 @@ def test_a_grid_that_fills_no_figure_is_refused(predicted, processed):
             report_figures.figures_of(results, processed)
 
 
+@pytest.fixture
+def few_labels(predicted):
+    """Variants 1 and 3 on STB, by share of labels; the errors are lower than those of any model of `grid`."""
+    errors_mm = {(1, 0.1): 7, (3, 0.1): 5, (1, 0.3): 6, (3, 0.3): 4}
+    return [
+        predicted("stb", "rgb", error, variant=variant, label_fraction=share)
+        for (variant, share), error in errors_mm.items()
+    ]
+
+
+def test_figure_3_shows_both_variants_by_share_of_labels(grid, few_labels, processed):
+    for one in few_labels:
+        with h5py.File(one.predictions, "r+") as file:
+            file["mean_pose_mm"][:] += 500  # the baseline is that of the most labels
+    figure = report_figures.figures_of([*grid, *few_labels], processed)["fig03"]
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log" and [text.get_text() for text in axes.get_xticklabels()] == ["10", "30", "100"]
+    assert axes.get_ylabel() == "median EPE (mm)"
+    # with all labels there is variant 3 alone in this grid
+    expected = {"variant 1": ([10, 30], [6, 5]), "variant 3": ([10, 30, 100], [4, 3, 8])}
+    drawn = {container.get_label().split(",")[0]: container for container in axes.containers}
+    assert list(drawn) == list(expected)
+    for name, (percent, medians_mm) in expected.items():
+        line, _, (bars,) = drawn[name]
+        np.testing.assert_allclose(line.get_xdata(), percent, rtol=0.02)
+        np.testing.assert_array_equal(line.get_ydata(), medians_mm)
+        ends = np.array(bars.get_segments())[:, :, 1]
+        np.testing.assert_allclose(ends, np.array(medians_mm)[:, None] + [-1, 2])
+    pose, true, visible = read(of(grid, "stb", "rgb")[0], "mean_pose_mm", "joints_true_mm", "visible")
+    still_mm = metrics.median_over_joints(np.linalg.norm(pose - true, axis=2).astype(float), visible)
+    (baseline,) = [line for line in axes.lines if line.get_label() == "mean pose of the training set"]
+    assert baseline.get_ydata() == pytest.approx([still_mm] * 2)
+    assert axes.get_legend().get_texts()[-1].get_text() == "mean pose of the training set"
+    assert figure.get_supxlabel().endswith(f"Data: {few_labels[0].data}.")
+
+
+def test_figure_3_needs_fewer_labels_than_all(grid, few_labels, processed):
+    assert "fig03" not in report_figures.figures_of(grid, processed)
+    one_variant = report_figures.figures_of(few_labels[:1], processed)
+    assert list(one_variant) == ["fig03"] and figures.png_bytes(one_variant["fig03"])
+
+
+def content(figure):
+    """What a figure says and shows, without the time that its rendering takes."""
+    shown = [(line.get_label(), line.get_xydata().tolist()) for axes in figure.axes for line in axes.lines]
+    pictures = [image.get_array().tolist() for axes in figure.axes for image in axes.images]
+    return figure.get_suptitle(), figure.get_supxlabel(), shown, pictures
+
+
+def test_models_of_few_labels_and_of_other_variants_change_no_other_figure(grid, few_labels, predicted, processed):
+    others = [predicted("rhd", "rgb", 0.5, variant="cross"), predicted("rhd", "joints_2d", 0.5, variant="separate")]
+    others += [predicted("nyu", "depth", 0.5, encoder="resnet18", label_fraction=0.1)]
+    plain = report_figures.figures_of(grid, processed)
+    more = report_figures.figures_of([*others, *few_labels, *grid], processed)
+    assert set(more) - set(plain) == {"fig03"}
+    for name, figure in plain.items():
+        assert content(figure) == content(more[name])
+    assert report_figures.depth_models(others, "nyu") == []
+
+
 def test_figure_4_shows_the_best_models_and_the_mean_pose_but_not_the_paper(grid, processed):
     made = report_figures.figures_of(grid, processed)
     mean_pose = "mean pose of the training set"
@@ -160,11 +236,32 @@ def test_figure_4_shows_the_best_models_and_the_mean_pose_but_not_the_paper(grid
 def test_figure_4_shows_the_papers_curves_beside_the_published_sets_only(predicted, processed):
     results = [predicted(dataset, "rgb", 9, published=True, synthetic=False) for dataset in ("rhd", "stb")]
     made = report_figures.figures_of(results, processed)
-    printed = lines(made["fig04a"])["RGB->3D, the paper's curve, digitised"].get_xydata()
-    assert printed[0].tolist() == [21.05, 0.653]
-    line = lines(made["fig04b"])["RGB->3D, the paper's curve"]
+    shown = lines(made["fig04a"])
+    assert list(shown)[2:] == ["the paper, digitised", "[38], digitised"]
+    assert shown["the paper, digitised"].get_xydata()[0].tolist() == [21.05, 0.653]
+    shown = lines(made["fig04b"])
+    assert list(shown)[2:] == [curve.name for curve in paper.FIGURE_4["stb"]]
+    line = shown["the paper"]
     assert line.get_linestyle() == "--" and len(line.get_xdata()) == 12
     np.testing.assert_allclose(line.get_xydata()[[0, -1]], [[8 * 50 / 19, 0.9483], [50, 0.9963]])
+
+
+def test_the_papers_curves_of_colour_do_not_stand_beside_2d_alone(predicted, processed):
+    lifting = predicted("rhd", "joints_2d", 9, published=True, synthetic=False)
+    assert len(lines(report_figures.figures_of([lifting], processed)["fig04a"])) == 2
+
+
+def test_figure_5_shows_other_methods_beside_the_published_sets_only(predicted, processed):
+    thresholds_mm = np.array([0.0, 40, 80])
+    references = {"icvl": [("other: mean 7.0 mm", thresholds_mm, np.array([0, 0.6, 1]))], "nyu": []}
+    for published in (True, False):
+        results = [predicted(name, "depth", 9, published=published) for name in ("icvl", "nyu")]
+        made = report_figures.figures_of(results, processed, references)
+        assert len(lines(made["fig05a"])) == 2
+        assert list(lines(made["fig05b"]))[2:] == ["other"] * published
+    results = [predicted("icvl", "depth", 9, published=True)]
+    line = lines(report_figures.figures_of(results, processed, references)["fig05b"])["other"]
+    np.testing.assert_array_equal(line.get_xydata(), [[0, 0], [40, 0.6], [80, 1]])
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("fig05a", "nyu"), ("fig05b", "icvl")])
@@ -221,6 +318,13 @@ def frame_of(picture, path, key, picture_of=np.asarray):
             for frame in range(FRAMES)
             if np.array_equal(picture_of(file[group][key][frame]), picture)
         )
+
+
+def test_samples_are_picked_by_rank_of_error_and_in_that_order():
+    errors_mm = np.random.default_rng(0).permutation(101).astype(float)
+    assert errors_mm[statistics.evenly_ranked(errors_mm, 5)].tolist() == [10, 30, 50, 70, 90]
+    assert sorted(statistics.evenly_ranked(np.array([3.0, 1, 2]), 6)) == [0, 1, 2]  # fewer frames than places
+    assert len(statistics.evenly_ranked(np.zeros(300), 6)) == 6  # ties
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("fig10a", "stb"), ("fig10b", "rhd")])

@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from handvae import paper, table_text, tables
+from handvae import paper, tables
 from handvae.errors import InputError
-
-COUNTS = {1: 12_398_387, 2: 13_512_679, 3: 13_233_054, 4: 14_347_346}
 
 
 def numbers(epe_mean_mm):
@@ -29,13 +27,28 @@ def numbers(epe_mean_mm):
     }
 
 
+def seeds(count=3):
+    """What the metrics of a row of several models say besides."""
+    return {
+        "seeds": count,
+        "seeds_epe_mean_mm": 26.04,
+        "seeds_epe_mean_mm_sd": 1.246,
+        "seeds_epe_median_mm": 22.04,
+        "seeds_epe_median_mm_sd": 0.746,
+    }
+
+
 def result(experiment, input="rgb", variant=1, epe_mean_mm=25.0, **changes):
     plain = tables.Result(
-        *(experiment, "rhd", input, variant, "T+S+H", "resnet18", ""),
+        *(experiment, "rhd", input, variant, "T+S+H", "resnet18", "", 1.0),
         *("small", "synthetic hands, 2,000 training images"),
         *(True, False, numbers(epe_mean_mm), Path("none.h5")),
     )
     return replace(plain, **changes)
+
+
+def published(experiment, **changes):
+    return result(experiment, **({"source": "RHD", "synthetic": False, "published": True} | changes))
 
 
 GRID = [
@@ -43,10 +56,12 @@ GRID = [
     for short, name in (("rgb", "rgb"), ("2d", "joints_2d"))
     for variant in (4, 3, 2, 1)
 ]
-
-
-def page_of(results, depth=None):
-    return tables.markdown_page(results, pd.DataFrame() if depth is None else depth, COUNTS)
+# what no table of joint errors is about
+OTHERS = [
+    result("rhd-cross", variant="cross", epe_mean_mm=1),
+    result("rhd-separate", variant="separate", epe_mean_mm=1),
+    result("rhd-rgb-v1-l10", variant=1, epe_mean_mm=1, label_fraction=0.1),
+]
 
 
 def test_rows_come_in_the_papers_order_with_the_papers_numbers():
@@ -60,20 +75,57 @@ def test_rows_come_in_the_papers_order_with_the_papers_numbers():
     assert medians["epe_median_mm"].tolist() == [18, 19, 20, 21] * 2
 
 
-def test_no_synthetic_number_stands_beside_the_papers_without_the_word():
-    table = tables.joint_table(GRID, paper.TABLE1)
-    assert table["verdict"].tolist() == ["not comparable (synthetic)"] * 8
-    page = page_of(GRID)
-    cells = [cell for line in page.splitlines() for cell in line.split("|") if "(paper" in cell]
-    ours = [cell for cell in cells if "–" not in cell]
-    assert len(cells) == 48 and len(ours) == 2 * (8 + 2) and all("synthetic" in cell for cell in ours)
+@pytest.mark.parametrize("printed", [paper.TABLE1, paper.TABLE2, paper.TABLE5, paper.TABLE6])
+def test_models_of_few_labels_and_of_other_variants_change_no_table(printed):
+    with_others = tables.joint_table([*OTHERS, *GRID, *OTHERS], printed)
+    pd.testing.assert_frame_equal(with_others, tables.joint_table(GRID, printed))
+    assert tables.best([*OTHERS, *GRID], ("rhd", "rgb")).experiment == "rhd-rgb-v1"
 
 
-def test_other_real_data_is_not_compared_either():
-    photos = result("rhd-rgb-v1", source="real photographs", synthetic=False)
-    assert tables.joint_table([photos], paper.TABLE1)["verdict"].tolist() == ["not comparable (other data)"]
-    page = page_of([photos])
-    assert "25.00 [24.50, 25.50] other data (paper 19.73)" in page and "synthetic" not in page
+def test_a_renamed_experiment_keeps_its_cell_and_a_removed_one_leaves_it():
+    renamed = [replace(one, experiment=f"other-{number}") for number, one in enumerate(GRID)]
+    plain, other = (tables.joint_table(results, paper.TABLE1) for results in (GRID, renamed))
+    assert other["experiment"].tolist() == [f"other-{number}" for number in (7, 6, 5, 4, 3, 2, 1, 0)]
+    pd.testing.assert_frame_equal(plain.drop(columns="experiment"), other.drop(columns="experiment"))
+    fewer = tables.joint_table([one for one in GRID if one.experiment != "rhd-rgb-v2"], paper.TABLE1)
+    assert fewer["experiment"].tolist() == [name for name in plain["experiment"] if name != "rhd-rgb-v2"]
+    _, rows = tables.matrix(fewer, paper.TABLE1)
+    assert rows[1][2] == "–\npaper 19.99" and rows[1][1].startswith("22.00 [21.50, 22.50]")
+
+
+def test_two_experiments_of_one_cell_both_stand_in_it_under_their_names():
+    twice = [result("seed-0", epe_mean_mm=25), result("seed-1", epe_mean_mm=26)]
+    _, rows = tables.matrix(tables.joint_table(twice, paper.TABLE1), paper.TABLE1)
+    lines = rows[0][2].split("\n")
+    assert (lines[0], lines[1], lines[4], lines[5]) == (
+        "seed-0:",
+        "25.00 [24.50, 25.50]",
+        "seed-1:",
+        "26.00 [25.50, 26.50]",
+    )
+
+
+def test_the_papers_colour_models_have_a_resnet_18():
+    deeper = [result("deep", encoder="resnet50"), result("lifting", "joints_2d", encoder="resnet50")]
+    assert tables.joint_table(deeper, paper.TABLE1)["experiment"].tolist() == ["lifting"]
+
+
+def test_an_empty_table_has_the_columns_of_a_full_one():
+    for printed in (paper.TABLE1, paper.TABLE5):
+        full, empty = tables.joint_table(GRID, printed), tables.joint_table([], printed)
+        assert list(empty.columns) == list(full.columns) and empty.empty
+
+
+def test_several_seeds_are_shown_with_their_spread_and_one_is_not():
+    several = result("rhd-rgb-v1", metrics=numbers(25.0) | seeds())
+    table = tables.joint_table([several, *GRID[4:]], paper.TABLE1)
+    assert "seeds" not in tables.joint_table(GRID, paper.TABLE1)
+    row = table[table["experiment"] == "rhd-rgb-v1"].iloc[0]
+    assert (row["seeds"], row["seeds_epe_mean_mm"], row["seeds_epe_mean_mm_sd"]) == (3, 26.04, 1.246)
+    cells = {row[0]: row for row in tables.matrix(table, paper.TABLE1)[1]}["Var. 1"]
+    assert cells[2].split("\n")[:2] == ["25.00 [24.50, 25.50]", "26.04 ± 1.25 (3 seeds)"] and "±" not in cells[1]
+    medians = tables.joint_table([several], paper.TABLE5)
+    assert "22.04 ± 0.75 (3 seeds)" in tables.matrix(medians, paper.TABLE5)[1][0][2]
 
 
 @pytest.mark.parametrize(
@@ -89,16 +141,33 @@ def test_other_real_data_is_not_compared_either():
     ],
 )
 def test_on_the_published_set_the_verdict_is_whether_the_papers_number_is_in_our_interval(epe_mean_mm, expected):
-    published = result("rhd-rgb-v1", epe_mean_mm=epe_mean_mm, source="RHD", synthetic=False, published=True)
-    assert tables.joint_table([published], paper.TABLE1)["verdict"].tolist() == [expected]
-    assert f"{expected} (paper 19.73)" in page_of([published])
+    table = tables.joint_table([published("rhd-rgb-v1", epe_mean_mm=epe_mean_mm)], paper.TABLE1)
+    assert table["verdict"].tolist() == [expected] and table["kind"].tolist() == ["published"]
+    cell = tables.matrix(table, paper.TABLE1)[1][0][2]
+    assert (
+        cell.split("\n")[-1] == expected and f"paper 19.73 (ours {epe_mean_mm - 19.73:+.2f})".replace("-", "−") in cell
+    )
+
+
+@pytest.mark.parametrize(("kind", "synthetic"), [("synthetic", True), ("other data", False)])
+def test_what_was_measured_on_other_images_is_not_compared(kind, synthetic):
+    close = result("rhd-rgb-v1", epe_mean_mm=19.73, synthetic=synthetic)
+    table = tables.joint_table([close], paper.TABLE1)
+    assert table["verdict"].tolist() == [f"not comparable ({kind})"] and table["kind"].tolist() == [kind]
+    _, rows = tables.matrix(table, paper.TABLE1)
+    assert rows[0][2].endswith(f"paper 19.73 (ours +0.00)\nnot comparable ({kind})")
+    assert rows[-1] == ["Mean pose of the training set", "–", f"41.25 {kind}", "–"]
+
+
+def test_a_number_that_the_paper_does_not_print_has_no_verdict():
+    assert tables.verdict(published("x"), (1.0, 0.5, 1.5), None) == "not printed"
 
 
 def test_other_invariances_and_other_datasets_fill_no_cell():
     others = [result("no-side", variant=2, invariances="T+S"), result("own", dataset="icvl")]
     assert all(len(tables.joint_table(others, table)) == 0 for table in (paper.TABLE1, paper.TABLE2))
-    page = page_of(others)
-    assert page.count("– (paper") == 48 and "25.00" not in page
+    _, rows = tables.matrix(tables.joint_table(others, paper.TABLE1), paper.TABLE1)
+    assert all(cell.startswith("–") for row in rows for cell in row[1:])
 
 
 def test_fewer_invariances_are_those_of_the_papers_best_variant():
@@ -107,38 +176,10 @@ def test_fewer_invariances_are_those_of_the_papers_best_variant():
     table = tables.joint_table(fewer, paper.TABLE2)
     assert table["experiment"].tolist() == ["b", "a", "c"]
     assert table["paper_epe_mean_mm"].tolist() == [18.90, 22.53, 9.59]
-    assert table["difference_mm"].tolist() == [11.1, 2.47, 15.41]
-    header, rows = tables.matrix(fewer, paper.TABLE6)
+    assert table["difference_mm"].tolist() == pytest.approx([11.1, 2.47, 15.41])
+    header, rows = tables.matrix(tables.joint_table(fewer, paper.TABLE6), paper.TABLE6)
     assert header == ["", "2D->3D RHD", "RGB->3D RHD", "RGB->3D STB"]
     assert rows[0] == ["[38], T+S+H", "paper 18.84", "paper 24.49", "paper 7.52"] and rows[2][0] == "ours, T+S"
-
-
-def test_a_latex_table_escapes_what_latex_would_misread():
-    text = table_text.latex_table(["", "2D->3D"], [["a_b", "5 % & more"]], "10 %")
-    assert r"2D$\rightarrow$3D" in text and r"a\_b & 5 \% \& more \\" in text and r"\caption{10 \%}" in text
-
-
-def test_the_page_states_data_profile_and_frames_once():
-    page = page_of(GRID)
-    assert page.count("synthetic hands, 2,000 training images; profile small; 2,728 test frames") == 1
-    mixed = page_of([*GRID[:4], *(replace(one, source="RHD") for one in GRID[4:])])
-    assert "- RHD; profile small" in mixed and "- RHD: synthetic hands" in mixed
-
-
-def test_the_page_reads_like_the_papers_tables():
-    lines = page_of(GRID).splitlines()
-    assert (
-        "| Var. 3 | 23.00 [22.50, 23.50] synthetic (paper 17.14) | 23.00 [22.50, 23.50] synthetic (paper 20.04) "
-        "| – (paper 8.56) |" in lines
-    )
-    assert "| Mean pose of the training set | 41.25 synthetic | 41.25 synthetic | – |" in lines
-    assert "| Var. 4 | 14,347,346 | 14,347,346 |" in lines and "| Var. 2 | 13,512,679 | – |" in lines
-
-
-def test_parameter_counts_are_compared_where_the_paper_prints_one():
-    table = tables.parameter_table({**COUNTS, 4: 14_347_347})
-    assert table["verdict"].tolist() == ["equal", "not printed", "not printed", "differs"]
-    assert table.to_csv(index=False).splitlines()[1:3] == ["1,12398387,12398387,equal", "2,13512679,,not printed"]
 
 
 def test_best_is_the_lowest_mean_of_its_task_only():
@@ -162,6 +203,7 @@ EXPECTED = {
     "variant": 2,
     "encoder": "resnet18",
     "test_subject": "",
+    "label_fraction": 0.3,
     "invariances": "T+S+H",
     "profile": "small",
 }
@@ -179,7 +221,7 @@ def write_result(folder, changes=None, without=(), metric_changes=None, without_
 
 def test_a_result_is_read_from_its_two_files(tmp_path):
     read = tables.read_result(*write_result(tmp_path), EXPECTED)
-    assert read == result("x", variant=2, source="synthetic hands", predictions=tmp_path / "x.h5")
+    assert read == result("x", variant=2, label_fraction=0.3, source="synthetic hands", predictions=tmp_path / "x.h5")
     assert read.kind == "synthetic" and read.data == "RHD: synthetic hands; profile small; 2,728 test frames"
 
 
@@ -187,15 +229,25 @@ def test_a_result_is_read_from_its_two_files(tmp_path):
     ("wrong", "message"),
     [
         ({"changes": {"variant": 3}}, r"x\.h5: expected variant 2 as in params.yaml, found 3$"),
+        ({"changes": {"variant": "cross"}}, r"x\.h5: expected variant 2 as in params.yaml, found 'cross'$"),
+        ({"changes": {"label_fraction": 1.0}}, r"x\.h5: expected label_fraction 0.3 as in params.yaml, found 1.0$"),
+        ({"without": ["label_fraction"]}, r"x\.h5: expected label_fraction 0.3 as in params.yaml, found None$"),
         ({"changes": {"profile": "tiny"}}, r"x\.h5: expected profile 'small'.*found 'tiny'"),
         ({"without": ["synthetic"]}, r"x\.h5: expected the attribute synthetic, found dataset, encoder, experiment"),
         ({"metric_changes": {"frames": 300}}, r"x\.json: expected the 2728 frames of .*x\.h5, found 300"),
         ({"without_metric": ["epe_median_mm_low"]}, r"x\.json: expected the key epe_median_mm_low"),
+        ({"metric_changes": {"seeds": 3}}, r"x\.json: expected the key seeds_epe_mean_mm, found "),
     ],
 )
 def test_files_that_do_not_fit_each_other_or_the_params_are_refused_by_name(tmp_path, wrong, message):
     with pytest.raises(InputError, match=message):
         tables.read_result(*write_result(tmp_path, **wrong), EXPECTED)
+
+
+def test_a_variant_may_be_a_name(tmp_path):
+    paths = write_result(tmp_path, changes={"variant": "cross"})
+    read = tables.read_result(*paths, EXPECTED | {"variant": "cross"})
+    assert read.variant == "cross" and not read.compared
 
 
 @pytest.mark.parametrize("name", ["x.h5", "x.json"])

@@ -1,5 +1,6 @@
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
@@ -82,7 +85,7 @@ def test_every_pair_of_algorithm_1_gets_one_step_a_batch(data, monkeypatch):
 
 
 def test_training_brings_the_error_under_the_mean_poses(data, tmp_path):
-    still = replace(settings().augmentation, rotation_deg=0.0, shift=0.0, flip=False)
+    still = replace(settings().augmentation, rotation_deg=0.0, shift=0.0, flip="never")
     train(settings("rhd-2d-v1", steps=300, learning_rate=1e-3, augmentation=still), data, tmp_path)
     model, _, _ = checkpoints.load_model(tmp_path / "model", CPU)
     split = batches.load_split(data, ["train"], False, True, CPU)
@@ -188,9 +191,53 @@ def test_a_full_disk_leaves_no_model(data, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def changed(data, path, labelled_too=False, images=False):
+    """The data with other labels, or images, in the rows that count as unlabelled at a third."""
+    shutil.copy(data, path)
+    labelled = batches.load_split(data, ["train"], False, True, CPU, label_fraction=1 / 3).labelled.numpy()
+    with h5py.File(path, "r+") as file:
+        group = file["train"]
+        rows = np.array([row for row in range(len(group["side"])) if labelled_too == (row in labelled)])
+        if images:
+            group["image_u8"][rows] = 255 - group["image_u8"][rows]
+        else:
+            group["joints_mm"][rows] *= 1.3
+    return path
+
+
+@pytest.mark.parametrize("name", ["rhd-rgb-v1", "rhd-rgb-v3"])
+def test_labels_of_unlabelled_samples_are_never_seen(data, tmp_path, name):
+    chosen = settings(name)
+    chosen = replace(chosen, experiment=replace(chosen.experiment, label_fraction=1 / 3))
+    before = train(chosen, data, tmp_path, "a")["weights.pt"]
+    assert train(chosen, changed(data, tmp_path / "b.h5"), tmp_path, "b")["weights.pt"] == before
+    assert train(chosen, changed(data, tmp_path / "c.h5", labelled_too=True), tmp_path, "c")["weights.pt"] != before
+
+
+def test_unlabelled_images_train_the_semi_supervised_model_only(data, tmp_path):
+    other = changed(data, tmp_path / "other.h5", images=True)
+    for name, same in (("rhd-rgb-v1", True), ("rhd-rgb-v3", False)):
+        chosen = settings(name)
+        chosen = replace(chosen, experiment=replace(chosen.experiment, label_fraction=1 / 3))
+        weights = [train(chosen, source, tmp_path, name)["weights.pt"] for source in (data, other)]
+        assert (weights[0] == weights[1]) == same
+
+
+def test_separate_models_share_no_parameter_and_take_no_step_for_each_other(data):
+    run = training.Run(settings("rhd-separate"), CPU)
+    owners = [{id(p) for group in optimiser.param_groups for p in group["params"]}
+              for optimiser in run.optimisers.values()]  # fmt: skip
+    assert len(owners) == 3 and not (owners[0] & owners[1] or owners[0] & owners[2] or owners[1] & owners[2])
+    assert run.settings.encoded == "joints_3d" and settings("rhd-cross").encoded == "rgb"
+
+
 def test_history_has_a_row_a_block_with_every_pairs_terms(data, tmp_path):
     history = train(settings(), data, tmp_path)["history.csv"].decode().splitlines()
     assert history[0].split(",")[:3] == ["step", "learning_rate", "kl_weight"] and "rgb->rgb_kl" in history[0]
+    row = dict(zip(history[0].split(","), map(float, history[-1].split(",")), strict=True))
+    pairs = ("rgb->joints_3d", "rgb->rgb", "joints_3d->joints_3d")
+    expected = sum(row[f"{pair}_reconstruction"] + row["kl_weight"] * row[f"{pair}_kl"] for pair in pairs)
+    assert row["loss"] == pytest.approx(expected, rel=1e-5)
     assert [row.split(",")[0] for row in history[1:]] == ["8", "16", "24", "32", "40"]
 
 

@@ -31,8 +31,11 @@ from handvae.synthetic.shading import Look
 RHD_SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
 MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; of less than this a picture says nothing
 STB_SEED = 2  # keeps STB's random numbers apart from those of the other sets
-# A short set shows every fourth frame of the motion at most, so that its sequences hold more than two or three poses.
-STB_MAX_STEP = 4
+# A short set shows every eighth frame of the motion at most, so that its sequences hold more than two or three poses.
+STB_MAX_STEP = 8
+# STB has one background in each of six places. Here each place shows another one every 25 frames of the motion: a small
+# network learns five unchanging ones by heart and takes poses from them, and then fails in the sixth, which is tested.
+STB_BACKGROUND_FRAMES = 25
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,11 @@ def stb_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
 
 
 def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    """Both views of one frame of a sequence: the same left hand everywhere, background and light of the place."""
+    """Both views of one frame of a sequence: the same left hand everywhere, the light of the place."""
     sequence, number = frame
-    hand = stb_hand(seed, sequence, number, sizes["sequence"])
-    look, background = _stb_place(seed, int(sequence[1]))
+    moment = stb_moment(number, sizes["sequence"])
+    hand, look = stb_hand(seed, sequence, number, sizes["sequence"]), _stb_look(seed, int(sequence[1]))
+    background = _stb_background(seed, stb.SEQUENCES.index(sequence), moment // STB_BACKGROUND_FRAMES)
     for view in stb.VIEWS:
         seen = moved(hand, stb.in_view(np.zeros(3), view) / 1000.0)
         scene = Scene(seen, stb.CAMERA, look, background, np.zeros(3))
@@ -120,7 +124,12 @@ def stb_hand(seed: int, sequence: str, number: int, frames: int) -> PlacedHand:
     style = "counting" if sequence.endswith("Counting") else "random"
     subject = Subject(seed, STB_SEED, STB_HAND_LENGTH_M)
     motion = Motion((seed, STB_SEED, stb.SEQUENCES.index(sequence)), style, LEFT, subject, STB_VIEW)
-    return motion.hand(number * motion_step(stb.PUBLISHED_FRAMES, frames, STB_MAX_STEP))
+    return motion.hand(stb_moment(number, frames))
+
+
+def stb_moment(number: int, frames: int) -> int:
+    """The frame of the motion that is frame `number` of a sequence of `frames` frames."""
+    return number * motion_step(stb.PUBLISHED_FRAMES, frames, STB_MAX_STEP)
 
 
 def write_stb_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
@@ -135,10 +144,14 @@ def motion_step(published_frames: int, frames: int, at_most: int) -> int:
 
 
 @lru_cache(maxsize=8)
-def _stb_place(seed: int, place: int) -> tuple[Look, Background]:
-    """One skin for the whole set; light and background of each of the six places."""
+def _stb_look(seed: int, place: int) -> Look:
+    """One skin for the whole set, the light of each of the six places."""
     skin = sample_look(np.random.default_rng([seed, STB_SEED, 0]))
-    rng = np.random.default_rng([seed, STB_SEED, place])
-    here = sample_look(rng)
+    here = sample_look(np.random.default_rng([seed, STB_SEED, place]))
     light = {name: getattr(here, name) for name in ("light", "light_rgb", "sky", "sky_rgb", "ground_rgb", "shadow")}
-    return replace(skin, **light), sample_background(rng)
+    return replace(skin, **light)
+
+
+@lru_cache(maxsize=8)
+def _stb_background(seed: int, sequence: int, number: int) -> Background:
+    return sample_background(np.random.default_rng([seed, STB_SEED, sequence, number]))

@@ -1,0 +1,211 @@
+"""The notebooks, run on fabricated reports, and the pages made of them."""
+
+import dataclasses
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import nbformat
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from handvae import figures, pages, params
+from handvae.errors import InputError
+from tests.conftest import REPOSITORY
+from tests.test_viewer import predicted
+
+REPORT = ("tables", "curves", "latent_space", "predictions")
+FIGURES = {"fig04a": "Figure 4a: PCK on RHD", "fig10b": "Figure 10b: predictions on RHD"}
+GRID = {
+    "rhd-rgb-v1": params.Experiment("rhd", "rgb", 1, "T+S+H", "resnet18", 0, None, 1.0),
+    "rhd-2d-v3": params.Experiment("rhd", "joints_2d", 3, "T+S+H", "resnet18", 0, None, 1.0),
+}
+METRICS = {"epe_mean_mm": 48.5027, "epe_mean_mm_low": 47.4, "epe_mean_mm_high": 49.6, "epe_median_mm": 47.0683}
+METRICS |= {"auc_20_50": 0.347, "auc_21_50": 0.355, "mean_pose_epe_mm": 76.4, "frames": 300}
+
+
+def write_reports(folder):
+    """What the other stages leave in reports/, in small."""
+    for part in ("tables", "figures", "metrics", "training"):
+        (folder / part).mkdir(parents=True)
+    (folder / "tables/tables.md").write_text(
+        "# Tables\n\nErrors in mm.\n\n## Table 1\n\n| | RHD |\n| --- | --- |\n| Var. 1 | 48.50 |\n"
+    )
+    for name in ("table1", "table2", "table5", "table6", "depth"):
+        pd.DataFrame({"task": ["RGB->3D RHD"], "verdict": ["not comparable (synthetic)"]}).to_csv(
+            folder / f"tables/{name}.csv"
+        )
+    (folder / "tables/parameters_layers.csv").write_text("network,layer,parameters\nRGB encoder,conv1,9408\n")
+    (folder / "tables/claims.md").write_text("| claim | verdict |\n| --- | --- |\n| variants differ little | holds |\n")
+    for name in FIGURES:
+        (folder / f"figures/{name}.png").write_bytes(figures.png_bytes(Figure(figsize=(2, 1))))
+    for name in ("", *GRID):
+        metrics, training = (f"metrics/{name}", f"training/{name}") if name else ("metrics", "training")
+        (folder / f"{metrics}.json").write_text(json.dumps(METRICS))
+        (folder / f"{metrics}_pck.csv").write_text("threshold_mm,pck\n0.0,0.0\n50.0,0.6\n")
+        terms = "rgb->joints_3d_reconstruction,rgb->joints_3d_kl"
+        (folder / f"{training}.csv").write_text(f"step,loss,{terms}\n8,60.0,50.0,30.0\n16,50.0,40.0,25.0\n")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    write_reports(folder / "reports")
+    (folder / "notebooks").mkdir()
+    for path in (REPOSITORY / "notebooks").glob("*.ipynb"):
+        (folder / "notebooks" / path.name).write_bytes(path.read_bytes())
+    # a kernel of the same name that does not start: the notebooks must not use it
+    kernel = folder / "elsewhere/kernels/python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps({"argv": ["/none"], "display_name": "x", "language": "python"}))
+    return folder
+
+
+@pytest.fixture
+def here(project, monkeypatch):
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("JUPYTER_PATH", str(project / "elsewhere"))
+    return project
+
+
+def texts(notebooks):
+    return {name: nbformat.writes(notebook) for name, notebook in notebooks.items()}
+
+
+def shown(notebook):
+    """A notebook's section as a reader sees it: without tags and pictures."""
+    return re.sub(r"<[^>]*>", " ", pages.section("x", notebook))
+
+
+@pytest.mark.parametrize("name", [*REPORT, "own_experiment"])
+def test_the_committed_notebooks_have_no_outputs_and_one_cell_of_parameters(name):
+    notebook = json.loads((REPOSITORY / f"notebooks/{name}.ipynb").read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert [cell["metadata"].get("tags") for cell in code].count(["parameters"]) == 1
+    assert notebook["cells"][0]["source"][0].startswith("# ")
+    assert "handvae" not in str(code)  # it reads files and shows them
+
+
+def test_the_notebooks_show_the_reports_and_have_the_same_bytes_twice(here, capfd):
+    first = pages.executed_notebooks(GRID, FIGURES)
+    assert tuple(first) == REPORT
+    for name, text in texts(first).items():
+        assert str(here) not in text and not re.search(r" at 0x|\d{4}-\d\d-\d\dT", text), name
+    assert re.search(r"Var\. 1\s+48\.50", shown(first["tables"])) and "48.503" in shown(first["tables"])
+    assert "RGB->3D RHD" in str(first["curves"]["cells"]) and "Figure 4a" in shown(first["curves"])
+    assert "variants differ little" in shown(first["latent_space"])
+    pictures = {name: pages.section(name, notebook).count("data:image/png;base64") for name, notebook in first.items()}
+    assert pictures == {"tables": 0, "curves": 2, "latent_space": 0, "predictions": 1}
+    assert texts(pages.executed_notebooks(GRID, FIGURES)) == texts(first)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_figures_that_the_grid_does_not_make_are_named_and_left_out(here):
+    (here / "reports/figures/fig12.png").write_bytes(b"left by an older version")
+    text = shown(pages.executed(here / "notebooks/predictions.ipynb", {"reports": "reports", "figures_made": FIGURES}))
+    (here / "reports/figures/fig12.png").unlink()
+    assert "Figure 10b" in text and "Figure 12" not in text and "no model for them: figure 10a, figure 12" in text
+
+
+def test_a_failing_notebook_is_named_with_its_cell(here):
+    (here / "reports/tables/claims.md").rename(here / "claims.md")
+    with pytest.raises(InputError, match=r"notebooks/latent_space\.ipynb: cell \d+: FileNotFoundError: .*claims\.md"):
+        pages.executed_notebooks(GRID, FIGURES)
+    (here / "claims.md").rename(here / "reports/tables/claims.md")
+
+
+def test_every_notebook_runs_by_hand_in_its_own_folder_as_it_is(here, monkeypatch):
+    monkeypatch.chdir(here / "notebooks")  # where Jupyter starts a kernel; the stage starts it at the root
+    with ThreadPoolExecutor(pages.KERNELS) as pool:
+        notebooks = pool.map(
+            lambda name: pages.executed(here / f"notebooks/{name}.ipynb", {}), (*REPORT, "own_experiment")
+        )
+        pictures = [pages.section("x", notebook).count("data:image/png;base64") for notebook in notebooks]
+    assert pictures == [0, 2, 0, 1, 1]
+
+
+def notebook(*markdown):
+    cells = [*(nbformat.v4.new_markdown_cell(text) for text in markdown), nbformat.v4.new_code_cell("secret = 1")]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number:02d}"
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_a_section_has_its_headings_one_level_down_with_ids_of_their_own_and_no_code():
+    text = pages.section("curves", notebook("# Curves", "## RHD & STB: a", "## RHD & STB: a", "### Deeper"))
+    assert re.findall(r'<h(\d) id="(.*?)">(.*?)</h\d>', text) == [
+        ("2", "curves-curves", "Curves"),
+        ("3", "curves-rhd-stb-a", "RHD &amp; STB: a"),
+        ("3", "curves-rhd-stb-a-2", "RHD &amp; STB: a"),
+        ("4", "curves-deeper", "Deeper"),
+    ]
+    assert "secret" not in text and text.startswith('<section id="curves">')
+
+
+def index(results=()):
+    data = {"predictions": [], "walks": None, "x": "</script>"}
+    books = {name: notebook(f"# {name}", "## One", "## Two") for name in REPORT}
+    return pages.index_page(books, data, list(results))
+
+
+def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere():
+    page = index()
+    assert not re.search(r"<(link|iframe)|(src|href)=[\"']?(https?:)?//|@import|url\(", page)
+    ids = re.findall(r'\bid="(.*?)"', page)
+    assert len(ids) == len(set(ids))
+    links = re.findall(r'href="#(.*?)"', page)
+    assert len(links) == 1 + 3 * len(REPORT) and set(links) <= set(ids)
+    assert re.findall(r'href="([^#].*?)"', page) == ["own_experiment.html"]
+    assert page.count("<h1") == page.count("</html>") == 1 and page.count("</script>") == 3
+    assert "$" not in re.sub(r"(?s)<script>.*?</script>", "", page)  # nothing of the template is left
+    assert index() == page
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ([(True, False)], "RHD were measured on synthetic hands"),
+        ([(True, False), (False, True)], "RHD were measured on synthetic hands"),
+        ([(False, False)], "RHD were measured on other images than the published ones"),
+        ([(False, True)], None),
+    ],
+)
+def test_the_page_says_what_numbers_on_other_data_cannot_mean(facts, expected):
+    results = [
+        SimpleNamespace(dataset="stb" if published else "rhd", synthetic=synthetic, published=published)
+        for synthetic, published in facts
+    ]
+    page = index(results)
+    assert expected in page if expected else "Not the paper" not in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (("rhd", "rgb", 1, "T+S+H"), {"epe_mean_mm": 19.73, "epe_median_mm": 16.74}),
+        (("stb", "rgb", 3, "T+S"), {"epe_mean_mm": 10.16, "epe_median_mm": 9.11}),
+        (("rhd", "joints_2d", 4, "T+S+H"), {"epe_mean_mm": 17.63, "epe_median_mm": 14.83}),
+        (("rhd", "rgb", 4, "T"), {}),  # fewer invariances: of the best variant only
+        (("rhd", "rgb", "cross", "T+S+H"), {}),
+        (("stb", "joints_2d", 1, "T+S+H"), {}),
+        (("icvl", "depth", 1, "T+H"), {"epe_mean_mm": 8.5}),
+        (("nyu", "depth", 1, "T+H"), {}),
+    ],
+)
+def test_an_experiment_stands_beside_what_the_paper_prints_for_its_settings(tmp_path, settings, expected):
+    dataset, input_, variant, invariances = settings
+    result = predicted(tmp_path, dataset, input_, 20, variant)
+    assert pages.paper_numbers_mm(dataclasses.replace(result, invariances=invariances)) == expected
+
+
+def test_your_own_experiments_page_compares_it_with_the_grid_and_the_paper(here, tmp_path):
+    own = predicted(tmp_path, "rhd", "rgb", 20)
+    page = pages.own_experiment_page(own, GRID)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    assert "epe_mean_mm 48.503 48.503 19.730" in text and "rhd-rgb-v1" in text and "rhd-2d-v3" not in text
+    assert "yours, synthetic" in text and "Not the paper's data: the numbers of RHD" in text
+    assert page.count("data:image/png;base64") == 1 and 'id="viewer-data"' not in page and "0x" not in text
+    assert pages.own_experiment_page(own, GRID) == page

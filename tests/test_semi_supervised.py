@@ -1,0 +1,160 @@
+"""The semi-supervised table on fabricated predictions whose errors are known joint by joint."""
+
+import numpy as np
+import pytest
+
+from handvae import metrics, semi_supervised, statistics
+from handvae.errors import InputError
+from tests.test_comparison import hard_frames, shown, write
+from tests.test_tables import result, seeds
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A function that writes an STB experiment of given errors and returns its result, with the metrics of the file."""
+
+    def make(variant, fraction, errors_mm, name=None, rows=None, more_metrics=None, **changes):
+        name = name or f"stb-rgb-v{variant}-l{100 * fraction:g}"
+        path = write(tmp_path / f"{name}.h5", errors_mm, shown(), rows)
+        intervals = statistics.bootstrap_intervals(errors_mm, shown(), 0)
+        numbers = {"frames": len(errors_mm), "mean_pose_epe_mm": 61.0, **(more_metrics or {})}
+        for key, function in (("epe_mean_mm", metrics.mean_over_joints), ("epe_median_mm", metrics.median_over_joints)):
+            low, high = intervals[key]
+            numbers |= {key: function(errors_mm, shown()), f"{key}_low": low, f"{key}_high": high}
+        settings = {"dataset": "stb", "label_fraction": fraction, "metrics": numbers, "predictions": path}
+        return result(name, variant=variant, **(settings | changes))
+
+    return make
+
+
+@pytest.fixture
+def grid(model):
+    """With a tenth of the labels variant 3 is 10 mm better, with three tenths 1 mm, with all it is 20 mm better."""
+    errors_mm = hard_frames()
+    better_mm = {0.1: 10, 0.3: 1, 1.0: 20}
+    return [
+        model(variant, fraction, errors_mm + 30 - better * (variant == 3))
+        for fraction, better in sorted(better_mm.items(), reverse=True)
+        for variant in (1, 3)
+    ]
+
+
+def test_a_row_a_share_of_labels_fewest_first(grid):
+    table = semi_supervised.semi_supervised_table(grid)
+    assert table["label_percent"].tolist() == [10, 30, 100]
+    assert table["supervised"].tolist() == ["stb-rgb-v1-l10", "stb-rgb-v1-l30", "stb-rgb-v1-l100"]
+    assert table["semi_supervised"].tolist() == ["stb-rgb-v3-l10", "stb-rgb-v3-l30", "stb-rgb-v3-l100"]
+    assert list(table.columns) == list(semi_supervised.COLUMNS)
+    by_name = {one.experiment: one.metrics for one in grid}
+    for row in table.to_dict("records"):
+        for side in ("supervised", "semi_supervised"):
+            for key in ("epe_median_mm", "epe_median_mm_low", "epe_median_mm_high", "epe_mean_mm", "epe_mean_mm_high"):
+                assert row[f"{side}_{key}"] == by_name[row[side]][key]
+    assert set(table["mean_pose_epe_mm"]) == {61.0} and set(table["kind"]) == {"synthetic"}
+
+
+def test_differences_are_paired(grid):
+    table = semi_supervised.semi_supervised_table(grid)
+    for name in ("difference_epe_mean_mm", "difference_epe_median_mm"):
+        for end in ("", "_low", "_high"):  # a constant difference has no width, however much the frames differ
+            np.testing.assert_allclose(table[name + end], [-10, -1, -20])
+    np.testing.assert_allclose(table["improvement_percent"], [1000, 100, 2000] / table["supervised_epe_median_mm"])
+    assert (table["improvement_percent_low"] < table["improvement_percent"]).all()
+    assert (table["improvement_percent"] < table["improvement_percent_high"]).all()
+
+
+def test_intervals_are_of_the_statistic_that_they_stand_beside(model):
+    errors_mm, other_mm = hard_frames(), hard_frames(1)
+    table = semi_supervised.semi_supervised_table([model(1, 0.1, errors_mm), model(3, 0.1, other_mm)])
+    (row,) = table.to_dict("records")
+    counts = np.concatenate(list(statistics.resampled_counts(len(errors_mm), 0, statistics.RESAMPLES)))
+    for name, function in (("mean", statistics.resampled_means), ("median", statistics.resampled_medians)):
+        before, after = (function(errors, shown(), counts) for errors in (errors_mm, other_mm))
+        expected = np.percentile(after - before, [2.5, 97.5])
+        assert [row[f"difference_epe_{name}_mm_{end}"] for end in ("low", "high")] == pytest.approx(expected)
+    expected = np.percentile(100 * (before - after) / before, [2.5, 97.5])  # of the median
+    assert [row[f"improvement_percent_{end}"] for end in ("low", "high")] == pytest.approx(expected)
+
+
+def test_the_papers_22_percent_stand_beside_our_largest_improvement_with_fewer_labels(grid):
+    table = semi_supervised.semi_supervised_table(grid)
+    assert table["improvement_percent"].idxmax() == 2  # all labels: not what the paper speaks of
+    np.testing.assert_array_equal(table["paper_improvement_percent"], [22, np.nan, np.nan])
+    assert table["verdict"].tolist() == ["not comparable (synthetic)", "not printed", "not printed"]
+
+
+@pytest.mark.parametrize(("gain_percent", "expected"), [(22, "inside interval"), (40, "outside"), (2, "outside")])
+def test_on_the_published_set_the_improvement_is_compared(model, gain_percent, expected):
+    errors_mm, facts = hard_frames(), {"synthetic": False, "published": True}
+    pair = [model(1, 0.1, errors_mm, **facts), model(3, 0.1, errors_mm * (1 - gain_percent / 100), **facts)]
+    (row,) = semi_supervised.semi_supervised_table(pair).to_dict("records")
+    assert row["improvement_percent"] == pytest.approx(gain_percent) and row["verdict"] == expected
+
+
+def test_a_share_with_one_of_the_models_has_blanks_for_the_other(model):
+    results = [model(1, 0.1, hard_frames()), model(3, 0.3, hard_frames())]
+    table = semi_supervised.semi_supervised_table(results)
+    assert table["supervised"].tolist() == ["stb-rgb-v1-l10", ""]
+    assert table["semi_supervised_epe_median_mm"].isna().tolist() == [True, False]
+    assert table[["difference_epe_mean_mm", "improvement_percent", "paper_improvement_percent"]].isna().all(axis=None)
+    _, rows = semi_supervised.as_text(table)
+    assert [row[3] for row in rows[:2]] == ["–", "–"] and {row[4] for row in rows[:4]} == {"–"}
+
+
+def test_of_two_experiments_with_one_setting_each_is_paired(model):
+    results = [model(1, 0.1, hard_frames()), *(model(3, 0.1, hard_frames(), name=name) for name in ("first", "second"))]
+    table = semi_supervised.semi_supervised_table(results)
+    assert table["semi_supervised"].tolist() == ["first", "second"]
+    assert table["supervised"].tolist() == ["stb-rgb-v1-l10"] * 2
+
+
+def test_without_fewer_labels_there_is_no_row(model):
+    both = [model(1, 1.0, hard_frames()), model(3, 1.0, hard_frames())]
+    for results in ([], both):
+        table = semi_supervised.semi_supervised_table(results)
+        assert table.empty and list(table.columns) == list(semi_supervised.COLUMNS)
+        assert semi_supervised.models_of(results) == [] and semi_supervised.as_text(table)[1] == []
+
+
+def test_other_models_are_not_of_this_experiment(grid, model):
+    others = [
+        *(model(2, 0.1, hard_frames()), model("cross", 0.1, hard_frames())),
+        *(model(1, 0.1, hard_frames(), name=f"other-{key}", **{key: value})
+          for key, value in {"dataset": "rhd", "invariances": "T", "encoder": "resnet50"}.items()),
+    ]  # fmt: skip
+    found = semi_supervised.models_of([*others, *grid, *others])
+    assert [one.experiment for one in found] == [f"stb-rgb-v{v}-l{s}" for s in (10, 30, 100) for v in (1, 3)]
+
+
+def test_models_tested_on_other_frames_are_refused(model):
+    pair = [model(1, 0.1, hard_frames()), model(3, 0.1, hard_frames(), rows=np.arange(40)[::-1])]
+    with pytest.raises(InputError, match=r"stb-rgb-v3-l10\.h5: expected the 40 test frames of .*found other rows"):
+        semi_supervised.semi_supervised_table(pair)
+
+
+def test_several_seeds_are_shown_with_their_spread(grid, model):
+    assert not any("seeds" in name for name in semi_supervised.semi_supervised_table(grid))
+    several = model(1, 0.1, hard_frames(), more_metrics=seeds())
+    table = semi_supervised.semi_supervised_table(
+        [several, *(one for one in grid if one.experiment != several.experiment)]
+    )
+    assert table["supervised_seeds"].tolist()[0] == 3 and "semi_supervised_seeds" not in table
+    assert table["supervised_seeds_epe_median_mm_sd"].tolist()[0] == 0.746
+    _, rows = semi_supervised.as_text(table)
+    assert rows[0][2].split("\n")[1:] == ["22.04 ± 0.75 (3 seeds)", "synthetic"]
+    assert rows[1][2].split("\n")[1:] == ["26.04 ± 1.25 (3 seeds)", "synthetic"]
+    assert all("±" not in cell for row in rows[2:] for cell in row)
+
+
+def test_the_text_says_what_every_number_is(grid):
+    header, rows = semi_supervised.as_text(semi_supervised.semi_supervised_table(grid))
+    assert [row[:2] for row in rows] == [
+        *([f"{percent} %", name] for percent in (10, 30, 100) for name in ("median", "mean")),
+        ["mean pose", "mean"],
+    ]
+    assert {len(row) for row in rows} == {len(header)}
+    assert rows[0][4] == "−10.00 [−10.00, −10.00]"
+    improvement = rows[0][5].split("\n")
+    assert improvement[1].startswith("paper up to 22 (ours ") and improvement[2] == "not comparable (synthetic)"
+    assert rows[1][5] == "" and "\n" not in rows[2][5]
+    assert rows[6][2:4] == ["61.00 synthetic"] * 2

@@ -1,0 +1,58 @@
+import io
+
+import numpy as np
+import pandas as pd
+
+from handvae import table_text
+
+
+def test_csv_has_the_digits_of_its_units_and_nothing_for_what_is_missing():
+    frame = pd.DataFrame(
+        {
+            "name": ["a, b", "c"],
+            "epe_mean_mm": [12.3456, np.nan],
+            "improvement_percent": [7.0, -0.004],
+            "pcf_20": [0.00512, 1.0],
+            "p": [0.0001, 0.25],
+            "frames": [300, 200],
+            "seeds": pd.array([3, None], dtype="Int64"),
+        }
+    )
+    lines = table_text.csv_table(frame).splitlines()
+    assert lines[1:] == ['"a, b",12.35,7.00,0.0051,0.0001,300,3', "c,,-0.00,1.0000,0.2500,200,"]
+    assert pd.read_csv(io.StringIO(table_text.csv_table(frame.head(0)))).columns.tolist() == list(frame.columns)
+
+
+def test_a_cell_has_a_line_for_each_thing_that_it_says():
+    row = {"epe_mm": 25.0, "epe_mm_low": 24.5, "epe_mm_high": 25.5, "paper_epe_mm": 8.5, "verdict": "outside"}
+    row |= {"kind": "published", "seeds": 3, "seeds_epe_mm": 26.04, "seeds_epe_mm_sd": 1.246}
+    spread = "26.04 ± 1.25 (3 seeds)"
+    assert table_text.cell(row, "epe_mm", digits=1).split("\n") == [
+        *("25.00 [24.50, 25.50]", spread, "paper 8.5 (ours +16.50)", "outside")
+    ]
+    assert table_text.cell(row | {"seeds": pd.NA, "paper_epe_mm": 26.0}, "epe_mm").split("\n") == [
+        *("25.00 [24.50, 25.50]", "paper 26.00 (ours −1.00)", "outside")
+    ]
+    assert table_text.cell(row | {"paper_epe_mm": np.nan}, "epe_mm").split("\n") == [
+        *("25.00 [24.50, 25.50]", spread, "published")
+    ]
+
+
+def test_markdown_keeps_a_row_on_one_line():
+    text = table_text.markdown_table(["", "x"], [["a", "1\n2"], ["b", ""]])
+    assert text.splitlines() == ["|  | x |", "| --- | --- |", "| a | 1<br>2 |", "| b |  |"]
+
+
+def test_latex_escapes_what_it_would_misread():
+    text = table_text.latex_table(["", "2D->3D"], [["a_b", "5 % & more"], ["x", "1.0 ± 0.1 – −2"]], "10 %")
+    assert r"2D$\rightarrow$3D" in text and r"a\_b & 5 \% \& more \\" in text and r"\caption{10 \%}" in text
+    assert r"x & 1.0 $\pm$ 0.1 -- $-$2 \\" in text
+
+
+def test_latex_reads_no_bracket_as_an_argument_and_stacks_lines_in_a_cell():
+    lines = table_text.latex_table(["", "x"], [["[38]", "25 [24, 26]\npaper 8"], ["[b\nc]", ""]], "").splitlines()
+    first = lines.index(r"\midrule") + 1
+    assert lines[first] == r"{}[38] & \makecell[r]{25 [24, 26] \\ paper 8} \\"
+    assert lines[first + 1] == r"\makecell[r]{[b \\ c]} &  \\"
+    for line in lines:
+        assert not line.startswith("[") and line.count("{") == line.count("}")

@@ -1,0 +1,241 @@
+"""The viewer's data from fabricated predictions and preprocessed sets: which hands and walks, and what of them."""
+
+import base64
+import io
+import json
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from handvae import store, tables, viewer
+from handvae.errors import InputError
+from handvae.joints import BONES21, SKELETON_OF, SKELETONS
+
+FRAMES, CROP_PX, CONTEXT_PX = 21, 32, 48
+WALKS, STEPS = 2, 3
+CENTRE_MM = np.array([30.0, -20, 700])
+DEPTH = ("icvl", "nyu", "msra")
+
+
+def seeded(*words):
+    return np.random.default_rng(list("".join(map(str, words)).encode()))
+
+
+def hands_mm(dataset, group="test"):
+    """FRAMES hands (N, J, 3) spread like fans: about the palm, or from depth about CENTRE_MM."""
+    skeleton, random = SKELETONS[SKELETON_OF[dataset]], seeded(dataset, group)
+    flat_mm = np.zeros((len(skeleton), 3))
+    for joint in range(len(skeleton)):
+        finger, along = divmod(max(joint - 1, 0), 4)
+        angle = np.deg2rad(-60 + 27 * finger)
+        flat_mm[joint] = (40 + 22 * along) * np.array([np.sin(angle), -np.cos(angle), 0.1]) * (joint > 0)
+    turns = np.linalg.qr(np.eye(3) + 0.4 * random.normal(size=(FRAMES, 3, 3)))[0]
+    turns *= np.sign(np.einsum("nii->ni", turns))[:, None, :]
+    return flat_mm @ turns.transpose(0, 2, 1) + CENTRE_MM * (dataset in DEPTH)
+
+
+def names(group):
+    return [f"{group}/{frame:05d}" for frame in range(FRAMES)]
+
+
+def row(dataset, group, frame):
+    joints_mm, random = hands_mm(dataset, group)[frame], seeded(dataset, group, frame)
+    uv_px = (joints_mm[:, :2] - joints_mm[0, :2]) * 0.15 + CONTEXT_PX / 2
+    common = {"joints_mm": joints_mm, "uv_px": uv_px, "camera": np.eye(3), "side": 0, "name": names(group)[frame]}
+    common |= {"subject": "", "sequence": "", "frame": 0}
+    if dataset in DEPTH:
+        depth = random.uniform(-1, 1, (CONTEXT_PX, CONTEXT_PX))
+        return store.DepthHand(depth_f16=depth, centre_mm=CENTRE_MM, cube_mm=250, trainable=True, **common)
+    image = random.integers(0, 255, (CONTEXT_PX, CONTEXT_PX, 3), dtype=np.uint8)
+    return store.ColourHand(image_u8=image, visible=np.ones(len(joints_mm), bool), scale_bone_mm=44, **common)
+
+
+def write_processed(folder, *datasets):
+    for dataset in datasets:
+        groups = ("P0", "P1") if dataset == "msra" else ("test",)
+        rows = {group: [row(dataset, group, frame) for frame in range(FRAMES)] for group in groups}
+        store.write(folder / f"{dataset}.h5", rows, {"source": "synthetic"})
+    return folder
+
+
+def predicted(folder, dataset, input_, error_mm, variant=1, subject="", **changes):
+    """Predictions off by about `error_mm`, of the colour sets' with hidden joints far off, and their result."""
+    group = subject or "test"
+    true_mm, random = hands_mm(dataset, group), seeded(dataset, variant, group)
+    scale = random.permutation(np.linspace(0.5, 1.5, FRAMES))[:, None, None]
+    pred_mm = true_mm + random.normal(size=true_mm.shape) * error_mm / 1.6 * scale
+    visible = np.ones(true_mm.shape[:2], bool)
+    if dataset not in DEPTH:
+        visible[:, 3], visible[2] = False, False
+        pred_mm[~visible] = 150
+    settings = [dataset, input_, variant, "T+H" if dataset in DEPTH else "T+S+H", "resnet18", subject, 1.0, "small"]
+    path = folder / f"{dataset}-{input_}-{variant}-{group}.h5"
+    with h5py.File(path, "w") as file:
+        file["joints_pred_mm"], file["joints_true_mm"] = pred_mm.astype(np.float32), true_mm.astype(np.float32)
+        file["mean_pose_mm"] = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape).astype(np.float32)
+        file["visible"], file["row"] = visible, np.arange(FRAMES)
+        file["name"] = np.array(names(group), dtype=h5py.string_dtype())
+    facts = {"source": f"synthetic {dataset}", "synthetic": True, "published": False} | changes
+    numbers = {"epe_mean_mm": float(error_mm), "epe_median_mm": float(error_mm), "frames": FRAMES}
+    return tables.Result(path.stem, *settings, **facts, metrics=numbers, predictions=path)
+
+
+def add_walks(result, side_px=CROP_PX):
+    """The group `latent` with WALKS walks of STEPS steps between hands of the set."""
+    random, true_mm = seeded("walks"), hands_mm(result.dataset)
+    rows = np.array([[0, 5], [7, 3]])
+    share = np.linspace(0, 1, STEPS)[None, :, None, None]
+    joints_mm = (1 - share) * true_mm[rows[:, 0]][:, None] + share * true_mm[rows[:, 1]][:, None]
+    uv_px = joints_mm[..., :2] * 0.08 + side_px / 2
+    with h5py.File(result.predictions, "r+") as file:
+        latent = file.create_group("latent")
+        latent["walk_row"] = rows
+        latent["walk_rgb_u8"] = random.integers(0, 255, (WALKS, STEPS, side_px, side_px, 3), dtype=np.uint8)
+        latent["walk_uv_px"], latent["walk_projected_px"] = uv_px.astype(np.float32), uv_px.astype(np.float32) + 2
+        latent["walk_joints_mm"] = joints_mm.astype(np.float32)
+    return result
+
+
+def small_grid(folder, walks=True):
+    """A model from RGB, one from depth and, with its walks, a cross-trained one; their preprocessed sets."""
+    processed = write_processed(folder / "processed", "rhd", "icvl")
+    results = [predicted(folder, "rhd", "rgb", 20), predicted(folder, "icvl", "depth", 10)]
+    results += [add_walks(predicted(folder, "rhd", "rgb", 25, variant="cross"))] * walks
+    return results, processed
+
+
+def picture(uri):
+    head, data = uri.split(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+
+
+def stored(processed, dataset, key, frame, group="test"):
+    return store.read(processed / f"{dataset}.h5", [group], [key])[key][frame]
+
+
+def test_the_best_model_of_each_task_and_depth_set_is_shown_in_the_tables_order(tmp_path):
+    processed = write_processed(tmp_path / "processed", "rhd", "stb", *DEPTH)
+    results = [
+        *(predicted(tmp_path, dataset, "depth", 10) for dataset in ("nyu", "icvl")),
+        *(predicted(tmp_path, "msra", "depth", 10, subject=subject) for subject in ("P0", "P1")),
+        predicted(tmp_path, "stb", "rgb", 9, variant=3),
+        *(
+            predicted(tmp_path, "rhd", "rgb", error_mm, variant)
+            for error_mm, variant in ((30, 1), (20, 2), (1, "cross"))
+        ),
+        predicted(tmp_path, "rhd", "joints_2d", 12, variant=4),
+    ]
+    add_walks(results[-2])
+    shown = viewer.viewer_data(results, processed)["predictions"]
+    assert [model["name"] for model in shown] == [
+        "2D->3D RHD, variant 4",
+        "RGB->3D RHD, variant 2",
+        "RGB->3D STB, variant 3",
+        "depth->3D ICVL, ResNet-18, variant 1",
+        "depth->3D NYU, ResNet-18, variant 1",
+        "depth->3D MSRA, ResNet-18, variant 1, 2 of 9 subjects",
+    ]
+    for model, joints in zip(shown, (21, 21, 21, 16, 36, 21), strict=True):
+        assert {len(hand["truth_mm"]) for hand in model["hands"]} == {joints} and len(model["hands"]) == 9
+        assert max(map(max, model["bones"])) == joints - 1 and "synthetic" in model["data"]
+    assert shown[0]["bones"] == BONES21 and shown[0]["palm"] == (0, 5, 9, 13, 17)
+
+
+def test_hands_are_those_at_evenly_spaced_ranks_of_their_own_error(tmp_path):
+    processed = write_processed(tmp_path / "processed", "rhd")
+    result = predicted(tmp_path, "rhd", "rgb", 20)
+    [model] = viewer.viewer_data([result], processed)["predictions"]
+    with h5py.File(result.predictions) as file:
+        pred_mm, true_mm, visible = (file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "visible"))
+    frames = [frame for frame in range(FRAMES) if frame != 2]  # of which nothing is visible
+    errors_mm = [np.linalg.norm((pred_mm - true_mm)[frame][visible[frame]], axis=1).mean() for frame in frames]
+    order = np.argsort(errors_mm)
+    picked = [frames[order[round(rank)]] for rank in np.linspace(0.1 * 19, 0.9 * 19, 9)]
+    assert model["joints"] == "visible" and len(model["hands"]) == 9
+    for frame, hand in zip(picked, model["hands"], strict=True):
+        assert hand["error_mm"] == pytest.approx(errors_mm[frames.index(frame)], abs=0.051)
+        np.testing.assert_allclose(hand["truth_mm"], true_mm[frame], atol=0.051)
+        np.testing.assert_allclose(hand["prediction_mm"], pred_mm[frame], atol=0.051)
+        image_u8, uv_px = (stored(processed, "rhd", key, frame) for key in ("image_u8", "uv_px"))
+        np.testing.assert_array_equal(picture(hand["image"]), viewer.hand_picture(image_u8, uv_px))
+
+
+def test_depth_poses_stand_about_the_true_hands_centre_and_keep_their_offset(tmp_path):
+    processed = write_processed(tmp_path / "processed", "icvl")
+    result = predicted(tmp_path, "icvl", "depth", 10)
+    [model] = viewer.viewer_data([result], processed)["predictions"]
+    with h5py.File(result.predictions) as file:
+        offsets_mm = file["joints_pred_mm"][:] - file["joints_true_mm"][:]
+    assert model["joints"] == "evaluated"
+    for hand in model["hands"]:
+        truth_mm, prediction_mm = np.array(hand["truth_mm"]), np.array(hand["prediction_mm"])
+        np.testing.assert_allclose(truth_mm.mean(axis=0), 0, atol=0.06)
+        assert np.abs(offsets_mm - (prediction_mm - truth_mm)).max(axis=(1, 2)).min() < 0.11  # some frame's
+
+
+def test_a_walks_steps_and_ends_are_those_of_the_file(tmp_path):
+    results, processed = small_grid(tmp_path)
+    walks = viewer.viewer_data(results, processed)["walks"]
+    assert len(walks["walks"]) == WALKS and walks["bones"] == BONES21
+    with h5py.File(results[-1].predictions) as file:
+        latent = {key: values[:] for key, values in file["latent"].items()}
+    margin = (CONTEXT_PX - CROP_PX) // 2
+    for number, walk in enumerate(walks["walks"]):
+        for end, frame in zip(("from", "to"), latent["walk_row"][number], strict=True):
+            crop = stored(processed, "rhd", "image_u8", frame)[margin:-margin, margin:-margin]
+            np.testing.assert_array_equal(picture(walk[end]), crop)
+        for place, step in enumerate(walk["steps"]):
+            np.testing.assert_array_equal(picture(step["image"]), latent["walk_rgb_u8"][number, place])
+            np.testing.assert_allclose(step["joints_mm"], latent["walk_joints_mm"][number, place], atol=0.051)
+            for key, name in (("uv", "walk_uv_px"), ("projected", "walk_projected_px")):
+                expected = latent[name][number, place]  # the first pixel's centre is at 0, its left border at -0.5
+                np.testing.assert_allclose(np.array(step[key]) * CROP_PX - 0.5, expected, atol=0.01)
+
+
+@pytest.mark.parametrize(("side_px", "shown_px"), [(64, 64), (128, 128), (256, 128)])
+def test_large_pictures_are_reduced_and_joints_stay_on_them(side_px, shown_px):
+    image_u8 = np.zeros((side_px, side_px, 3), np.uint8)
+    quarter_px = side_px // 4
+    image_u8[quarter_px : 2 * quarter_px, 2 * quarter_px : 3 * quarter_px] = 255
+    corner = np.array([[2 * quarter_px - 0.5, quarter_px - 0.5]])  # the white square's, between four pixels
+    step = viewer._step(image_u8, corner, np.zeros((1, 3)), corner)
+    assert picture(step["image"]).shape == (shown_px, shown_px, 3) and step["uv"] == [[0.5, 0.25]]
+    left, top = (round(share * shown_px) for share in step["uv"][0])
+    assert picture(step["image"])[top + 4, left + 4].min() > 250 > 5 > picture(step["image"])[top - 4, left - 4].max()
+
+
+@pytest.mark.parametrize("low", [(0, 0), (20, 4), (40, 40)])
+def test_a_hands_picture_is_a_square_that_holds_its_joints_where_the_crop_does(low):
+    size = 48
+    uv_px = np.array(low) + np.array([[0, 0], [7, 3], [4, 6]])
+    image_u8 = np.stack(np.broadcast_arrays(*np.ogrid[:size, :size], 0), axis=-1).astype(np.uint8)  # (v, u) itself
+    shown = viewer.hand_picture(image_u8, uv_px)
+    assert shown.shape[0] == shown.shape[1] == 9  # 1.2 x 7, rounded up
+    pixels = {(u, v) for v, u, _ in shown.reshape(-1, 3).tolist()}
+    assert {(u, v) for u, v in uv_px.tolist() if max(u, v) < size} <= pixels
+
+
+def test_without_a_cross_trained_model_there_are_no_walks(tmp_path):
+    results, processed = small_grid(tmp_path, walks=False)
+    assert viewer.viewer_data(results, processed)["walks"] is None
+
+
+def test_a_cross_trained_model_without_walks_or_with_broken_ones_is_refused(tmp_path):
+    processed = write_processed(tmp_path / "processed", "rhd")
+    result = predicted(tmp_path, "rhd", "rgb", 25, variant="cross")
+    with pytest.raises(InputError, match=r"rhd-rgb-cross-test\.h5: expected /latent/walk_row, .* found none"):
+        viewer.viewer_data([result], processed)
+    add_walks(result)
+    with h5py.File(result.predictions, "r+") as file:
+        file["latent/walk_joints_mm"][0, 0, 0, 0] = np.nan
+    with pytest.raises(InputError, match="expected finite numbers, found others in walk_joints_mm"):
+        viewer.viewer_data([result], processed)
+
+
+def test_the_same_files_give_the_same_text(tmp_path):
+    results, processed = small_grid(tmp_path)
+    texts = {json.dumps(viewer.viewer_data(results, processed), allow_nan=False) for _ in range(2)}
+    assert len(texts) == 1
