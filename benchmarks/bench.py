@@ -13,7 +13,8 @@ import torch
 
 from benchmarks import preprocessing
 from benchmarks import training as training_benchmark
-from handvae import params, training, workers
+from handvae.base import params, workers
+from handvae.model import training
 from handvae.synthetic.generate import generate
 
 RENDERED = 400

@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from handvae import params, preprocess, store, workers
+from handvae.base import params, workers
 from handvae.datasets import png
 from handvae.datasets.sets import DATASETS
+from handvae.preprocessing import preprocess, store
 
 SHORT, LONG = 500, 5000  # frames
 

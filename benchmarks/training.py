@@ -9,8 +9,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from handvae import batches, params, store, training, vae
-from handvae.settings import Settings, settings_of
+from handvae.base import params
+from handvae.model import batches, training, vae
+from handvae.model.settings import Settings, settings_of
+from handvae.preprocessing import store
 
 ROUNDS = 7
 

@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from handvae.base.geometry import handedness, project
+from handvae.base.joints import FINGERS, LEFT, RIGHT, Skeleton
 from handvae.datasets.labels import Hands
 from handvae.datasets.sample import DepthSample, Sample
-from handvae.figures import GREY, LOOK
-from handvae.geometry import handedness, project
-from handvae.joints import FINGERS, LEFT, RIGHT, Skeleton
+from handvae.report.figures import GREY, LOOK
 
 REPROJECTION_PX = 1.0
 BONE_MM = (3.0, 130.0)  # the mean length of any bone of any skeleton here

@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable
 
-from handvae.errors import InputError
+from handvae.base.errors import InputError
 
 
 def run(main: Callable[..., None], *arguments: str) -> None:

@@ -7,9 +7,12 @@ saves data/doctor/<set>.png: joints drawn over images. Ends with "ready", or wit
 import sys
 from pathlib import Path
 
-from handvae import atomic, doctor, figures, params, sources
+from handvae import doctor
+from handvae.base import atomic, params
+from handvae.base.errors import InputError
 from handvae.datasets.sets import DATASETS, TITLES
-from handvae.errors import InputError
+from handvae.download import sources
+from handvae.report import figures
 from stages import run
 
 RAW, SHEETS = Path("data/raw"), Path("data/doctor")

@@ -4,10 +4,11 @@ import json
 import sys
 from pathlib import Path
 
-from handvae import params, sources, workers
-from handvae.atomic import write_text
+from handvae.base import params, workers
+from handvae.base.atomic import write_text
+from handvae.base.errors import InputError
 from handvae.datasets.sets import DATASETS, TITLES
-from handvae.errors import InputError
+from handvae.download import sources
 from stages import run
 
 RAW = Path("data/raw")

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handvae import atomic, checkpoints, latent, params, predict, statistics, store
-from handvae.errors import InputError
-from handvae.settings import Settings
+from handvae.base import atomic, params
+from handvae.base.errors import InputError
+from handvae.evaluation import latent, predict, statistics
+from handvae.model import checkpoints
+from handvae.model.settings import Settings
+from handvae.preprocessing import store
 from stages import run
 
 

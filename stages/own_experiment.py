@@ -3,7 +3,8 @@ paper's numbers. A stage of its own, so that your experiment never reruns the re
 
 from pathlib import Path
 
-from handvae import atomic, pages, params, tables
+from handvae.base import atomic, params
+from handvae.report import pages, tables
 from stages import run
 
 

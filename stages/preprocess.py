@@ -5,9 +5,10 @@ import json
 import sys
 from pathlib import Path
 
-from handvae import params, preprocess, store
+from handvae.base import params
+from handvae.base.errors import InputError
 from handvae.datasets.sets import DATASETS
-from handvae.errors import InputError
+from handvae.preprocessing import preprocess, store
 from stages import run
 
 

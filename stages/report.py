@@ -4,30 +4,31 @@ Experiments come from params.yaml, never from what lies in the folders, so that 
 model is loaded: what needs one was computed by the evaluate stage.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
 
-from handvae import (
-    atomic,
+from handvae.base import atomic, params
+from handvae.evaluation import published
+from handvae.model import networks
+from handvae.report import (
     claims,
     figures,
     latent_figures,
-    networks,
     pages,
-    params,
+    paper_figures,
+    paper_tables,
     pck_curves,
-    published,
-    report_figures,
-    report_tables,
     table_text,
     tables,
     viewer,
 )
-from handvae.parameters import baseline_layers, our_layers
+from handvae.report.parameters import baseline_layers, our_layers
 from stages import run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
+TRAINING = Path("reports/training")
 TABLES, FIGURES, NOTEBOOKS = Path("reports/tables"), Path("reports/figures"), Path("reports/notebooks")
 PAGE = Path("reports/index.html")
 
@@ -48,11 +49,12 @@ def main() -> None:
         name: published.reference_curves(name, source.references, pck_curves.THRESHOLDS_MM)
         for name, source in settings.data.items()
     }
-    made = report_figures.figures_of(results, PROCESSED, references)
+    made = paper_figures.figures_of(results, PROCESSED, references)
     latent, embeddings = latent_figures.latent_figures_of(results, PROCESSED)
     texts |= {f"tsne_{name}.csv": table_text.csv_table(frame) for name, frame in embeddings.items()}
     made = dict(sorted((made | latent).items()))
     print(f"report: made {len(texts)} tables and {len(made)} figures", flush=True)
+    remove_left_over(settings.experiments)
     write_all(TABLES, texts)
     write_all(FIGURES, {f"{name}.png": figures.png_bytes(figure) for name, figure in made.items()})
     titles = {name: figure.get_suptitle() for name, figure in made.items()}
@@ -66,7 +68,7 @@ def table_texts(results: list[tables.Result]) -> dict[str, str]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
-    made = report_tables.tables_of(results, counts, [*our_layers(shapes), *baseline_layers()])
+    made = paper_tables.tables_of(results, counts, [*our_layers(shapes), *baseline_layers()])
     texts = {}
     for name, table in made.items():
         texts[f"{name}.csv"] = table_text.csv_table(table.frame)
@@ -74,7 +76,16 @@ def table_texts(results: list[tables.Result]) -> dict[str, str]:
             texts[f"{name}.tex"] = table_text.latex_table(table.header, table.rows, table.caption)
     held = claims.claims_table(results, counts)
     texts |= {"claims.csv": table_text.csv_table(held), "claims.md": claims.claims_markdown(held)}
-    return texts | {"tables.md": report_tables.markdown_page(results, made)}
+    return texts | {"tables.md": paper_tables.markdown_page(results, made)}
+
+
+def remove_left_over(experiments: Iterable[str]) -> None:
+    """Delete what experiments that are not in params.yaml any more have left beside those that are."""
+    known = set(experiments)
+    for path in sorted([*PREDICTIONS.glob("*.h5"), *METRICS.iterdir(), *TRAINING.iterdir()]):
+        if path.stem.removesuffix("_pck") not in known:
+            path.unlink()
+            print(f"report: deleted {path}: no such experiment in params.yaml", flush=True)
 
 
 def write_all(folder: Path, contents: dict[str, str | bytes]) -> None:

@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from handvae import published
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.evaluation import published
 from stages import run
 
 

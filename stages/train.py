@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from handvae import checkpoints, params, training
-from handvae.settings import settings_of
+from handvae.base import params
+from handvae.model import checkpoints, training
+from handvae.model.settings import settings_of
 from stages import run
 
 

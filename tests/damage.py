@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae.errors import InputError
+from handvae.base.errors import InputError
 
 COPIES = 200
 

@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from handvae import atomic
+from handvae.base import atomic
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from handvae import batches, store
-from handvae.batches import Draw
-from handvae.errors import InputError
-from handvae.geometry import project
-from handvae.joints import ROOT
-from handvae.params import Augmentation
+from handvae.base.errors import InputError
+from handvae.base.geometry import project
+from handvae.base.joints import ROOT
+from handvae.base.params import Augmentation
+from handvae.model import batches
+from handvae.model.batches import Draw
+from handvae.preprocessing import store
 
 CPU = torch.device("cpu")
 AUGMENTATION = Augmentation(rotation_deg=45.0, shift=0.1, scale=[0.8, 1.2], flip="always")

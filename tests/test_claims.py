@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from handvae import claim_rows, claims, latent_claims, paper
-from handvae.claim_rows import ABSENT, FAILS, HOLDS, OPEN, Criterion, above, below
-from handvae.joints import SKELETONS
+from handvae.base.joints import SKELETONS
+from handvae.report import claim_rows, claims, latent_claims, paper
+from handvae.report.claim_rows import ABSENT, FAILS, HOLDS, OPEN, Criterion, above, below
 from tests.test_comparison import hard_frames
 from tests.test_comparison import write as write_predictions
 from tests.test_latent_figures import latent_of

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae import geometry
+from handvae.base import geometry
+from handvae.base.errors import InputError
+from handvae.base.joints import LEFT, RIGHT, ROOT
 from handvae.datasets import png, stb
 from handvae.datasets.rhd import MASK_LABELS, dominant_side, read_annotations, read_depth_m, read_frame
-from handvae.errors import InputError
-from handvae.joints import LEFT, RIGHT, ROOT
 from handvae.synthetic import colour_sets
 from handvae.synthetic.colour_sets import make_rhd_frame, motion_step, part_labels
 from handvae.synthetic.generate import generate
@@ -134,11 +134,11 @@ def test_stbs_twelve_sequences_show_one_rigid_left_hand(stb_root):
 
 
 def test_stbs_hands_move_smoothly(stb_root):
-    """At four times the speed of a set of the published length, whose median is 2.4 mm a frame."""
+    """At eight times the speed of a set of the published length, whose median is 2.4 mm a frame."""
     for sequence in stb.SEQUENCES:
         joints_mm = stb._read_labels(stb_root / f"labels/{sequence}_BB.mat")
         steps_mm = np.linalg.norm(np.diff(joints_mm, axis=0), axis=2)
-        assert 0 < steps_mm.mean() < 20 and steps_mm.max() < 4 * 25, sequence
+        assert 0 < steps_mm.mean() < 40 and steps_mm.max() < 8 * 25, sequence
 
 
 def test_stbs_views_show_the_hand_where_the_labels_project(stb_root):

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from handvae import comparison, metrics, statistics
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.evaluation import metrics, statistics
+from handvae.report import comparison
 from tests.test_tables import OTHERS, result
 
 FRAMES = 40

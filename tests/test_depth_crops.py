@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from handvae import depth_crops
-from handvae.geometry import project, transform_px
+from handvae.base.geometry import project, transform_px
+from handvae.preprocessing import depth_crops
 
 CAMERA = np.array([[240.0, 0.0, 160.0], [0.0, 240.0, 120.0], [0.0, 0.0, 1.0]])
 NYU = np.array([[588.03, 0.0, 320.0], [0.0, 587.07, 240.0], [0.0, 0.0, 1.0]])

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae import geometry
+from handvae.base import geometry
 from handvae.datasets import icvl, msra, nyu
 from handvae.synthetic import depth_sets
 from handvae.synthetic.generate import generate

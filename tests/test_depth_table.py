@@ -2,9 +2,9 @@ import h5py
 import numpy as np
 import pytest
 
-from handvae import depth_table
-from handvae.errors import InputError
-from handvae.joints import NYU_EVALUATED
+from handvae.base.errors import InputError
+from handvae.base.joints import NYU_EVALUATED
+from handvae.report import depth_table
 from tests.test_tables import numbers, result, seeds
 
 

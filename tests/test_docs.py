@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from handvae import doctor
+from handvae.base.params import PROTOCOLS
 from handvae.datasets import rhd
-from handvae.params import PROTOCOLS
 from tests.conftest import REAL, REPOSITORY, needs_real
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae import doctor, figures
+from handvae import doctor
+from handvae.base.geometry import project
+from handvae.base.joints import LEFT, RIGHT, SKELETONS
 from handvae.datasets import rhd, stb
 from handvae.datasets.labels import Hands
 from handvae.datasets.sets import DATASETS
-from handvae.geometry import project
-from handvae.joints import LEFT, RIGHT, SKELETONS
+from handvae.report import figures
 from handvae.synthetic.generate import generate
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_generate import SIZES

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from handvae.base.errors import InputError
 from handvae.datasets import rhd
-from handvae.errors import InputError
 from stages import download
 from tests.conftest import REAL, needs_real
 

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from handvae import figures
-from handvae.joints import BONES21, HAND21, MIDDLE_MCP, SKELETONS
+from handvae.base.joints import BONES21, HAND21, MIDDLE_MCP, SKELETONS
+from handvae.report import figures
 
 
 def open_hand(seed=0):

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from handvae import geometry
-from handvae.joints import MIDDLE_MCP, ROOT
+from handvae.base import geometry
+from handvae.base.joints import MIDDLE_MCP, ROOT
 
 RNG = np.random.default_rng(0)
 CAMERA = np.array([[300.0, 0.0, 160.0], [0.0, 300.0, 150.0], [0.0, 0.0, 1.0]])

@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae import geometry, published
+from handvae.base import geometry
+from handvae.base.errors import InputError
+from handvae.base.joints import ICVL16, LEFT
 from handvae.datasets import icvl, png
-from handvae.errors import InputError
-from handvae.joints import ICVL16, LEFT
+from handvae.evaluation import published
 from tests.conftest import REAL, needs_real
 from tests.damage import COPIES, damaged, damaged_text, refusal, refused_or
 

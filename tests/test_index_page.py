@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import nbformat
 import pytest
 
-from handvae import pages, viewer
+from handvae.report import pages, viewer
 from tests.test_viewer import small_grid
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from handvae.joints import BONES21, HAND21
+from handvae.base.joints import BONES21, HAND21
 from handvae.synthetic.kinematics import (
     BASE,
     HAND_LENGTH_REFERENCE_M,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from handvae.joints import HAND21, LEFT, NYU36, RIGHT, ROOT, SKELETONS
+from handvae.base.joints import HAND21, LEFT, NYU36, RIGHT, ROOT, SKELETONS
 from handvae.synthetic.kinematics import REFERENCE_SHAPE, REST_POSE, sample_shape
 from handvae.synthetic.landmarks import icvl16, msra21, nyu36, stb21
 from handvae.synthetic.motion import ICVL_HAND_LENGTH_M, ICVL_VIEW, Motion, Subject

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from handvae import batches, latent, params, predict
-from handvae.errors import InputError
-from handvae.joints import SKELETONS
-from handvae.settings import settings_of
-from handvae.vae import CrossModalVAE
+from handvae.base import params
+from handvae.base.errors import InputError
+from handvae.base.joints import SKELETONS
+from handvae.evaluation import latent, predict
+from handvae.model import batches
+from handvae.model.settings import settings_of
+from handvae.model.vae import CrossModalVAE
 from tests.conftest import REPOSITORY
 from tests.test_batches import write_depth_hands, write_hands
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from handvae import embedding_figures, figures, latent_figures, store
-from handvae.errors import InputError
-from handvae.joints import SKELETONS
+from handvae.base.errors import InputError
+from handvae.base.joints import SKELETONS
+from handvae.preprocessing import store
+from handvae.report import embedding_figures, figures, latent_figures
 from tests.test_tables import result
 
 FRAMES, CROP_PX, CONTEXT_PX, STEPS, SAMPLES = 16, 16, 24, 9, 20

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from handvae import metrics, paper
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.evaluation import metrics
+from handvae.report import paper
 
 ALL = np.ones((2, 2), dtype=bool)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from handvae import mixing
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.report import mixing
 
 
 def cloud(samples=60, dimensions=5, seed=0):

@@ -4,8 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from handvae.errors import InputError
-from handvae.joints import FINGERS, LEFT, RIGHT
+from handvae.base.errors import InputError
+from handvae.base.joints import FINGERS, LEFT, RIGHT
 from handvae.synthetic import motion as motion_module
 from handvae.synthetic.kinematics import LIMITS_DEG, HandPose, forward_kinematics
 from handvae.synthetic.motion import (

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae import geometry
+from handvae.base import geometry
+from handvae.base.joints import HAND21, MIDDLE_MCP, RIGHT
 from handvae.datasets import msra
-from handvae.joints import HAND21, MIDDLE_MCP, RIGHT
 from tests.damage import COPIES, damaged, damaged_text, refusal, refused_or
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torchvision
 
-from handvae import networks
-from handvae.networks import Encoder, ImageDecoder, JointTrunk, ResNet
+from handvae.model import networks
+from handvae.model.networks import Encoder, ImageDecoder, JointTrunk, ResNet
 
 
 def test_parameter_counts_are_the_papers_and_the_fact_sheets():

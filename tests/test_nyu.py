@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from handvae import geometry
+from handvae.base import geometry
+from handvae.base.errors import InputError
+from handvae.base.joints import NYU36, NYU_EVALUATED, NYU_PALM, RIGHT
 from handvae.datasets import nyu, png
-from handvae.errors import InputError
-from handvae.joints import NYU36, NYU_EVALUATED, NYU_PALM, RIGHT
 from tests.damage import COPIES, damaged, refusal, refused_or
 
 COUNTS = {"train": 3, "test": 8}

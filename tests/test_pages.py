@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from handvae import figures, pages, params
-from handvae.errors import InputError
+from handvae.base import params
+from handvae.base.errors import InputError
+from handvae.report import figures, pages
 from tests.conftest import REPOSITORY
 from tests.test_viewer import predicted
 

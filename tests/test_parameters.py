@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from handvae import networks, paper, parameters
+from handvae.model import networks
+from handvae.report import paper, parameters
 
 
 @pytest.fixture(scope="module")
@@ -85,5 +86,5 @@ def test_the_table_reads_with_thousands_and_dashes(ours):
 
 
 def test_counting_the_baseline_needs_no_torch():
-    code = "import sys; from handvae import parameters; parameters.baseline_layers(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from handvae.report import parameters; parameters.baseline_layers(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -3,8 +3,8 @@ import copy
 import pytest
 import yaml
 
-from handvae import params
-from handvae.errors import InputError
+from handvae.base import params
+from handvae.base.errors import InputError
 
 
 def load(tree, tmp_path):

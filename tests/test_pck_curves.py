@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from handvae import figures, paper, pck_curves
+from handvae.report import figures, paper, pck_curves
 
 
 @pytest.mark.parametrize("dataset", paper.FIGURE_4)

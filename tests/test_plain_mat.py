@@ -10,8 +10,8 @@ import pytest
 import scipy.io as sio
 import scipy.sparse
 
+from handvae.base.errors import InputError
 from handvae.datasets import plain_mat
-from handvae.errors import InputError
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(1, 1000, (3, 4, 5)) + 0.25

@@ -6,8 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from handvae.base.errors import InputError
 from handvae.datasets import plain_pickle
-from handvae.errors import InputError
 
 LIMITS = {"max_bytes": 10**7, "max_opcodes": 10**6}
 

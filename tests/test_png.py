@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from handvae.base.errors import InputError
 from handvae.datasets import png
-from handvae.errors import InputError
 
 U16 = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60) * 27  # both bytes vary
 

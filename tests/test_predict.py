@@ -2,8 +2,9 @@ import h5py
 import numpy as np
 import torch
 
-from handvae import batches, predict
-from handvae.vae import Architecture, CrossModalVAE
+from handvae.evaluation import predict
+from handvae.model import batches
+from handvae.model.vae import Architecture, CrossModalVAE
 from tests.test_batches import write_depth_hands, write_hands
 
 CPU = torch.device("cpu")

@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from handvae import preprocess, store
+from handvae.base.errors import InputError
+from handvae.base.geometry import project
+from handvae.base.joints import LEFT, MIDDLE_MCP, ROOT
 from handvae.datasets import rhd
 from handvae.datasets.sample import DepthSample, Sample
-from handvae.errors import InputError
-from handvae.geometry import project
-from handvae.joints import LEFT, MIDDLE_MCP, ROOT
+from handvae.preprocessing import preprocess, store
 
 CROPS = preprocess.size(64, 1.5)
 CAMERA = np.array([[300.0, 0.0, 160.0], [0.0, 300.0, 160.0], [0.0, 0.0, 1.0]])

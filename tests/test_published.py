@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae import published
+from handvae.base.errors import InputError
 from handvae.datasets import text
-from handvae.errors import InputError
-from handvae.published import EVALUATIONS
+from handvae.evaluation import published
+from handvae.evaluation.published import EVALUATIONS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CAMERAS = {

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from handvae import atomic, params, statistics, store
-from handvae.errors import InputError
+from handvae.base import atomic, params
+from handvae.base.errors import InputError
+from handvae.evaluation import statistics
+from handvae.preprocessing import store
 from stages import report
 
 REPOSITORY = report.Path(__file__).resolve().parents[1]
@@ -163,6 +165,8 @@ def test_a_removed_experiment_leaves_no_row_though_its_files_remain(project, wit
     for path in sorted(project.folder.glob("reports/tables/*")):
         assert "rhd-rgb-v2" not in path.read_text(), path.name
     assert not (project.folder / "reports/figures/fig99.png").exists()
+    left = [path for part in ("data/predictions", "reports") for path in (project.folder / part).rglob("*rhd-rgb-v2*")]
+    assert left == []
 
 
 def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_notebook):

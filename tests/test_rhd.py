@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from handvae.base.errors import InputError
+from handvae.base.joints import BONES21, HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RIGHT, ROOT
 from handvae.datasets import png, rhd
-from handvae.errors import InputError
-from handvae.joints import BONES21, HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RIGHT, ROOT
 from tests.conftest import REAL, needs_real
 from tests.damage import damaged, refusal
 

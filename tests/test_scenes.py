@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from handvae.joints import HAND21, LEFT, RIGHT
+from handvae.base.joints import HAND21, LEFT, RIGHT
 from handvae.synthetic import render
 from handvae.synthetic import scenes as scenes_module
 from handvae.synthetic.backgrounds import KINDS, draw_background, sample_background

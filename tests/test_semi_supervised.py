@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from handvae import metrics, semi_supervised, statistics
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.evaluation import metrics, statistics
+from handvae.report import semi_supervised
 from tests.test_comparison import hard_frames, shown, write
 from tests.test_tables import result, seeds
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from handvae.errors import InputError
-from handvae.joints import RIGHT
+from handvae.base.errors import InputError
+from handvae.base.joints import RIGHT
 from handvae.synthetic.motion import NYU_VIEW, Motion, Subject
 from handvae.synthetic.scenes import render_depth
 from handvae.synthetic.sensor import KINECT_FOCAL_BASELINE, backdrop_m, measure

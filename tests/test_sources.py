@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handvae import archives, http_download, sources
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.download import archives, http_download, sources
 
 HERE = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 MARKER = "training/anno.pickle"
@@ -388,7 +388,7 @@ def test_a_run_killed_at_any_moment_then_run_again_gives_the_same_folder(tmp_pat
     }
     archive = saved(tmp_path, "a.zip", zipped(files))
     program = (
-        "import sys, pathlib; from handvae import sources; from tests.test_sources import find_set as find; "
+        "import sys, pathlib; from handvae.download import sources; from tests.test_sources import find_set as find; "
         "print('start', flush=True); "
         f"sources.locate('rhd', {str(archive)!r}, None, pathlib.Path({str(cache)!r}), find)"
     )
@@ -891,7 +891,7 @@ def test_a_run_killed_in_the_middle_of_a_list_goes_on_where_it_was(server, piece
             answer(request)
 
     server.answer = stall
-    program = "import pathlib; from handvae import sources; " + (
+    program = "import pathlib; from handvae.download import sources; " + (
         f"sources.locate('rhd', {sources_!r}, None, pathlib.Path({str(cache)!r}), lambda folder: folder)"
     )
     run = subprocess.Popen(

@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from handvae import store
+from handvae.preprocessing import store
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
 

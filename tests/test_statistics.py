@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from handvae import metrics, statistics
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.evaluation import metrics, statistics
 
 
 def simulated(frames, seed, joints=21, shown=0.7):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from handvae import geometry
+from handvae.base import geometry
+from handvae.base.errors import InputError
+from handvae.base.joints import HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RING_MCP, ROOT
 from handvae.datasets import png, stb
-from handvae.errors import InputError
-from handvae.joints import HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RING_MCP, ROOT
-from handvae.preprocess import crop_hand, size
+from handvae.preprocessing.preprocess import crop_hand, size
 from tests.conftest import REAL, needs_real
 from tests.damage import COPIES, damaged, refusal, refused_or
 

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from handvae import store
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.preprocessing import store
 
 ATTRIBUTES = {"crop_px": 4, "source": "made up", "synthetic": True}
 

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from handvae import table_text
+from handvae.report import table_text
 
 
 def test_csv_has_the_digits_of_its_units_and_nothing_for_what_is_missing():

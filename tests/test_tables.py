@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from handvae import paper, tables
-from handvae.errors import InputError
+from handvae.base.errors import InputError
+from handvae.report import paper, tables
 
 
 def numbers(epe_mean_mm):

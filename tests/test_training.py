@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from handvae import batches, checkpoints, params, predict, training
-from handvae.errors import InputError
-from handvae.settings import settings_from_dict, settings_of
+from handvae.base import params
+from handvae.base.errors import InputError
+from handvae.evaluation import predict
+from handvae.model import batches, checkpoints, training
+from handvae.model.settings import settings_from_dict, settings_of
 from tests.conftest import REPOSITORY
 from tests.test_batches import write_hands
 
@@ -126,7 +128,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, monkeypatc
 CHILD = """
 import sys
 from pathlib import Path
-from handvae import training
+from handvae.model import training
 from tests.test_training import CPU, settings
 training.CHECKPOINT_EVERY_S = 0.0
 training.train(settings(steps=96), Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), CPU)
@@ -185,7 +187,7 @@ def test_a_full_disk_leaves_no_model(data, tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("handvae.atomic.write_bytes", full)
+    monkeypatch.setattr("handvae.base.atomic.write_bytes", full)
     with pytest.raises(OSError, match="No space left on device"):
         train(settings("rhd-2d-v1", steps=1), data, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from handvae import vae
-from handvae.errors import InputError
-from handvae.params import Loss
+from handvae.base.errors import InputError
+from handvae.base.params import Loss
+from handvae.model import vae
 
 LOSS = Loss("sum", {"joints_3d": 1.0, "joints_2d": 1.0, "rgb": 0.5}, 0.01, 0.01, 0.0, "elbo")
 PAIRS = (("rgb", "joints_3d"), ("rgb", "rgb"), ("joints_3d", "joints_3d"))

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handvae import store, tables, viewer
-from handvae.errors import InputError
-from handvae.joints import BONES21, SKELETON_OF, SKELETONS
+from handvae.base.errors import InputError
+from handvae.base.joints import BONES21, SKELETON_OF, SKELETONS
+from handvae.preprocessing import store
+from handvae.report import tables, viewer
 
 FRAMES, CROP_PX, CONTEXT_PX = 21, 32, 48
 WALKS, STEPS = 2, 3

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from handvae import workers
-from handvae.errors import InputError
+from handvae.base import workers
+from handvae.base.errors import InputError
 
 
 def slow_for_even(number):
@@ -52,7 +52,7 @@ def test_a_workers_error_is_raised_here_and_a_killed_worker_is_one():
 
 CHILD = """
 import sys
-from handvae import workers
+from handvae.base import workers
 from tests.test_workers import sleep_and_tell
 if __name__ == "__main__":
     list(workers.in_order(sleep_and_tell, [sys.argv[1]], processes=1))

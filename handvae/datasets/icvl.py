@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from handvae.atomic import write_bytes
+from handvae.base.atomic import write_bytes
+from handvae.base.errors import InputError
+from handvae.base.joints import LEFT, SKELETON_OF, SKELETONS
 from handvae.datasets import labels, png, text
 from handvae.datasets.sample import DepthSample
-from handvae.errors import InputError
-from handvae.joints import LEFT, SKELETON_OF, SKELETONS
 
 SKELETON = SKELETONS[SKELETON_OF["icvl"]]
 PALM = 0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from handvae.errors import InputError
-from handvae.joints import Skeleton
+from handvae.base.errors import InputError
+from handvae.base.joints import Skeleton
 
 REACH_MM = 250.0  # from a hand's centre to any of its joints: an adult's hand reaches half as far
 FARTHEST_MM = 5000.0

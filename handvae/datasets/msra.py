@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from handvae.atomic import write_bytes
+from handvae.base.atomic import write_bytes
+from handvae.base.errors import InputError
+from handvae.base.geometry import project
+from handvae.base.joints import MIDDLE_MCP, RIGHT, SKELETON_OF, SKELETONS
 from handvae.datasets import labels, text
 from handvae.datasets.sample import DepthSample
-from handvae.errors import InputError
-from handvae.geometry import project
-from handvae.joints import MIDDLE_MCP, RIGHT, SKELETON_OF, SKELETONS
 
 SKELETON = SKELETONS[SKELETON_OF["msra"]]
 SUBJECTS = tuple(f"P{number}" for number in range(9))

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from handvae.base.errors import InputError
+from handvae.base.geometry import project
+from handvae.base.joints import NYU36, NYU_PALM, RIGHT, SKELETON_OF, SKELETONS
 from handvae.datasets import labels, plain_mat, png
 from handvae.datasets.sample import DepthSample
-from handvae.errors import InputError
-from handvae.geometry import project
-from handvae.joints import NYU36, NYU_PALM, RIGHT, SKELETON_OF, SKELETONS
 
 SKELETON = SKELETONS[SKELETON_OF["nyu"]]
 SPLITS = {"train": "train", "test": "test"}

@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from handvae.atomic import replacing_file
-from handvae.errors import InputError
+from handvae.base.atomic import replacing_file
+from handvae.base.errors import InputError
 
 # A file is a header and data elements; an element is its type, its size and its content, padded to 8 bytes.
 _HEADER_BYTES, _PLAIN_VERSION, _HDF5_VERSION = 128, 0x0100, 0x0200

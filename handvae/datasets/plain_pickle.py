@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handvae.errors import InputError
+from handvae.base.errors import InputError
 
 _NUMERIC = re.compile(r"[|<>=]?(\?|b1|[iu][1248]|f[248]|c8|c16|[bBhHiIlLqQefdFD])")
 _MAX_DIMENSIONS = 32

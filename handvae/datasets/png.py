@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from handvae.atomic import replacing_file
-from handvae.errors import InputError
+from handvae.base.atomic import replacing_file
+from handvae.base.errors import InputError
 
 MAX_SIDE_PX = 4096
 MAX_FILE_BYTES = 64 * 2**20

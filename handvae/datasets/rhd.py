@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from handvae.base.errors import InputError
+from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETON_OF, SKELETONS
 from handvae.datasets import labels, png
 from handvae.datasets.rhd_annotations import PUBLISHED_COUNTS, Annotation, annotation_path, read_annotations
 from handvae.datasets.rhd_annotations import write_annotations as write_annotations  # the set is written through here
 from handvae.datasets.sample import Sample
-from handvae.errors import InputError
-from handvae.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETON_OF, SKELETONS
 
 SKELETON = SKELETONS[SKELETON_OF["rhd"]]
 SPLITS = {"train": "training", "test": "evaluation"}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from handvae.atomic import write_bytes
+from handvae.base.atomic import write_bytes
+from handvae.base.errors import InputError
 from handvae.datasets import plain_pickle
-from handvae.errors import InputError
 
 PUBLISHED_COUNTS = {"training": 41258, "evaluation": 2728}
 _SHAPES = {"uv_vis": (42, 3), "xyz": (42, 3), "K": (3, 3)}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from handvae.base.errors import InputError
+from handvae.base.geometry import project
+from handvae.base.joints import LEFT, RING_MCP, ROOT, SKELETON_OF, SKELETONS
 from handvae.datasets import labels, plain_mat, png, text
 from handvae.datasets.sample import Sample
-from handvae.errors import InputError
-from handvae.geometry import project
-from handvae.joints import LEFT, RING_MCP, ROOT, SKELETON_OF, SKELETONS
 
 SKELETON = SKELETONS[SKELETON_OF["stb"]]
 SEQUENCES = tuple(f"B{place}{kind}" for place in range(1, 7) for kind in ("Counting", "Random"))

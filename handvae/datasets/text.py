@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from handvae.errors import InputError
+from handvae.base.errors import InputError
 
 # The largest real file, ICVL's 331,006 training labels, lies within all of them.
 MAX_FILE_BYTES = 200_000_000

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from handvae.base.errors import InputError
+from handvae.base.joints import LEFT
 from handvae.datasets import png, stb
 from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, write_frame
-from handvae.errors import InputError
-from handvae.joints import LEFT
 from handvae.synthetic import landmarks
 from handvae.synthetic.backgrounds import Background, sample_background
 from handvae.synthetic.kinematics import FOREARM, PALM

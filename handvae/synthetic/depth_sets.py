@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from handvae.base.geometry import project
+from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT
 from handvae.datasets import icvl, msra, nyu
-from handvae.geometry import project
-from handvae.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT
 from handvae.synthetic import landmarks, sensor
 from handvae.synthetic.colour_sets import motion_step
 from handvae.synthetic.motion import (

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handvae.atomic import write_bytes, write_text
-from handvae.errors import InputError
-from handvae.progress import Progress
+from handvae.base.atomic import write_bytes, write_text
+from handvae.base.errors import InputError
+from handvae.base.progress import Progress
+from handvae.base.workers import in_order
 from handvae.synthetic import colour_sets, depth_sets
-from handvae.workers import in_order
 
 VERSION = 3  # raise it whenever the same seed gives other pictures or labels
 UNIT_FRAMES = 50

@@ -6,7 +6,7 @@ and from the model with which NYU was labelled (ModelFit); no set says where in 
 
 import numpy as np
 
-from handvae.joints import ROOT
+from handvae.base.joints import ROOT
 from handvae.synthetic.kinematics import HAND_LENGTH_REFERENCE_M, PALM
 from handvae.synthetic.scenes import PlacedHand
 

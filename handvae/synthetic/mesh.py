@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handvae.atomic import write_bytes
+from handvae.base.atomic import write_bytes
 from handvae.synthetic.kinematics import BONES
 from handvae.synthetic.template import POSITION_STEP_M, build_template
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from handvae.errors import InputError
-from handvae.joints import FINGERS, LEFT, RIGHT
+from handvae.base.errors import InputError
+from handvae.base.joints import FINGERS, LEFT, RIGHT
 from handvae.synthetic.kinematics import LIMITS_DEG, WRIST_SD_DEG, HandPose, HandShape, sample_shape
 from handvae.synthetic.poses import MAX_OVERLAP_M, overlap_m, sample_pose
 from handvae.synthetic.scenes import MARGIN, PlacedHand, cut_in_view, moved, place_hand, project, rotation_matrix

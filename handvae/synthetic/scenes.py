@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from handvae.joints import LEFT, RIGHT
+from handvae.base.joints import LEFT, RIGHT
 from handvae.synthetic import raster, render
 from handvae.synthetic.backgrounds import Background, draw_background, sample_background
 from handvae.synthetic.kinematics import HandPose, HandShape, bone_matrices, forward_kinematics, sample_shape

@@ -6,7 +6,7 @@ and "structured", the Kinect of NYU. Orders of magnitude from the literature and
 
 import numpy as np
 
-from handvae.errors import InputError
+from handvae.base.errors import InputError
 
 RANGE_M = {"tof": (0.10, 1.4), "structured": (0.40, 4.0)}  # what is nearer or farther is not measured
 NOWHERE_M = np.float32(20.0)  # stands for nothing at all, beyond every range

@@ -1,0 +1,1 @@
+"""What every part stands on: parameters, joints, geometry, errors, files written whole."""

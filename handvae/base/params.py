@@ -1,0 +1,299 @@
+"""params.yaml as checked dataclasses. A missing, unknown or mistyped key ends in one line that names it.
+
+No defaults live in code: what is not in params.yaml does not exist.
+"""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from handvae.base.checked import check_keys, convert
+from handvae.base.errors import InputError
+
+INPUTS = ("rgb", "depth", "joints_2d")
+TARGET = "joints_3d"
+MODALITIES = (*INPUTS, TARGET)
+SPLITS = ("training", "evaluation")
+MSRA_SUBJECTS = tuple(f"P{number}" for number in range(9))
+OWN = "experiment"  # the name under which the top-level experiment is trained and evaluated
+
+
+@dataclass(frozen=True)
+class Experiment:
+    dataset: str
+    input: typing.Literal["rgb", "depth", "joints_2d"]
+    variant: int | str
+    invariances: typing.Literal["T+S+H", "T+S", "T+H", "T"]
+    encoder: typing.Literal["resnet18", "resnet50"]
+    seed: int
+    test_subject: str | None
+    label_fraction: float
+
+    @property
+    def scale_invariant(self) -> bool:
+        return "S" in self.invariances
+
+    @property
+    def hand_side_given(self) -> bool:
+        return "H" in self.invariances
+
+
+@dataclass(frozen=True)
+class RhdProtocol:
+    hands: typing.Literal["dominant", "both"]
+    without_visible_joint: dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class StbProtocol:
+    training: list[str]
+    evaluation: list[str]
+    views: list[typing.Literal["left", "right"]]
+    images: bool
+
+
+@dataclass(frozen=True)
+class DepthProtocol:
+    centre: typing.Literal["joint", "mass"]
+
+
+@dataclass(frozen=True)
+class IcvlProtocol(DepthProtocol):
+    rotated_copies: bool
+
+
+PROTOCOLS = {
+    "rhd": RhdProtocol,
+    "stb": StbProtocol,
+    "icvl": IcvlProtocol,
+    "nyu": DepthProtocol,
+    "msra": DepthProtocol,
+}
+# what profiles.<name>.synthetic says of the sets that are rendered
+SYNTHETIC = {
+    "rhd": ("training", "evaluation", "image_px"),
+    "stb": ("sequence",),
+    "icvl": ("training", "evaluation"),
+    "nyu": ("training", "evaluation"),
+    "msra": ("gesture",),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a set comes from, and how it is read: `protocol`, of the set's class in PROTOCOLS.
+
+    `references`: of a depth set, other methods' published prediction files by name, and `labels`, their truth.
+    """
+
+    source: str | list[str]
+    sha256: str | list[str | None] | None
+    seed: int  # of the synthetic hands
+    protocol: typing.Any
+    references: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Loss:
+    reduction: typing.Literal["sum", "mean"]
+    modality_weights: dict[str, float]
+    kl_weight: float
+    kl_weight_start: float
+    kl_warmup_share: float
+    kl_normaliser: typing.Literal["elbo", "elements", "input_width"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    rotation_deg: float
+    shift: float
+    scale: list[float]
+    flip: typing.Literal["always", "two_sided", "never"]
+
+
+@dataclass(frozen=True)
+class Training:
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    schedule: typing.Literal["constant", "cosine"]
+    mixed_precision: bool
+    compile: bool
+
+
+@dataclass(frozen=True)
+class Profile:
+    synthetic: dict[str, dict[str, int]]
+    crop_px: int
+    context: float
+    encoder_width: int
+    training: dict[str, Training]
+
+
+@dataclass(frozen=True)
+class Params:
+    own: Experiment
+    profile_name: str
+    profile: Profile
+    data: dict[str, Source]
+    variants: dict[str, list[str]]
+    loss: Loss
+    augmentation: Augmentation
+    seeds: int  # models a row of the grid
+    experiments: dict[str, Experiment]
+
+    def experiment(self, name: str) -> Experiment:
+        """The grid's experiment of that name, or the top-level one for `params.OWN`."""
+        if name == OWN:
+            return self.own
+        if name not in self.experiments:
+            raise InputError(f"params.yaml: no experiment '{name}' under experiments: {', '.join(self.experiments)}")
+        return self.experiments[name]
+
+    def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
+        """The (input modality, target modality) pairs that Algorithm 1 goes through, in order."""
+        modality = {"i": experiment.input, "t": TARGET} | {name: name for name in MODALITIES}
+        pairs = [tuple(pair.split("->")) for pair in self.variants[str(experiment.variant)]]
+        return [(modality[source], modality[target]) for source, target in pairs]
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check params.yaml. Raises InputError naming file and key."""
+    try:
+        tree = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    own_keys = [field.name for field in dataclasses.fields(Experiment)]
+    sections = {
+        "profile": str,
+        "data": dict[str, Source],
+        "variants": dict[str, list[str]],
+        "loss": Loss,
+        "augmentation": Augmentation,
+        "seeds": int,
+        "profiles": dict[str, Profile],
+        "experiments": dict[str, Experiment],
+    }
+    check_keys(tree, [*own_keys, *sections], str(path))
+    own = convert({key: tree[key] for key in own_keys}, Experiment, str(path))
+    values = {key: convert(tree[key], kind, f"{path}: {key}") for key, kind in sections.items()}
+    profiles, profile_name = values.pop("profiles"), values.pop("profile")
+    if profile_name not in profiles:
+        raise InputError(f"{path}: profile: expected one of {', '.join(profiles)}, found '{profile_name}'")
+    for name, profile in profiles.items():
+        _check_profile(profile, f"{path}: profiles.{name}")
+    check_keys(values["data"], list(PROTOCOLS), f"{path}: data")
+    values["data"] = {name: _with_protocol(source, name, str(path)) for name, source in values["data"].items()}
+    params = Params(own, profile_name, profiles[profile_name], **values)
+    _check_references(params, str(path))
+    return params
+
+
+def _check_references(params: Params, path: str) -> None:
+    """Checks that span keys: names that refer to other sections, and ranges."""
+    _check_variants(params.variants, f"{path}: variants")
+    for name, experiment in [(OWN, params.own), *params.experiments.items()]:
+        where = path if name == OWN else f"{path}: experiments.{name}"
+        for key, known in [("dataset", params.data), ("variant", params.variants)]:
+            if str(getattr(experiment, key)) not in known:
+                expected = ", ".join(map(str, known))
+                raise InputError(f"{where}: {key}: expected one of {expected}, found '{getattr(experiment, key)}'")
+        _check_experiment(experiment, params.pairs(experiment), where)
+    if OWN in params.experiments:
+        raise InputError(f"{path}: experiments: the name '{OWN}' is taken by the top-level experiment")
+    if sorted(params.loss.modality_weights) != sorted(MODALITIES):
+        found = ", ".join(params.loss.modality_weights)
+        raise InputError(f"{path}: loss.modality_weights: expected {', '.join(MODALITIES)}, found {found}")
+    low_high = params.augmentation.scale
+    if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
+        raise InputError(f"{path}: augmentation.scale: expected [low, high] with 0 < low <= high, found {low_high}")
+    _check_positive(
+        {"kl_weight": params.loss.kl_weight, "kl_weight_start": params.loss.kl_weight_start}, f"{path}: loss"
+    )
+    _check_positive({"seeds": params.seeds}, path)
+
+
+def _check_variants(variants: dict[str, list[str]], where: str) -> None:
+    sides = ("i", "t", *MODALITIES)
+    for name, pairs in variants.items():
+        for pair in pairs:
+            if len(ends := pair.split("->")) != 2 or not set(ends) <= set(sides):
+                raise InputError(f"{where}.{name}: expected a->b with a and b of {', '.join(sides)}, found '{pair}'")
+        if not pairs or len(set(pairs)) < len(pairs):
+            raise InputError(f"{where}.{name}: expected one or more pairs, each once, found {pairs}")
+
+
+def _check_experiment(experiment: Experiment, pairs: list[tuple[str, str]], where: str) -> None:
+    """What depends on the kind of dataset: its inputs, its invariances, its folds, the modalities it has."""
+    depth = PROTOCOLS[experiment.dataset] not in (RhdProtocol, StbProtocol)
+    inputs = ("depth",) if depth else ("rgb", "joints_2d")
+    if experiment.input not in inputs:
+        expected = f"{' or '.join(inputs)} with dataset {experiment.dataset}"
+        raise InputError(f"{where}: input: expected {expected}, found '{experiment.input}'")
+    if depth and experiment.scale_invariant:
+        # the cube takes the place of both: joints are relative to its centre, in units of half its side
+        raise InputError(f"{where}: invariances: expected T+H or T with depth, found '{experiment.invariances}'")
+    known = {TARGET, *inputs}
+    if foreign := [f"{source}->{target}" for source, target in pairs if not {source, target} <= known]:
+        raise InputError(
+            f"{where}: variant: expected pairs of {', '.join(sorted(known))} with dataset {experiment.dataset}, "
+            f"found {', '.join(foreign)}"
+        )
+    if not {(experiment.input, TARGET), (TARGET, TARGET)} & set(pairs):
+        raise InputError(
+            f"{where}: variant: expected a pair {experiment.input}->{TARGET} or {TARGET}->{TARGET} to score, "
+            f"found {', '.join('->'.join(pair) for pair in pairs)}"
+        )
+    if not 0 < experiment.label_fraction <= 1:
+        raise InputError(
+            f"{where}: label_fraction: expected more than 0 and at most 1, found {experiment.label_fraction}"
+        )
+    subjects = MSRA_SUBJECTS if experiment.dataset == "msra" else (None,)
+    if experiment.test_subject not in subjects:
+        expected = ", ".join(subject or "null" for subject in subjects)
+        raise InputError(
+            f"{where}: test_subject: expected {expected} with dataset {experiment.dataset}, "
+            f"found {experiment.test_subject or 'null'}"
+        )
+
+
+def _with_protocol(source: Source, name: str, path: str) -> Source:
+    """The source with its protocol as the set's class."""
+    where = f"{path}: data.{name}.protocol"
+    protocol = convert(source.protocol, PROTOCOLS[name], where)
+    if source.references and (name in ("rhd", "stb") or "labels" not in source.references):
+        expected = "none" if name in ("rhd", "stb") else "labels among them"
+        found = ", ".join(source.references)
+        raise InputError(f"{path}: data.{name}.references: expected {expected}, found {found}")
+    if name == "rhd":
+        check_keys(protocol.without_visible_joint, list(SPLITS), f"{where}.without_visible_joint")
+    return dataclasses.replace(source, protocol=protocol)
+
+
+def _check_profile(profile: Profile, where: str) -> None:
+    check_keys(profile.training, list(INPUTS), f"{where}.training")
+    check_keys(profile.synthetic, list(SYNTHETIC), f"{where}.synthetic")
+    for dataset, keys in SYNTHETIC.items():
+        check_keys(profile.synthetic[dataset], list(keys), f"{where}.synthetic.{dataset}")
+        _check_positive(profile.synthetic[dataset], f"{where}.synthetic.{dataset}")
+    if profile.crop_px < 64 or profile.crop_px & (profile.crop_px - 1):
+        # the encoder halves five times and needs 2 x 2 features, the decoder doubles from 4 x 4
+        raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
+    if profile.context < 1:
+        raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
+    _check_positive({"encoder_width": profile.encoder_width}, where)
+    for name, training in profile.training.items():
+        sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate")}
+        _check_positive(sizes, f"{where}.training.{name}")
+
+
+def _check_positive(values: dict[str, float], where: str) -> None:
+    for key, value in values.items():
+        if not 0 < value < float("inf"):
+            raise InputError(f"{where}.{key}: expected a positive number, found {value}")

@@ -1,0 +1,1 @@
+"""Predictions in millimetres and their numbers, by the reference protocols."""

@@ -1,0 +1,95 @@
+"""From a trained model and a split to 3D joints in millimetres, and the mean-pose baseline in the same terms."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from handvae.base import atomic, geometry
+from handvae.base.params import TARGET
+from handvae.model import batches
+from handvae.model.batches import Split
+from handvae.model.settings import Settings
+from handvae.model.vae import CrossModalVAE
+from handvae.preprocessing import store
+
+BATCH = 256
+
+Columns = dict[str, np.ndarray]
+
+
+@torch.inference_mode()
+def predict_joints_mm(model: CrossModalVAE, source: str, split: Split) -> np.ndarray:
+    """Joints (N, J, 3) in mm of every row of the split, unaugmented, from the posterior's mean: see `batches.to_mm`.
+
+    The ground-truth scale is given back (invariance S), or the cube (depth), and nothing is re-centred: the predicted
+    palm counts as it is.
+    """
+    device = split.side.device
+    results = []
+    for start in range(0, len(split), BATCH):
+        rows = torch.arange(start, min(start + BATCH, len(split)), device=device)
+        inputs = batches.batch(split, batches.unaugmented(rows), {source})
+        normalised = model.predict(source, TARGET, inputs[source], inputs["side_onehot"])
+        results.append(batches.to_mm(split, rows, normalised.view(len(rows), -1, 3)))
+    return torch.cat(results).cpu().numpy()
+
+
+def mean_pose_mm(train: Split, test: Split) -> np.ndarray:
+    """The baseline (N, J, 3): the training split's mean normalised pose, given each test hand's scale (and cube)."""
+    rows, test_rows = (torch.arange(len(split), device=split.side.device) for split in (train, test))
+    pose = batches.normalised_joints(train, batches.unaugmented(rows)).mean(dim=0, keepdim=True)
+    return batches.to_mm(test, test_rows, pose).cpu().numpy()
+
+
+def true_joints_mm(split: Split) -> np.ndarray:
+    """The truth (N, J, 3) in the frame of the predictions: palm-relative, or absolute where there is a cube."""
+    joints_mm = split.joints_mm.cpu().numpy()
+    return joints_mm if split.centre_mm is not None else geometry.palm_relative(joints_mm)
+
+
+def previous_rows(sequence: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """(N,) for every row the row of the frame before it in its sequence, -1 where that is not among the rows."""
+    row_of = {(name, number): row for row, (name, number) in enumerate(zip(sequence, frame.tolist(), strict=True))}
+    pairs = zip(sequence, frame.tolist(), strict=True)
+    return np.array([row_of.get((name, number - 1), -1) if name else -1 for name, number in pairs], np.int64)
+
+
+def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: torch.device) -> Columns:
+    """Predictions for the test rows of `data`, as written by `write`."""
+    experiment = settings.experiment
+    groups = {split: store.split_groups(data, split, experiment.test_subject) for split in ("train", "test")}
+    scale_invariant = experiment.scale_invariant
+    test = batches.load_split(data, groups["test"], settings.uses_images, scale_invariant, device)
+    train = batches.load_split(data, groups["train"], False, scale_invariant, device, trainable_only=True)
+    columns = store.read(data, groups["test"], ["side", "name", "sequence", "frame"])
+    true_mm = true_joints_mm(test).astype(np.float32)
+    if experiment.input == "depth":
+        visible = np.ones(true_mm.shape[:2], bool)  # the depth sets say nothing of visibility: every joint counts
+    else:
+        visible = store.read(data, groups["test"], ["visible"])["visible"]
+    return {
+        "joints_pred_mm": predict_joints_mm(model, settings.encoded, test).astype(np.float32),
+        "joints_true_mm": true_mm,
+        "mean_pose_mm": mean_pose_mm(train, test).astype(np.float32),
+        "visible": visible,
+        "side": columns["side"],
+        "row": np.arange(len(test), dtype=np.int64),
+        "previous_row": previous_rows(columns["sequence"], columns["frame"]),
+        "name": columns["name"],
+    }
+
+
+def write(path: Path | str, predictions: Columns, latent: Columns, attributes: dict[str, object]) -> None:
+    """data/predictions/<name>.h5, all or nothing; every metric and figure can be made again from it without a GPU.
+
+    `latent` is the group of that name: see `handvae.evaluation.latent`.
+    """
+    with atomic.replacing_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs.update(attributes)
+        for group, columns in ((file, predictions), (file.create_group("latent"), latent)):
+            for key, values in columns.items():
+                if values.dtype == object:
+                    values = np.array([value.encode() for value in values], dtype=h5py.string_dtype())
+                group.create_dataset(key, data=values)

@@ -1,0 +1,1 @@
+"""Networks, the cross-modal VAE, batches on the device, Algorithm 1."""

@@ -1,0 +1,279 @@
+"""A split resident on the device as stored; batches by index; augmentation as one warp there, joints and camera follow.
+
+Everything random about a step is drawn on the CPU from (seed, block of steps), so that a resumed run, and a run on
+another device, sees the same samples, warps and noise.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from handvae.base.joints import ROOT
+from handvae.base.params import Augmentation
+from handvae.model.networks import LATENT
+from handvae.preprocessing import store
+
+BLOCK = 8  # steps whose batches are made, and whose terms are checked and recorded, together: shares small costs
+# paper: metres without S (its evaluation code); here 50 mm, about the scale bone, so that loss weights mean the same
+UNIT_MM = 50.0
+LABELS_SEED = 0  # of the labelled part of a training split
+
+
+@dataclass
+class Split:
+    """Rows of a data file on the device. The image is None where no modality needs it, or of the other kind."""
+
+    image_u8: torch.Tensor | None  # (N, C, C, 3)
+    depth_f16: torch.Tensor | None  # (N, C, C) in half the cube's side, +1 background
+    joints_mm: torch.Tensor  # (N, J, 3) camera frame
+    uv_px: torch.Tensor  # (N, J, 2) in the context crop
+    camera: torch.Tensor  # (N, 3, 3) of the context crop
+    side: torch.Tensor  # (N,) int64
+    centre_mm: torch.Tensor | None  # (N, 3) of the depth's cube; None: joints are taken relative to the palm
+    scale_mm: torch.Tensor  # (N,) what joints are divided by: the scale bone, UNIT_MM, or half the cube's side
+    labelled: torch.Tensor  # (L,) int64, on the CPU: the rows whose joints may be trained on, in order
+    crop_px: int
+    context_px: int
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+
+def load_split(
+    path: Path | str,
+    groups: list[str],
+    images: bool,
+    scale_invariant: bool,
+    device: torch.device,
+    trainable_only: bool = False,
+    label_fraction: float = 1.0,
+) -> Split:
+    """Read some groups of data/processed/<set>.h5 onto the device, one after the other.
+
+    `trainable_only` leaves out the rows that the protocol tests on but does not train on; see `labelled_rows`.
+    """
+    attributes = store.attributes(path)
+    depth = "cube_mm" in store.columns(path, groups[0])
+    keys = ["joints_mm", "uv_px", "camera", "side", *(["cube_mm", "centre_mm"] if depth else ["scale_bone_mm"])]
+    image = "depth_f16" if depth else "image_u8"
+    kept = store.read(path, groups, ["trainable"])["trainable"] if depth and trainable_only else slice(None)
+    columns = {
+        key: torch.from_numpy(values[kept]).to(device)
+        for key, values in store.read(path, groups, [*keys, image] if images else keys).items()
+    }
+    moments = store.read(path, groups, ["sequence", "frame", "name"])
+    labelled = labelled_rows(*(moments[key][kept] for key in ("sequence", "frame", "name")), label_fraction)
+    scale_mm = columns["cube_mm"] / 2 if depth else columns["scale_bone_mm"]
+    return Split(
+        image_u8=columns.get("image_u8"),
+        depth_f16=columns.get("depth_f16"),
+        joints_mm=columns["joints_mm"],
+        uv_px=columns["uv_px"],
+        camera=columns["camera"].float(),
+        side=columns["side"].long(),
+        centre_mm=columns.get("centre_mm"),
+        scale_mm=scale_mm if depth or scale_invariant else torch.full_like(scale_mm, UNIT_MM),
+        labelled=torch.from_numpy(labelled),
+        crop_px=attributes["crop_px"],
+        context_px=attributes["context_px"],
+    )
+
+
+def labelled_rows(sequence: np.ndarray, frame: np.ndarray, name: np.ndarray, fraction: float) -> np.ndarray:
+    """The rows (L,) whose labels may be used: those of a share `fraction` of the moments, drawn at random.
+
+    A moment is a frame of a sequence in all its views and copies, or a row of a set without sequences, so that a hand
+    that counts as unlabelled has no labelled picture from beside. A smaller share is part of every larger one, and the
+    choice does not depend on an experiment's seed: models of one share can be compared.
+
+    paper: "percentage of labeled data", how it is chosen not stated; here at random, since STB is a video whose first
+    part shows a few of its poses only.
+    """
+    keys = [(s, f) if s else (n, 0) for s, f, n in zip(sequence, frame.tolist(), name, strict=True)]
+    moments = list(dict.fromkeys(keys))
+    order = np.random.default_rng(LABELS_SEED).permutation(len(moments))
+    chosen = {moments[place] for place in order[: max(1, round(fraction * len(moments)))]}
+    return np.array([row for row, key in enumerate(keys) if key in chosen], np.int64)
+
+
+@dataclass
+class Draw:
+    """The random part of some samples: which rows, how warped. All on one device, first dimension M."""
+
+    rows: torch.Tensor  # (M,) int64
+    rotation_rad: torch.Tensor  # (M,) clockwise in the image
+    shift: torch.Tensor  # (M, 2) of the crop's side
+    scale: torch.Tensor  # (M,) > 1 enlarges
+    flip: torch.Tensor  # (M,) bool
+
+    def to(self, device: torch.device) -> "Draw":
+        return Draw(*(getattr(self, field).to(device, non_blocking=True) for field in self.__dataclass_fields__))
+
+    def __getitem__(self, part: slice) -> "Draw":
+        return Draw(*(getattr(self, field)[part] for field in self.__dataclass_fields__))
+
+
+def unaugmented(rows: torch.Tensor) -> Draw:
+    zeros = torch.zeros(len(rows), device=rows.device)
+    return Draw(rows, zeros, torch.stack([zeros, zeros], 1), zeros + 1.0, zeros.bool())
+
+
+def mirrors(split: Split, augmentation: Augmentation) -> bool:
+    """Whether half of a training split's samples are mirrored.
+
+    paper: "flips", of every set; here by default of sets with hands of both sides, because in a set of left hands a
+    mirrored hand is none that is ever tested, and a model without H cannot know which of the two it sees.
+    """
+    if augmentation.flip == "two_sided":
+        return len(split.side.unique()) == 2
+    return augmentation.flip == "always"
+
+
+def draw_block(
+    seed: int, block: int, batch_size: int, rows: int, pairs: int, augmentation: Augmentation, mirrored: bool
+) -> tuple[Draw, torch.Tensor]:
+    """The draw of one block of steps, BLOCK * batch_size samples, and its noise (BLOCK, pairs, batch_size, 30).
+
+    `mirrored`: see `mirrors`.
+
+    Samples come in epochs, each a permutation of all rows; batches run on over the end of an epoch.
+    """
+    generator = torch.Generator().manual_seed(_mix(seed, 1, block))
+    samples = BLOCK * batch_size
+    uniform = torch.rand(5, samples, generator=generator)
+    noise = torch.randn(BLOCK, pairs, batch_size, LATENT, generator=generator)
+    low, high = augmentation.scale
+    draw = Draw(
+        rows=_rows_of_block(seed, block * samples, samples, rows),
+        rotation_rad=(2 * uniform[0] - 1) * math.radians(augmentation.rotation_deg),
+        shift=((2 * uniform[1:3] - 1) * augmentation.shift).T.contiguous(),
+        scale=low + (high - low) * uniform[3],
+        flip=(uniform[4] < 0.5) & mirrored,
+    )
+    return draw, noise
+
+
+def _rows_of_block(seed: int, first: int, count: int, rows: int) -> torch.Tensor:
+    epochs = range(first // rows, (first + count - 1) // rows + 1)
+    orders = [torch.randperm(rows, generator=torch.Generator().manual_seed(_mix(seed, 2, epoch))) for epoch in epochs]
+    start = first - epochs[0] * rows
+    return torch.cat(orders)[start : start + count]
+
+
+def _mix(seed: int, stream: int, number: int) -> int:
+    """One seed from three numbers: hashed, since torch's CPU generator looks at the lowest 32 bits of a seed alone."""
+    return int(np.random.SeedSequence([seed, stream, number]).generate_state(1)[0])
+
+
+def warp(split: Split, draw: Draw) -> torch.Tensor:
+    """The (M, 3, 3) map from context-crop pixels to network-crop pixels: flip, zoom, rotate about the crop's centre."""
+    cos, sin = torch.cos(draw.rotation_rad) * draw.scale, torch.sin(draw.rotation_rad) * draw.scale
+    mirror = 1.0 - 2.0 * draw.flip.float()
+    linear = torch.stack([torch.stack([cos * mirror, -sin], 1), torch.stack([sin * mirror, cos], 1)], 1)  # (M, 2, 2)
+    from_px = (split.context_px - 1) / 2 + draw.shift * split.crop_px
+    offset = (split.crop_px - 1) / 2 - (linear @ from_px[:, :, None])[:, :, 0]
+    matrix = torch.zeros(len(draw.rows), 3, 3, device=linear.device)
+    matrix[:, :2, :2], matrix[:, :2, 2], matrix[:, 2, 2] = linear, offset, 1.0
+    return matrix
+
+
+def images(split: Split, draw: Draw) -> torch.Tensor:
+    """The warped crops (M, 3, S, S) in [-0.5, 0.5], channels last; outside the context crop 0, mid-grey."""
+    context = split.image_u8.index_select(0, draw.rows).permute(0, 3, 1, 2).float().sub_(127.5)
+    return _warped(split, draw, context, "bilinear").mul_(1 / 255.0).contiguous(memory_format=torch.channels_last)
+
+
+def depths(split: Split, draw: Draw) -> torch.Tensor:
+    """The warped crops (M, 1, S, S) in [-1, 1] of the cube, background and all outside the context crop +1.
+
+    Nearest neighbour: between a finger and what is behind it lies nothing. A zoom shrinks the cube, so depth grows.
+    """
+    context = split.depth_f16.index_select(0, draw.rows)[:, None].float()
+    zoomed = (context * draw.scale[:, None, None, None]).clamp(-1, 1).masked_fill(context >= 1, 1.0)
+    return _warped(split, draw, zoomed - 1, "nearest").add_(1).contiguous(memory_format=torch.channels_last)
+
+
+def _warped(split: Split, draw: Draw, context: torch.Tensor, mode: str) -> torch.Tensor:
+    """(M, C, S, S) of context crops (M, C, C', C'); 0 outside them."""
+    # grid_sample wants, for every output pixel, the context pixel scaled to [-1, 1]: the inverse of the warp
+    to_context = torch.linalg.inv(warp(split, draw))[:, :2] * (2.0 / (split.context_px - 1))
+    to_context[:, :, 2] -= 1.0
+    pixels = torch.arange(split.crop_px, device=context.device, dtype=torch.float32)
+    v, u = torch.meshgrid(pixels, pixels, indexing="ij")
+    homogeneous = torch.stack([u.flatten(), v.flatten(), torch.ones_like(u).flatten()])  # (3, S * S)
+    # one product for the whole batch, planes of u and v: several times faster than a small product a sample
+    grid = (to_context.reshape(-1, 3) @ homogeneous).view(-1, 2, split.crop_px, split.crop_px).permute(0, 2, 3, 1)
+    return F.grid_sample(context, grid, mode=mode, padding_mode="zeros", align_corners=True)
+
+
+def joints_mm(split: Split, draw: Draw) -> torch.Tensor:
+    """The (M, 21, 3) joints of the warped view: mirrored, then turned about the camera's axis.
+
+    Zoom and shift move the view, not the hand. With `cameras` they project exactly onto `uv_px`.
+    """
+    return split.joints_mm[draw.rows] @ _turn(draw).transpose(1, 2)
+
+
+def _turn(draw: Draw) -> torch.Tensor:
+    cos, sin = torch.cos(draw.rotation_rad), torch.sin(draw.rotation_rad)
+    mirror = 1.0 - 2.0 * draw.flip.float()
+    turn = torch.zeros(len(draw.rows), 3, 3, device=cos.device)
+    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1] = cos * mirror, -sin, sin * mirror, cos
+    turn[:, 2, 2] = 1.0
+    return turn
+
+
+def uv_px(split: Split, draw: Draw, matrix: torch.Tensor) -> torch.Tensor:
+    """The (M, 21, 2) joints in pixels of the warped crop."""
+    return split.uv_px[draw.rows] @ matrix[:, :2, :2].transpose(1, 2) + matrix[:, None, :2, 2]
+
+
+def cameras(split: Split, draw: Draw, matrix: torch.Tensor) -> torch.Tensor:
+    """Intrinsics (M, 3, 3) of the warped crop: uv_px ~ camera @ joints_mm. A plain camera where fx = fy."""
+    return matrix @ split.camera[draw.rows] @ _turn(draw).transpose(1, 2)
+
+
+def normalised_joints(split: Split, draw: Draw) -> torch.Tensor:
+    """The (M, J, 3) joints of the warped view as the networks see them, in units of scale_mm.
+
+    Colour: relative to the palm. Depth: relative to the cube's centre; the view's shift moves the cube in 3D, its zoom
+    shrinks it, so that in the crop a point at the centre's depth lies at x and y times half the crop's side.
+    """
+    scale_mm = split.scale_mm[draw.rows, None, None]
+    if split.centre_mm is None:
+        joints = joints_mm(split, draw)
+        return (joints - joints[:, ROOT : ROOT + 1]) / scale_mm
+    centre_mm = split.centre_mm[draw.rows].clone()
+    centre_mm[:, :2] += draw.shift * 2 * split.scale_mm[draw.rows, None]
+    relative_mm = (split.joints_mm[draw.rows] - centre_mm[:, None]) @ _turn(draw).transpose(1, 2)
+    return relative_mm * draw.scale[:, None, None] / scale_mm
+
+
+def to_mm(split: Split, rows: torch.Tensor, normalised: torch.Tensor) -> torch.Tensor:
+    """Normalised joints (M, J, 3) of unwarped rows in millimetres: palm-relative, or absolute where there is a cube."""
+    joints = normalised * split.scale_mm[rows, None, None]
+    return joints if split.centre_mm is None else joints + split.centre_mm[rows, None]
+
+
+def batch(split: Split, draw: Draw, modalities: set[str]) -> dict[str, torch.Tensor]:
+    """The samples of a draw: each modality as the networks see it, and `side_onehot` (M, 2).
+
+    rgb (M, 3, S, S); depth (M, 1, S, S); joints_2d (M, 2 J): palm-relative pixels over half the crop's side; joints_3d
+    (M, 3 J): see `normalised_joints`.
+    """
+    side = split.side[draw.rows] ^ draw.flip.long()  # a mirrored left hand is a right hand
+    result = {"side_onehot": F.one_hot(side, 2).float()}
+    if "rgb" in modalities:
+        result["rgb"] = images(split, draw)
+    if "depth" in modalities:
+        result["depth"] = depths(split, draw)
+    if "joints_2d" in modalities:
+        uv = uv_px(split, draw, warp(split, draw))
+        result["joints_2d"] = ((uv - uv[:, ROOT : ROOT + 1]) / (split.crop_px / 2)).flatten(1)
+    if "joints_3d" in modalities:
+        result["joints_3d"] = normalised_joints(split, draw).flatten(1)
+    return result

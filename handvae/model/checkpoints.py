@@ -1,0 +1,88 @@
+"""Model folders and checkpoints on disk: written whole, read without running code, checked against their purpose."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import torch
+
+from handvae.base import atomic
+from handvae.base.errors import InputError
+from handvae.model.settings import Settings, settings_from_dict
+from handvae.model.vae import CrossModalVAE, load_weights
+
+History = list[dict[str, float]]
+
+
+def save_model(folder: Path, weights: dict[str, torch.Tensor], history: History, identity: dict) -> None:
+    """Write `folder` with weights.pt (state dict), settings.json (settings, data digest) and history.csv."""
+    with atomic.replacing_folder(folder) as partial:
+        atomic.write_bytes(partial / "weights.pt", _bytes({key: value.cpu() for key, value in weights.items()}))
+        atomic.write_text(partial / "settings.json", json.dumps(identity, indent=2) + "\n")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{value:.7g}" for key, value in row.items()} for row in history)
+        atomic.write_text(partial / "history.csv", text.getvalue())
+
+
+def seed_folder(folder: Path, number: int) -> Path:
+    """Where an experiment keeps its `number`-th model: the first in its own folder."""
+    return folder / f"seed-{number}" if number else folder
+
+
+def load_model(folder: Path, device: torch.device) -> tuple[CrossModalVAE, Settings, str]:
+    """The model on the device in evaluation mode, its settings, and the digest of the data it was trained on."""
+    try:
+        identity = json.loads((folder / "settings.json").read_text())
+        settings = settings_from_dict(identity["settings"])
+        digest = identity["data_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}/settings.json: expected a trained model's settings: {error!r}") from error
+    model = CrossModalVAE(settings.architecture, settings.experiment.seed)
+    load_weights(model, _load(folder / "weights.pt"), f"{folder}/weights.pt")
+    return model.to(device, memory_format=torch.channels_last).eval(), settings, digest
+
+
+def save_checkpoint(path: Path, state: dict, history: History, identity: dict) -> None:
+    atomic.write_bytes(path, _bytes({"state": state, "history": history, "identity": json.dumps(identity)}))
+
+
+def load_checkpoint(path: Path, identity: dict) -> tuple[dict, History]:
+    """The run's state and history. InputError if the checkpoint is broken or belongs to other settings or data."""
+    checkpoint = _load(path)
+    if not isinstance(checkpoint, dict) or set(checkpoint) != {"state", "history", "identity"}:
+        raise InputError(f"{path}: expected a checkpoint of this program, found something else; delete it")
+    found = json.loads(checkpoint["identity"])
+    differences = _differences(identity, found)
+    if differences:
+        raise InputError(
+            f"{path}: a checkpoint of another run: {'; '.join(differences)}; delete it to start this run afresh"
+        )
+    return checkpoint["state"], checkpoint["history"]
+
+
+def _differences(expected: object, found: object, where: str = "") -> list[str]:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        keys = [*expected, *(key for key in found if key not in expected)]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(expected.get(key), found.get(key), f"{where}.{key}" if where else str(key))
+        ]
+    return [] if expected == found else [f"{where} expected {expected}, found {found}"]
+
+
+def _bytes(content: dict) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _load(path: Path) -> dict:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises anything from KeyError to RuntimeError on a broken file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: expected a file of tensors: {reason}") from error

@@ -1,0 +1,81 @@
+"""The settings of one run: an experiment of params.yaml merged with its profile. What a model folder remembers."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
+from handvae.base.params import TARGET, Augmentation, Experiment, Loss, Params, Training
+from handvae.model.vae import IMAGE_CHANNELS, Architecture, Pair
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run but the data; saved with the model, which can be evaluated without params.yaml."""
+
+    name: str
+    experiment: Experiment
+    profile: str
+    pairs: tuple[Pair, ...]
+    crop_px: int
+    width: int
+    loss: Loss
+    augmentation: Augmentation
+    training: Training
+
+    @property
+    def architecture(self) -> Architecture:
+        experiment = self.experiment
+        return Architecture(
+            self.pairs, self.crop_px, self.width, experiment.hand_side_given, len(self.skeleton), experiment.encoder
+        )
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return SKELETONS[SKELETON_OF[self.experiment.dataset]]
+
+    @property
+    def modalities(self) -> set[str]:
+        return {modality for pair in self.pairs for modality in pair}
+
+    @property
+    def uses_images(self) -> bool:
+        return bool(self.modalities & set(IMAGE_CHANNELS))
+
+    @property
+    def encoded(self) -> str:
+        """The modality whose encoding is decoded to the joints that are scored: the input, or the joints themselves in
+        a model that reconstructs each modality on its own."""
+        source = self.experiment.input
+        return source if (source, TARGET) in self.pairs else TARGET
+
+    def needs_labels(self, pair: Pair) -> bool:
+        """Whether a pair looks at more than the input: section 4.6 trains i->i on the unlabelled samples too."""
+        return pair != (self.experiment.input, self.experiment.input)
+
+    def as_dict(self) -> dict:
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def settings_of(params: Params, name: str, seed_number: int = 0) -> Settings:
+    """The settings of one experiment of params.yaml; of its `seed_number`-th model where a row has several."""
+    experiment, profile = params.experiment(name), params.profile
+    experiment = dataclasses.replace(experiment, seed=experiment.seed + seed_number)
+    return Settings(
+        name,
+        experiment,
+        params.profile_name,
+        tuple(params.pairs(experiment)),
+        profile.crop_px,
+        profile.encoder_width,
+        params.loss,
+        params.augmentation,
+        profile.training[experiment.input],
+    )
+
+
+def settings_from_dict(tree: dict) -> Settings:
+    """The inverse of Settings.as_dict."""
+    parts = {"experiment": Experiment, "loss": Loss, "augmentation": Augmentation, "training": Training}
+    values = {key: parts[key](**value) if key in parts else value for key, value in tree.items()}
+    return Settings(**{**values, "pairs": tuple((source, target) for source, target in tree["pairs"])})

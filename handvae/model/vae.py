@@ -1,0 +1,141 @@
+"""The cross-modal VAE: one encoder and one decoder a modality around one latent space, and the terms of its bound."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from handvae.base.errors import InputError
+from handvae.base.joints import HAND21
+from handvae.base.params import Loss
+from handvae.model.networks import LATENT, Encoder, ImageDecoder, JointTrunk, ResNet, initialise, mlp
+
+IMAGE_CHANNELS = {"rgb": 3, "depth": 1}
+DIMENSIONS = {"joints_2d": 2, "joints_3d": 3}
+IMAGE_REFERENCE_PX = 64  # the size for which loss.modality_weights states the weight of an image
+
+Pair = tuple[str, str]  # (input modality, target modality)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a model is built from; saved beside its weights."""
+
+    pairs: tuple[Pair, ...]
+    crop_px: int
+    width: int
+    hand_side: bool
+    joints: int
+    encoder: str
+
+
+class CrossModalVAE(nn.Module):
+    """Encoders q_k(z|x_k) and decoders p_l(x_l|z) of every modality that the pairs name.
+
+    Images are (B, C, S, S), RGB in [-0.5, 0.5] and depth in [-1, 1], joints (B, coordinates) normalised as in
+    handvae.model.batches, side_onehot (B, 2), latents (B, 30).
+    """
+
+    def __init__(self, architecture: Architecture, seed: int):
+        super().__init__()
+        self.architecture = architecture
+        sources = dict.fromkeys(source for source, _ in architecture.pairs)
+        targets = dict.fromkeys(target for _, target in architecture.pairs)
+        self.encoders = nn.ModuleDict({name: _encoder(name, architecture) for name in sources})
+        self.decoders = nn.ModuleDict({name: _decoder(name, architecture) for name in targets})
+        initialise(self, torch.Generator().manual_seed(seed))
+
+    def encode(self, modality: str, x: torch.Tensor, side_onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log-variance of q(z|x), each (B, 30) float32."""
+        return self.encoders[modality](x, side_onehot)
+
+    def decode(self, modality: str, z: torch.Tensor) -> torch.Tensor:
+        """Mean of p(x|z) in that modality."""
+        return self.decoders[modality](z)
+
+    def predict(self, source: str, target: str, x: torch.Tensor, side_onehot: torch.Tensor) -> torch.Tensor:
+        """The target decoded from the posterior's mean. paper: z at test time not stated; here its mean."""
+        mu, _ = self.encode(source, x, side_onehot)
+        return self.decode(target, mu)
+
+
+def _encoder(modality: str, architecture: Architecture) -> Encoder:
+    if modality in IMAGE_CHANNELS:
+        channels = IMAGE_CHANNELS[modality]
+        trunk = ResNet(architecture.encoder, channels, architecture.crop_px, architecture.width)
+    else:
+        trunk = JointTrunk(DIMENSIONS[modality] * architecture.joints)
+    return Encoder(trunk, architecture.hand_side)
+
+
+def _decoder(modality: str, architecture: Architecture) -> nn.Module:
+    if modality in IMAGE_CHANNELS:
+        return ImageDecoder(IMAGE_CHANNELS[modality], architecture.crop_px, architecture.width)
+    return mlp(LATENT, DIMENSIONS[modality] * architecture.joints)
+
+
+def sample(mu: torch.Tensor, log_var: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """z = mu + sigma * noise, noise ~ N(0, I): the reparameterisation of Eq. 1's expectation."""
+    return mu + torch.exp(0.5 * log_var) * noise
+
+
+def kl_to_standard_normal(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
+    """KL(N(mu, sigma^2) || N(0, I)) a sample, (B,), in nats: the last term of Algorithm 1's loss."""
+    return -0.5 * (1 + log_var - mu.square() - log_var.exp()).sum(dim=1)
+
+
+def squared_error(x: torch.Tensor, target: torch.Tensor, reduction: str) -> torch.Tensor:
+    """||x - target||^2 a sample, (B,): summed over the elements, or their mean.
+
+    An image's sum is taken as if it had 64 x 64 pixels, so that its weight against the joints does not depend on the
+    resolution at which it is seen.
+    """
+    errors = (x.float() - target.float()).square().flatten(1)
+    if reduction == "mean":
+        return errors.mean(dim=1)
+    if target.dim() == 4:
+        return errors.mean(dim=1) * (target.shape[1] * IMAGE_REFERENCE_PX**2)
+    return errors.sum(dim=1)
+
+
+def pair_terms(
+    model: CrossModalVAE,
+    pair: Pair,
+    source: torch.Tensor,
+    target: torch.Tensor,
+    side_onehot: torch.Tensor,
+    noise: torch.Tensor,
+    loss: Loss,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two terms of one pair's loss, averaged over the batch: the weighted reconstruction error and the KL.
+
+    Their sum with the KL weight of the step is the negative of the bound of Eq. 5, up to constants.
+    """
+    mu, log_var = model.encode(pair[0], source, side_onehot)
+    reconstruction = squared_error(model.decode(pair[1], sample(mu, log_var, noise)), target, loss.reduction)
+    kl = kl_to_standard_normal(mu, log_var) / kl_divisor(loss.kl_normaliser, pair[0], source, target)
+    return loss.modality_weights[pair[1]] * reconstruction.mean(), kl.mean()
+
+
+def kl_divisor(normaliser: str, modality: str, source: torch.Tensor, target: torch.Tensor) -> float:
+    """What the KL is divided by: 1 (the bound), the target's elements, or 21 times the input's last dimension.
+
+    The last is what public code near the original does, meant as "the same number of elements": with an image as
+    input its last dimension is the width.
+    """
+    if normaliser == "elbo":
+        return 1.0
+    if normaliser == "elements":
+        return float(target[0].numel())
+    last = source.shape[-1] if modality in IMAGE_CHANNELS else DIMENSIONS[modality]
+    return float(len(HAND21) * last)
+
+
+def load_weights(model: CrossModalVAE, weights: dict[str, torch.Tensor], where: str) -> None:
+    """Fill the model, or say in one line what does not fit."""
+    expected, found = model.state_dict(), weights
+    wrong = [key for key in expected if key not in found or found[key].shape != expected[key].shape]
+    wrong += [key for key in found if key not in expected]
+    if wrong:
+        raise InputError(f"{where}: expected the weights of {model.architecture}, found {len(wrong)} unfit: {wrong[0]}")
+    model.load_state_dict(weights)

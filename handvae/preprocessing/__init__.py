@@ -1,0 +1,1 @@
+"""Raw files to crops in HDF5."""

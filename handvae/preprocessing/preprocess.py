@@ -1,0 +1,163 @@
+"""Raw dataset to HDF5 rows: the reference's crops with a context margin, joints in millimetres; one streaming pass."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from handvae.base import geometry, workers
+from handvae.base.errors import InputError
+from handvae.base.joints import MIDDLE_MCP
+from handvae.base.progress import Progress
+from handvae.datasets.sample import DepthSample, Sample
+from handvae.preprocessing import depth_crops
+from handvae.preprocessing.store import ColourHand, DepthHand, Hand
+
+FRAMES_A_TASK = 16
+GREY = 128  # the reference pads with 0 in [-0.5, 0.5]
+CENTRES = ("joint", "mass")  # of a depth crop: the labelled joint, or what was measured around it
+
+Frame = TypeVar("Frame")
+Read = Callable[[Frame], list[Sample] | list[DepthSample]]
+
+
+@dataclass(frozen=True)
+class Size:
+    crop_px: int
+    context_px: int
+
+
+def size(crop_px: int, context: float) -> Size:
+    """The stored crop's side: `context` times the network's, rounded so that the network's lies in its middle."""
+    return Size(crop_px, crop_px + 2 * round(crop_px * (context - 1) / 2))
+
+
+def hands(
+    frames: Sequence[Frame], read: Read, crops: Size, label: str, centre: str = "joint"
+) -> Iterator[ColourHand] | Iterator[DepthHand]:
+    """Stream the hands that `read` finds in each of `frames`, in order, read and cropped by all cores.
+
+    `frames` and `read` (a module's function, or a functools.partial of one) go to the workers and must be picklable;
+    `label` names the stream in its progress line. Depth crops are centred on the protocol's joint, or on the "mass"
+    around it, or on the joint after all where nothing was measured: these hands are counted and named on stdout.
+    """
+    if centre not in CENTRES:
+        raise InputError(f"{label}: expected a centre from {', '.join(CENTRES)}, found {centre!r}")
+    tasks = [frames[start : start + FRAMES_A_TASK] for start in range(0, len(frames), FRAMES_A_TASK)]
+    progress = Progress(f"preprocess {label}", len(frames), "frames")
+    function = partial(_rows_of_frames, read, crops, centre)
+    without_mass: list[str] = []
+    for task, rows in zip(tasks, workers.in_order(function, tasks, workers.cores()), strict=True):
+        for row, centred_as_asked in rows:
+            if not centred_as_asked:
+                without_mass.append(row.name)
+            yield row
+        progress.advance(len(task))
+    if without_mass:
+        print(
+            f"{label}: nothing measured in the cube of {len(without_mass):,} hands, centred on their joint instead: "
+            f"{', '.join(without_mass[:5])}{', ...' if len(without_mass) > 5 else ''}"
+        )
+
+
+def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame]) -> list[tuple[Hand, bool]]:
+    """Every hand of some frames, and whether its crop is centred as asked."""
+    return [
+        (crop_hand(sample, crops), True) if isinstance(sample, Sample) else crop_depth_hand(sample, crops, centre)
+        for frame in frames
+        for sample in read(frame)
+    ]
+
+
+def with_visible_joint(
+    rows: Iterator[ColourHand], allowed: Collection[int], place: str, allowed_in: str
+) -> Iterator[ColourHand]:
+    """Pass hands on, but raise an InputError in the end that lists all frames whose hand has no visible joint.
+
+    Hands of the `allowed` frames stay in the set, cropped as the reference does. `place` (the split) and `allowed_in`
+    (the params that list such frames) are for the message.
+    """
+    invisible = []
+    for row in rows:
+        if row.visible.any() or row.frame in allowed:
+            yield row
+        else:
+            invisible.append(row.frame)
+    if invisible:
+        raise InputError(
+            f"{place}: expected a visible joint on every dominant hand, found none in {len(invisible)} frames: "
+            f"{', '.join(map(str, invisible))}; if that is right, list them in {allowed_in}"
+        )
+
+
+def crop_hand(sample: Sample, crops: Size) -> ColourHand:
+    """Cut a sample's context crop; joints in pixels and intrinsics follow, joints in millimetres stay."""
+    # the centre may be taken from the same pixels: where they are not the joints', the root's alone differs
+    crop = geometry.reference_crop(sample.sizing_uv_px, sample.visible, MIDDLE_MCP, sample.image_hw)
+    transform = geometry.context_transform(crop, crops.crop_px, crops.context_px)
+    image_u8 = sample.image_u8
+    return ColourHand(
+        image_u8=None if image_u8 is None else resample(image_u8, transform, crops.context_px),
+        joints_mm=sample.joints_mm.astype(np.float32),
+        uv_px=geometry.transform_px(sample.uv_px, transform).astype(np.float32),
+        visible=sample.visible,
+        camera=transform @ sample.camera,
+        side=sample.side,
+        scale_bone_mm=geometry.scale_bone_mm(sample.joints_mm),
+        name=sample.name,
+        subject=sample.subject,
+        sequence=sample.sequence,
+        frame=sample.frame,
+    )
+
+
+def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[DepthHand, bool]:
+    """Cut the context crop of a sample's cube. False: nothing was measured around its joint, so that is the centre."""
+    joint_mm = sample.joints_mm[sample.centre_joint]
+    mass_mm = None
+    if centre == "mass":
+        mass_mm = depth_crops.centre_of_mass_mm(sample.depth_mm, sample.camera, joint_mm, sample.cube_mm)
+    # rounded as it is stored, so that the crop is around just that
+    centre_mm = np.float32(joint_mm if mass_mm is None else mass_mm)
+    depth_f16, transform = depth_crops.crop(
+        sample.depth_mm, sample.camera, centre_mm, sample.cube_mm, crops.crop_px, crops.context_px
+    )
+    row = DepthHand(
+        depth_f16=depth_f16,
+        joints_mm=sample.joints_mm.astype(np.float32),
+        uv_px=geometry.transform_px(sample.uv_px, transform).astype(np.float32),
+        camera=transform @ sample.camera,
+        side=sample.side,
+        centre_mm=centre_mm,
+        cube_mm=sample.cube_mm,
+        trainable=sample.trainable,
+        name=sample.name,
+        subject=sample.subject,
+        sequence=sample.sequence,
+        frame=sample.frame,
+    )
+    return row, centre == "joint" or mass_mm is not None
+
+
+def resample(image_u8: np.ndarray, transform: np.ndarray, side_px: int) -> np.ndarray:
+    """Cut the square that a zoom-and-shift `transform` maps to (0..side_px)²; outside the image it is grey.
+
+    Bilinear when enlarging, as the reference; when shrinking the filter widens (antialiasing), which the reference,
+    whose crops are never shrunk at 256 px, does not need.
+    """
+    zoom = transform[0, 0]
+    # Pillow counts from pixel edges, we from pixel centres: half a pixel of the image, half of one of the crop
+    left, top = -transform[:2, 2] / zoom + 0.5 - 0.5 / zoom
+    span = side_px / zoom
+    x0, y0 = int(np.floor(left)) - 2, int(np.floor(top)) - 2
+    window_px = int(np.ceil(span)) + 6
+    window = np.full((window_px, window_px, 3), GREY, np.uint8)
+    height, width = image_u8.shape[:2]
+    u0, u1 = np.clip((x0, x0 + window_px), 0, width)
+    v0, v1 = np.clip((y0, y0 + window_px), 0, height)
+    window[v0 - y0 : v1 - y0, u0 - x0 : u1 - x0] = image_u8[v0:v1, u0:u1]
+    box = (left - x0, top - y0, left - x0 + span, top - y0 + span)
+    return np.asarray(Image.fromarray(window).resize((side_px, side_px), Image.Resampling.BILINEAR, box))

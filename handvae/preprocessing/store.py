@@ -1,0 +1,200 @@
+"""The preprocessed dataset: one HDF5 file a set, a group a split (train and test, or subjects), one row a hand.
+
+Written in one streaming pass, so that memory does not grow with the set; read whole by `handvae.model.batches`.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from handvae.base.atomic import replacing_file
+from handvae.base.errors import InputError
+
+VERSION = 2  # of the preprocessing; a file of another version is refused
+BLOCK = 64  # rows written, and stored as one HDF5 chunk, at a time
+
+# kind and unit of every column that a row may have
+COLUMNS: dict[str, tuple[type, str]] = {
+    "image_u8": (np.uint8, "RGB, context crop"),
+    "depth_f16": (np.float16, "half the cube's side, context crop: -1 its front, +1 its back and all background"),
+    "joints_mm": (np.float32, "mm, camera frame: x right, y down, z forward; in the order of the file's skeleton"),
+    "uv_px": (np.float32, "pixels of the context crop, (u, v), centres at integers"),
+    "visible": (np.bool_, ""),
+    "camera": (np.float64, "intrinsics of the context crop: uv ~ camera @ joints"),
+    "side": (np.uint8, "0 left, 1 right"),
+    "scale_bone_mm": (np.float32, "mm, middle finger MCP to PIP"),
+    "centre_mm": (np.float32, "mm, camera frame: centre of the cube"),
+    "cube_mm": (np.float32, "mm, side of the cube"),
+    "trainable": (np.bool_, "false: tested on, not trained on"),
+    "name": (str, ""),
+    "subject": (str, ""),
+    "sequence": (str, ""),
+    "frame": (np.int32, "number in the sequence"),
+}
+
+
+@dataclass(frozen=True)
+class ColourHand:
+    """One row of a colour set: a hand in its context crop of C x C pixels."""
+
+    image_u8: np.ndarray | None  # (C, C, 3); None in all rows of a split: no such column
+    joints_mm: np.ndarray  # (J, 3)
+    uv_px: np.ndarray  # (J, 2)
+    visible: np.ndarray  # (J,) bool
+    camera: np.ndarray  # (3, 3)
+    side: int
+    scale_bone_mm: float
+    name: str
+    subject: str
+    sequence: str
+    frame: int
+
+
+@dataclass(frozen=True)
+class DepthHand:
+    """One row of a depth set: a hand in the context crop of its cube, C x C pixels."""
+
+    depth_f16: np.ndarray  # (C, C)
+    joints_mm: np.ndarray  # (J, 3)
+    uv_px: np.ndarray  # (J, 2)
+    camera: np.ndarray  # (3, 3)
+    side: int
+    centre_mm: np.ndarray  # (3,)
+    cube_mm: float
+    trainable: bool
+    name: str
+    subject: str
+    sequence: str
+    frame: int
+
+
+Hand = ColourHand | DepthHand
+
+
+def write(path: Path | str, splits: dict[str, Iterable[Hand]], attributes: dict[str, object]) -> dict[str, int]:
+    """Write the splits in the order given and return their row counts. All or nothing.
+
+    InputError for a split without rows or whose rows differ in their columns (some with an image, some without).
+    """
+    counts = {}
+    with replacing_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs.update(attributes, version=VERSION)
+        for split, hands in splits.items():
+            counts[split] = _write_split(file.create_group(split), hands, f"{path}: {split}")
+            if not counts[split]:
+                raise InputError(f"{path}: {split}: expected at least one hand, found none")
+    return counts
+
+
+def _write_split(group: h5py.Group, hands: Iterable[Hand], place: str) -> int:
+    digest = hashlib.sha256()
+    columns: list[str] = []
+    rows: list[Hand] = []
+    count = 0
+    for hand in hands:
+        columns = columns or _columns(hand)
+        if odd := set(columns) ^ set(_columns(hand)):
+            raise InputError(
+                f"{place}: expected the same columns in every row, "
+                f"found {', '.join(sorted(odd))} in some only, first at {hand.name}"
+            )
+        rows.append(hand)
+        if len(rows) == BLOCK:
+            count = _append(group, columns, rows, count, digest)
+            rows = []
+    if rows:
+        count = _append(group, columns, rows, count, digest)
+    group.attrs["sha256"] = digest.hexdigest()  # of all rows: what a checkpoint and a model were made from
+    return count
+
+
+def _columns(hand: Hand) -> list[str]:
+    return [field.name for field in fields(hand) if getattr(hand, field.name) is not None]
+
+
+def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int, digest) -> int:
+    for key in columns:
+        kind, unit = COLUMNS[key]
+        values = [getattr(row, key) for row in rows]
+        if kind is str:
+            block, stored = np.array([value.encode() for value in values], dtype=object), h5py.string_dtype()
+            digest.update(b"\0".join(block))
+        else:
+            block, stored = np.stack([np.asarray(value, kind) for value in values]), kind
+            digest.update(block.data)
+        if key not in group:
+            shape = block.shape[1:]
+            group.create_dataset(key, (0, *shape), stored, maxshape=(None, *shape), chunks=(BLOCK, *shape))
+            group[key].attrs["unit"] = unit
+        group[key].resize(count + len(rows), axis=0)
+        group[key][count:] = block
+    return count + len(rows)
+
+
+def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[str, np.ndarray]:
+    """The named columns of some groups, one after the other (strings as str objects). InputError on a foreign file."""
+    parts: dict[str, list[np.ndarray]] = {key: [] for key in keys}
+    with _open(path) as file:
+        for name in groups:
+            if name not in file or not set(parts) <= set(file[name]):
+                raise InputError(f"{path}: expected {name} with {', '.join(parts)}; run `dvc repro preprocess`")
+            for key, values in parts.items():
+                column = file[name][key]
+                values.append(column.asstr()[:] if COLUMNS[key][0] is str else column[:])
+    return {key: values[0] if len(values) == 1 else np.concatenate(values) for key, values in parts.items()}
+
+
+def columns(path: Path | str, group: str) -> list[str]:
+    """The columns of a group."""
+    with _open(path) as file:
+        if group not in file:
+            raise InputError(f"{path}: expected {group}, found {', '.join(file)}; run `dvc repro preprocess`")
+        return list(file[group])
+
+
+def split_groups(path: Path | str, split: str, test_subject: str | None) -> list[str]:
+    """The groups of `split`, "train" or "test": those, or (leave one subject out) the subject's and all others'."""
+    if test_subject is None:
+        return [split]
+    with _open(path) as file:
+        subjects = list(file)
+    if test_subject not in subjects:
+        raise InputError(f"{path}: expected the subject {test_subject}, found {', '.join(subjects)}")
+    return [subject for subject in subjects if (subject == test_subject) == (split == "test")]
+
+
+def digest(path: Path | str, groups: Iterable[str]) -> str:
+    """SHA-256 of all rows of some groups."""
+    found = attributes(path)
+    digests = [str(found[f"{group}_sha256"]) for group in groups]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def attributes(path: Path | str) -> dict[str, object]:
+    """The file's attributes, with the digest of each split as `<split>_sha256` and its rows as `<split>_rows`."""
+    with _open(path) as file:
+        result = {key: value.item() if hasattr(value, "item") else value for key, value in file.attrs.items()}
+        for split in file:
+            result[f"{split}_sha256"] = file[split].attrs["sha256"]
+            result[f"{split}_rows"] = len(file[split]["side"])
+        return result
+
+
+def _open(path: Path | str) -> h5py.File:
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: expected the preprocessed dataset, found no file; run `dvc repro preprocess`"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: expected an HDF5 file: {error}") from error
+    found = file.attrs.get("version")
+    if found != VERSION:
+        file.close()
+        raise InputError(f"{path}: expected preprocessing version {VERSION}, found {found}; run `dvc repro preprocess`")
+    return file

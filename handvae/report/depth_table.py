@@ -1,0 +1,113 @@
+"""Depth results (section 7.3) by the public evaluation: MSRA's folds pooled, ICVL on both sequences and on one."""
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from handvae.base.errors import InputError
+from handvae.base.joints import SKELETON_OF, SKELETONS
+from handvae.evaluation import statistics
+from handvae.report import paper
+from handvae.report.table_text import cell, over_seeds
+from handvae.report.tables import STATISTICS, Result, frame_of, verdict
+
+TESTS = {  # what is tested, by set; DeepPrior++ reports ICVL's first sequence alone, which is the harder one
+    "icvl": {"ICVL": "", "ICVL, sequence 1": "test_seq_1/"},
+    "nyu": {"NYU": ""},
+    "msra": {"MSRA15": ""},
+}
+ARRAYS = ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")
+COLUMNS = (
+    *("test", "encoder", "variant", "invariances", "epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"),
+    *("epe_median_mm", *(f"pcf_{threshold}" for threshold in statistics.PCF_MM), "mean_pose_epe_mm", "frames"),
+    *("paper_epe_mean_mm", "difference_mm", "verdict", "kind", "data"),
+)
+
+
+def depth_table(results: list[Result]) -> pd.DataFrame:
+    """One row a test and model; the folds of a set are pooled frame by frame.
+
+    InputError where two experiments are the same fold of the same model: pooled, its frames would count twice.
+    """
+    rows = []
+    for dataset, tests in TESTS.items():
+        for folds in _models([result for result in results if result.compared and result.task == (dataset, "depth")]):
+            arrays, names = pooled(folds)
+            for test, prefix in tests.items():
+                kept = np.char.startswith(names, prefix)
+                if kept.any():
+                    seeds = _over_seeds(folds) if kept.all() else {}
+                    rows.append(_row(test, folds, [array[kept] for array in arrays], seeds))
+    return frame_of(rows, COLUMNS)
+
+
+def _models(results: list[Result]) -> list[list[Result]]:
+    """The folds of each model, in the order of the grid."""
+    models: dict[tuple, dict[str, Result]] = {}
+    for result in results:
+        folds = models.setdefault((result.encoder, result.variant, result.invariances), {})
+        if other := folds.get(result.test_subject):
+            raise InputError(
+                f"params.yaml: experiments: expected one experiment a depth model and fold, "
+                f"found {other.experiment} and {result.experiment}"
+            )
+        folds[result.test_subject] = result
+    return [list(folds.values()) for folds in models.values()]
+
+
+def pooled(folds: list[Result]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Predicted, true and mean-pose joints (N, J, 3) of the evaluated joints, absolute mm, and the frames' names."""
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in (*ARRAYS, "name")}
+    for fold in folds:
+        evaluated = list(SKELETONS[SKELETON_OF[fold.dataset]].evaluated)
+        with h5py.File(fold.predictions) as file:
+            for name in ARRAYS:
+                columns[name].append(file[name][:][:, evaluated])
+            columns["name"].append(file["name"].asstr()[:].astype(str))
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return [joined[name] for name in ARRAYS], joined["name"]
+
+
+def _over_seeds(folds: list[Result]) -> dict[str, float]:
+    """What the metrics say of several seeds. Of pooled folds and of a part of the frames nobody has measured it."""
+    numbers = folds[0].metrics
+    if len(folds) > 1 or "seeds" not in numbers:
+        return {}
+    return {key: value for key, value in numbers.items() if key.startswith("seeds")}
+
+
+def _row(test: str, folds: list[Result], arrays: list[np.ndarray], seeds: dict[str, float]) -> dict[str, object]:
+    numbers = statistics.summarise_depth(*arrays, seed=0)
+    first, interval = folds[0], tuple(numbers[f"epe_mean_mm{end}"] for end in ("", "_low", "_high"))
+    # the paper gives one number an encoder and does not say on which set
+    printed = paper.DEPTH_MM.get(first.encoder) if first.dataset == "icvl" else None
+    return {
+        "test": test + (f", {len(folds)} folds" if first.test_subject else ""),
+        "encoder": first.encoder.replace("resnet", "ResNet-"),
+        "variant": first.variant,
+        "invariances": first.invariances,
+        **{key: value for key, value in numbers.items() if key != "epe_share_of_mean_pose"},
+        **seeds,
+        "paper_epe_mean_mm": np.nan if printed is None else printed,
+        "difference_mm": np.nan if printed is None else interval[0] - printed,
+        "verdict": verdict(first, interval, printed),
+        "kind": first.kind,
+        "data": first.data,
+    }
+
+
+def as_text(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the depth table."""
+    mean, median = STATISTICS
+    rows = [
+        [
+            f"{row['test']}, {row['encoder']}",
+            cell(row, mean, digits=1),
+            "\n".join([f"{row[median]:.2f}", *over_seeds(row, median)]),
+            f"{100 * row['pcf_20']:.1f}",
+            f"{100 * row['pcf_40']:.1f}",
+            f"{row['mean_pose_epe_mm']:.2f}",
+        ]
+        for row in frame.to_dict("records")
+    ]
+    return ["", "mean EPE", "median EPE", "PCF 20 mm, %", "PCF 40 mm, %", "mean pose"], rows

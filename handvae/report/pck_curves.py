@@ -1,0 +1,41 @@
+"""Curves of Figures 4 and 5: of our errors, and of the paper and other methods, for where the data is the same set."""
+
+import numpy as np
+
+from handvae.evaluation import metrics
+from handvae.report import figures, paper
+
+THRESHOLDS_MM = np.linspace(0, 80, 161)
+
+# a label, thresholds (T,) in mm and shares (T,), 0 to 1
+Reference = tuple[str, np.ndarray, np.ndarray]
+References = dict[str, list[Reference]]  # by dataset
+
+OTHERS = (
+    *((figures.GREEN, "--"), (figures.PURPLE, "-."), (figures.ORANGE, "--"), (figures.SKY, "-.")),
+    *((figures.GREEN, ":"), (figures.PURPLE, ":"), (figures.ORANGE, ":"), (figures.SKY, ":")),
+)
+
+
+def pck_curve(label: str, errors_mm: np.ndarray, visible: np.ndarray, colour: str, line: str = "-") -> figures.Curve:
+    """PCK of errors (N, J) over visible joints."""
+    return figures.Curve(label, THRESHOLDS_MM, metrics.pck(errors_mm, visible, THRESHOLDS_MM), colour, line)
+
+
+def pcf_curve(label: str, errors_mm: np.ndarray, colour: str, line: str = "-") -> figures.Curve:
+    """PCF of errors (N, E) of the evaluated joints."""
+    return figures.Curve(label, THRESHOLDS_MM, metrics.pcf(errors_mm, THRESHOLDS_MM), colour, line)
+
+
+def printed(dataset: str) -> list[figures.Curve]:
+    """The curves of the paper's Figure 4 on a colour set, its own first."""
+    looks = ((figures.BLACK, "--"), *OTHERS)
+    return [
+        figures.Curve(f"{curve.name}: AUC 20–50 mm {curve.auc:.3f}", *np.array(curve.points).T, *look)
+        for curve, look in zip(paper.FIGURE_4[dataset], looks, strict=False)
+    ]
+
+
+def of_methods(references: list[Reference]) -> list[figures.Curve]:
+    """Other methods' curves; after eight the looks begin again."""
+    return [figures.Curve(*one, *OTHERS[place % len(OTHERS)]) for place, one in enumerate(references)]

@@ -1,0 +1,128 @@
+"""What the page's 3D viewer shows: results in, one dict out that JSON can hold, pictures as PNG data URIs.
+
+Hands are picked by the rule of Figures 10 and 12, evenly spaced ranks of error; walks come from the cross-trained
+model's predictions. handvae/report/viewer.js reads the dict.
+"""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from handvae.base.errors import InputError
+from handvae.base.joints import SKELETON_OF, SKELETONS
+from handvae.report import figures, latent_arrays, paper, paper_figures, shown_hands, tables
+from handvae.report.shown_hands import Model
+
+HANDS_SHOWN = 9  # of each model
+PICTURE_PX = 128  # side of a picture at most
+DECODED = (
+    "walk_rgb_u8",
+    "walk_uv_px",
+    "walk_joints_mm",
+    "walk_projected_px",
+)  # (W, T, ...)
+
+
+def viewer_data(results: list[tables.Result], processed: Path) -> dict:
+    """`predictions`: the best model of each task with its hands; `walks`: the cross-trained model's, None without one.
+
+    Joints in mm to a tenth, x right, y down, z away from the camera; of depth about the true hand's centre, else about
+    the palm. `processed` is the folder of the preprocessed sets. InputError where a file does not fit the results.
+    """
+    colour = [result for task in paper.TASKS if (result := tables.best(results, task))]
+    depth = [models for dataset in paper_figures.DEPTH_ROWS if (models := paper_figures.depth_models(results, dataset))]
+    shown = [*([result] for result in colour), *(min(models, key=paper_figures.rank) for models in depth)]
+    cross = next((result for result in results if result.variant == "cross"), None)
+    return {
+        "predictions": [_predictions(model, processed) for model in shown],
+        "walks": _walks(cross, processed) if cross else None,
+    }
+
+
+def _predictions(model: Model, processed: Path) -> dict:
+    """One model: its name, what it was measured on, its bones and hands, best first."""
+    first, hands = model[0], shown_hands.picked_hands(model, HANDS_SHOWN, processed)
+    depth = f"depth->3D {first.dataset.upper()}, {shown_hands.depth_name(model)}"
+    return {
+        "name": depth if first.input == "depth" else f"{paper.TASKS[first.task]}, variant {first.variant}",
+        "data": shown_hands.data_lines([model]),
+        "joints": shown_hands.joints_counted(model),
+        **_shape(first.dataset),
+        "hands": [_hand(hand) for hand in hands],
+    }
+
+
+def _hand(hand: figures.PredictedHand) -> dict:
+    return {
+        "image": data_uri(hand_picture(hand.image_u8, hand.uv_px)),
+        "truth_mm": _tenths(hand.joints_true_mm),
+        "prediction_mm": _tenths(hand.joints_pred_mm),
+        "error_mm": round(hand.error_mm, 1),
+    }
+
+
+def _walks(result: tables.Result, processed: Path) -> dict:
+    """The walks of the cross-trained model: each with the two images it leads from and to, and its decoded steps."""
+    rows, names, *decoded = latent_arrays.read_latent(result, "walk_row", "/name", *DECODED)
+    if broken := [name for name, values in zip(DECODED, decoded, strict=True) if not np.isfinite(values).all()]:
+        raise InputError(f"{result.predictions}: latent: expected finite numbers, found others in {', '.join(broken)}")
+    walks = []
+    for ends, *of_walk in zip(rows, *decoded, strict=True):
+        images = (shown_hands.read_image(result, row, names[row], processed)[0] for row in ends)
+        first, last = (data_uri(_at_most(_middle(image_u8, of_walk[0].shape[1]))) for image_u8 in images)
+        steps = [_step(*step) for step in zip(*of_walk, strict=True)]
+        walks.append({"from": first, "to": last, "steps": steps})
+    return {
+        "name": f"{result.dataset.upper()}, {result.experiment}",
+        "data": shown_hands.data_lines([[result]]),
+        **_shape(result.dataset),
+        "walks": walks,
+    }
+
+
+def _step(image_u8: np.ndarray, uv_px: np.ndarray, joints_mm: np.ndarray, projected_px: np.ndarray) -> dict:
+    """One decoded step; pixels as shares of the picture's side, whatever size it is drawn at."""
+    shares = ((points + 0.5) / len(image_u8) for points in (uv_px, projected_px))  # centres of pixels are at integers
+    uv, projected = (np.round(share.astype(float), 4).tolist() for share in shares)
+    return {"image": data_uri(_at_most(image_u8)), "uv": uv, "projected": projected, "joints_mm": _tenths(joints_mm)}
+
+
+def _shape(dataset: str) -> dict:
+    """What joins the joints: bones, and the palm's outline."""
+    skeleton = SKELETONS[SKELETON_OF[dataset]]
+    return {"bones": skeleton.bones, "palm": (skeleton.palm_plane[0], *skeleton.bases)}
+
+
+def hand_picture(image_u8: np.ndarray, uv_px: np.ndarray) -> np.ndarray:
+    """The square of the crop (C, C, 3) that holds the joints (J, 2) with a margin, as far as the crop reaches."""
+    low, high = uv_px.min(axis=0), uv_px.max(axis=0)
+    size = len(image_u8)
+    side = int(np.clip(np.ceil(1.2 * (high - low).max()), 8, size))
+    left, top = np.clip(np.round((low + high - side) / 2), 0, size - side).astype(int)
+    return _at_most(image_u8[top : top + side, left : left + side])
+
+
+def data_uri(image_u8: np.ndarray) -> str:
+    """The picture (H, W, 3) as a PNG in a URI; the same picture gives the same text."""
+    buffer = io.BytesIO()
+    Image.fromarray(image_u8).save(buffer, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _middle(image_u8: np.ndarray, side_px: int) -> np.ndarray:
+    """The network's crop out of the stored one, which is wider on every side."""
+    margin = (len(image_u8) - side_px) // 2
+    return image_u8[margin : margin + side_px, margin : margin + side_px]
+
+
+def _at_most(image_u8: np.ndarray) -> np.ndarray:
+    if len(image_u8) <= PICTURE_PX:
+        return image_u8
+    return np.asarray(Image.fromarray(image_u8).resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS))
+
+
+def _tenths(joints_mm: np.ndarray) -> list[list[float]]:
+    return np.round(joints_mm.astype(float), 1).tolist()

@@ -1,0 +1,117 @@
+"""All tables from results: which there are, what their page says and never leaves out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from handvae.report import paper_tables, parameters, table_text
+from tests.test_comparison import hard_frames, write
+from tests.test_tables import OTHERS, result
+
+COUNTS = {1: 12_398_387, 2: 13_512_679, 3: 13_233_054, 4: 14_347_346}
+LAYERS = [parameters.Layer("RGB encoder", "conv1", ((64, 3, 7, 7),)), *parameters.baseline_layers()]
+
+
+@pytest.fixture
+def grid(tmp_path):
+    errors_mm = hard_frames()
+    return [
+        result(
+            f"rhd-{short}-v{variant}",
+            name,
+            variant,
+            20 + variant,
+            predictions=write(tmp_path / f"{short}-{variant}.h5", errors_mm + variant),
+        )
+        for short, name in (("rgb", "rgb"), ("2d", "joints_2d"))
+        for variant in (4, 3, 2, 1)
+    ]
+
+
+def page_of(results):
+    return paper_tables.markdown_page(results, paper_tables.tables_of(results, COUNTS, LAYERS))
+
+
+def test_every_table_is_data_and_all_but_two_are_text_for_a_paper(grid):
+    made = paper_tables.tables_of(grid, COUNTS, LAYERS)
+    names = ["table1", "table2", "table5", "table6", "depth", "semi_supervised", "parameters", "paired"]
+    assert sorted(made) == sorted([*names, "parameters_layers"])
+    assert [name for name, table in made.items() if not table.caption] == ["parameters_layers", "paired"]
+    assert [name for name, table in made.items() if not table.heading] == ["parameters_layers"]
+    for table in made.values():
+        assert all(len(row) == len(table.header) for row in table.rows)
+    assert len(made["paired"].frame) == 2 * 6 and len(made["parameters_layers"].frame) == len(LAYERS)
+
+
+def test_a_table_without_rows_keeps_its_header_and_says_so():
+    made = paper_tables.tables_of([], COUNTS, LAYERS)
+    for name in ("table1", "table2", "table5", "table6", "depth", "semi_supervised", "paired"):
+        lines = table_text.csv_table(made[name].frame).splitlines()
+        assert len(lines) == 1 and "verdict" in lines[0].split(",")
+    page = page_of([])
+    assert page.count("No such experiment.") == 3 and "- none: no such experiment" in page
+    assert page.count("| –<br>paper ") == 4 * 4 * 3
+
+
+def test_no_synthetic_number_stands_beside_the_papers_without_the_word(grid):
+    page = page_of(grid)
+    cells = [cell for line in page.splitlines() for cell in line.split("|") if "paper " in cell and "[" in cell]
+    ours = [cell for cell in cells if "(ours " in cell]
+    assert len(ours) == 2 * (8 + 2) and all("not comparable (synthetic)" in cell for cell in ours)
+    for heading in ("**RGB->3D RHD, synthetic**", "**2D->3D RHD, synthetic**"):
+        assert heading in page
+
+
+def test_on_the_published_set_no_word_says_synthetic(grid):
+    page = page_of([replace(one, source="RHD", synthetic=False, published=True) for one in grid])
+    assert "synthetic" not in page
+    assert "22.00 [21.50, 22.50]<br>paper 19.99 (ours +2.01)<br>outside" in page
+
+
+def test_the_page_states_data_profile_and_frames_once(grid):
+    page = page_of(grid)
+    assert page.count("synthetic hands, 2,000 training images; profile small; 2,728 test frames") == 1
+    mixed = page_of([*grid[:4], *(replace(one, source="RHD") for one in grid[4:])])
+    assert "- RHD; profile small" in mixed and "- RHD: synthetic hands" in mixed
+
+
+def test_the_page_reads_like_the_papers_tables(grid):
+    lines = page_of(grid).splitlines()
+    row = [
+        "Var. 3",
+        "23.00 [22.50, 23.50]<br>paper 17.14 (ours +5.86)<br>not comparable (synthetic)",
+        "23.00 [22.50, 23.50]<br>paper 20.04 (ours +2.96)<br>not comparable (synthetic)",
+        "–<br>paper 8.56",
+    ]
+    assert f"| {' | '.join(row)} |" in lines
+    assert "| Mean pose of the training set | 41.25 synthetic | 41.25 synthetic | – |" in lines
+    assert "| variant 4 | 14,347,346 | 14,347,346 | equal |" in lines
+    assert "| variant 2 | 13,512,679 | – | not printed |" in lines
+    assert "| [38] | 21,394,529 | 21,394,529 | equal |" in lines
+    headings = [line[3:].split(":")[0] for line in lines if line.startswith("## ")]
+    assert headings == [
+        *("Table 1", "Table 2", "Table 5", "Table 6", "Depth (section 7.3)"),
+        *("Semi-supervised (section 4.6, Figure 3)", "Parameters (section 7.3)", "Paired comparison of models"),
+    ]
+
+
+def test_the_page_says_what_the_paired_test_cannot_say(grid):
+    page = page_of(grid)
+    assert "**A test on frames says nothing about another training run.**" in page
+    assert "10,000 random sign flips" in page and "all 12 tests of this table" in page
+
+
+def test_models_that_no_table_shows_change_no_table(grid):
+    plain, more = (paper_tables.tables_of(results, COUNTS, LAYERS) for results in (grid, [*OTHERS, *grid]))
+    for name, table in plain.items():
+        pd.testing.assert_frame_equal(table.frame, more[name].frame)
+
+
+def test_the_layers_table_holds_the_sum_that_the_parameter_table_shows(grid):
+    made = paper_tables.tables_of(grid, COUNTS, LAYERS)
+    layers, counts = made["parameters_layers"].frame, made["parameters"].frame.set_index("model")["parameters"]
+    of_baseline = layers["network"].str.startswith("[38]")
+    assert layers.loc[of_baseline, "parameters"].sum() == counts["[38]"] == 21_394_529
+    assert np.isin(layers["network"].unique(), counts.index).all()
