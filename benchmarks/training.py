@@ -48,7 +48,8 @@ def bare_seconds(run: training.Run, batch: dict[str, torch.Tensor], noise: torch
     mixed = settings.training.mixed_precision and run.device.type == "cuda"
     start = time.perf_counter()
     for _ in range(batches.BLOCK):
-        for pair, optimiser in run.optimisers.items():
+        optimiser = run.optimiser
+        for pair in run.settings.pairs:
             optimiser.zero_grad(set_to_none=True)
             with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
                 reconstruction, kl = run.pair_terms(

@@ -17,7 +17,7 @@ AUGMENTATION = Augmentation(rotation_deg=45.0, shift=0.1, scale=[0.8, 1.2], flip
 CROP, CONTEXT = 64, 96
 
 
-def write_hands(path, count=6, seed=0):
+def write_hands(path, count=6, seed=0, groups=("train",), **attributes):
     """Hands whose images show a bright Gaussian blob on the middle MCP, so that the warp can be seen in the pixels."""
     rng = np.random.default_rng(seed)
     camera = np.array([[400.0, 0.0, 50.0], [0.0, 400.0, 45.0], [0.0, 0.0, 1.0]])
@@ -34,7 +34,7 @@ def write_hands(path, count=6, seed=0):
                 np.float32(40 + number), f"hand {number}", "", "", number,
             )  # fmt: skip
 
-    store.write(path, {"train": hands()}, {"crop_px": CROP, "context_px": CONTEXT})
+    store.write(path, {group: hands() for group in groups}, {"crop_px": CROP, "context_px": CONTEXT} | attributes)
     return path
 
 

@@ -55,8 +55,8 @@ def made(name, data, seed=0, certain=False):
 @pytest.mark.parametrize(
     ("name", "encoders"),
     [
-        ("rhd-cross", "rgb joints_2d joints_3d"),
-        ("rhd-separate", "rgb joints_2d joints_3d"),
+        ("stb-cross", "rgb joints_2d joints_3d"),
+        ("stb-separate", "rgb joints_2d joints_3d"),
         ("rhd-rgb-v4", "rgb joints_3d"),
         ("rhd-2d-v1", "joints_2d"),
         ("stb-rgb-v3-l10", "rgb"),
@@ -74,7 +74,7 @@ def test_every_kind_of_experiment_has_its_columns(name, encoders, colour, depth)
     shown = min(6, rows)
     expected |= {"posterior_spread_mm": (rows, joints), "posterior_row": (shown,)}
     expected["posterior_joints_mm"] = (shown, latent.SAMPLES, joints, 3)
-    if name == "rhd-cross":
+    if name == "stb-cross":
         for walk, count in (("random_walk", 6), ("walk", 2)):
             expected |= {f"{walk}_row": (count, 2), f"{walk}_joints_mm": (count, 9, joints, 3)}
             expected |= {f"{walk}_uv_px": (count, 9, joints, 2), f"{walk}_projected_px": (count, 9, joints, 2)}
@@ -87,7 +87,7 @@ def test_every_kind_of_experiment_has_its_columns(name, encoders, colour, depth)
 
 
 def test_the_same_experiment_gives_the_same_bytes_and_another_seed_other_samples(colour):
-    first, again, other = (made.__wrapped__("rhd-cross", colour, seed=seed)[2] for seed in (0, 0, 1))
+    first, again, other = (made.__wrapped__("stb-cross", colour, seed=seed)[2] for seed in (0, 0, 1))
     assert all(first[key].tobytes() == again[key].tobytes() for key in first)
     assert not np.array_equal(first["posterior_spread_mm"], other["posterior_spread_mm"])
     np.testing.assert_array_equal(first["mu_rgb"], other["mu_rgb"])
@@ -115,7 +115,7 @@ def test_samples_do_not_depend_on_how_many_rows_are_decoded_at_once(colour, monk
 
 
 def test_walks_begin_and_end_at_what_is_decoded_from_their_two_images(colour):
-    of_name, _, columns = made("rhd-cross", colour)
+    of_name, _, columns = made("stb-cross", colour)
     split = batches.load_split(colour, ["test"], True, True, CPU)
     model = CrossModalVAE(of_name.architecture, seed=0).eval()
     for end, step in ((0, 0), (1, -1)):
@@ -133,7 +133,7 @@ def test_walks_begin_and_end_at_what_is_decoded_from_their_two_images(colour):
 
 
 def test_the_walks_shown_are_among_the_random_ones(colour):
-    columns = made("rhd-cross", colour)[2]
+    columns = made("stb-cross", colour)[2]
     places = [columns["random_walk_row"].tolist().index(pair) for pair in columns["walk_row"].tolist()]
     for key in ("uv_px", "joints_mm", "projected_px"):
         np.testing.assert_array_equal(columns[f"walk_{key}"], columns[f"random_walk_{key}"][places])
@@ -218,4 +218,4 @@ def test_without_two_hands_of_one_side_there_is_no_walk(tmp_path):
     with h5py.File(path, "a") as file:
         file.copy("train", "test")
     with pytest.raises(InputError, match=r"set\.h5: expected two test hands of one side to walk between, found none"):
-        made("rhd-cross", path)
+        made("stb-cross", path)

@@ -25,9 +25,9 @@ def test_pairs_follow_the_variant_and_the_input(params_tree, tmp_path):
 
 def test_a_variant_may_name_its_modalities(params_tree, tmp_path):
     loaded = load(params_tree, tmp_path)
-    pairs = loaded.pairs(loaded.experiments["rhd-cross"])
+    pairs = loaded.pairs(loaded.experiments["stb-cross"])
     assert ("joints_2d", "joints_3d") in pairs and ("rgb", "rgb") in pairs and len(pairs) == 7
-    assert all(source == target for source, target in loaded.pairs(loaded.experiments["rhd-separate"]))
+    assert all(source == target for source, target in loaded.pairs(loaded.experiments["stb-separate"]))
 
 
 def test_own_experiment_is_the_top_level_and_the_grid_does_not_depend_on_it(params_tree, tmp_path):

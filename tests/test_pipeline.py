@@ -92,7 +92,7 @@ def test_training_and_rendering_import_what_a_bare_gpu_machine_has(program):
 # of the grid, one row of every kind
 ROWS = ("rhd-2d-v1", "rhd-2d-v3-t", "rhd-rgb-v1", "rhd-rgb-v4", "stb-rgb-v3", "icvl-resnet50", "nyu-resnet18")
 ROWS += ("msra-resnet18-p0", "msra-resnet18-p8", "stb-rgb-v1", "stb-rgb-v1-l10", "stb-rgb-v3-l10")
-ROWS += ("rhd-cross", "rhd-separate", "icvl-resnet18")
+ROWS += ("stb-cross", "stb-separate", "icvl-resnet18")
 
 
 def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess:
@@ -135,16 +135,62 @@ def clone(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_whole_graph_leaves_tables_figures_notebook_and_page(clone):
-    reports = {str(path.relative_to(clone / "reports")) for path in (clone / "reports").rglob("*") if path.is_file()}
-    assert {
-        "metrics.json", "tables/depth.csv", "tables/parameters.csv", "tables/tables.md",
-        *(f"tables/table{number}.{kind}" for number in (1, 2, 5, 6) for kind in ("csv", "tex")),
-        *(f"figures/fig{name}.png" for name in ("04a", "04b", "05a", "05b", "05c", "10a", "10b", "12")),
-        "notebooks/paper.ipynb", "paper.html",
-    } <= reports  # fmt: skip
-    assert {path.stem for path in (clone / "reports/metrics").glob("*.json")} == set(ROWS)
+FIGURES = ("01", "03", "04a", "04b", "05a", "05b", "05c", "06", "08a", "08b", "09", "10a", "10b", "11", "12")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every artifact but raw data, by its path."""
+    patterns = ("data/processed/*", "models/**/*", "data/predictions/*", "data/*.h5", "reports/**/*")
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(found)}
+
+
+def test_the_whole_graph_leaves_every_table_figure_and_page(clone):
+    reports = {name.removeprefix("reports/") for name in files(clone) if name.startswith("reports/")}
+    read = ("table1", "table2", "table5", "table6", "depth", "parameters", "semi_supervised")
+    assert reports == {
+        *("metrics.json", "metrics_pck.csv", "training.csv", "own_experiment.html", "index.html"),
+        *(f"metrics/{name}{end}" for name in ROWS for end in (".json", "_pck.csv")),
+        *(f"training/{name}.csv" for name in ROWS),
+        *(f"tables/{name}.{kind}" for name in read for kind in ("csv", "tex")),
+        *(f"tables/{name}.csv" for name in ("paired", "parameters_layers", "claims")),
+        *(f"tables/tsne_{name}.csv" for name in ("fig01", "fig08a", "fig08b")),
+        *("tables/tables.md", "tables/claims.md"),
+        *(f"figures/fig{name}.png" for name in FIGURES),
+        *(f"notebooks/{name}.ipynb" for name in ("tables", "curves", "latent_space", "predictions")),
+    }
     assert "synthetic" in (clone / "reports/tables/table1.csv").read_text()
+
+
+def test_what_is_deleted_comes_back_the_same(clone):
+    before = files(clone)
+    for name in (
+        *("models/rhd-2d-v1/weights.pt", "data/predictions/stb-rgb-v3.h5", "data/processed/nyu.h5"),
+        *("reports/metrics/stb-cross.json", "reports/training/stb-cross.csv", "reports/tables/table1.csv"),
+        *("reports/figures/fig09.png", "reports/notebooks/curves.ipynb", "reports/index.html"),
+        *("reports/own_experiment.html", "reports/metrics.json"),
+    ):
+        (clone / name).unlink()
+    run("dvc", "repro", cwd=clone)
+    after = files(clone)
+    assert list(before) == list(after)
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_removing_and_renaming_experiments_leaves_no_row_and_no_file_of_theirs(clone):
+    params = (clone / "params.yaml").read_text()
+    kept = [line for line in params.splitlines() if not line.startswith(("  stb-separate:", "  stb-rgb-v1-l10:"))]
+    (clone / "params.yaml").write_text("\n".join(kept).replace("  nyu-resnet18:", "  nyu-again:") + "\n")
+    run("dvc", "repro", cwd=clone)
+    reports = {name: content for name, content in files(clone).items() if name.startswith("reports/")}
+    for old in ("stb-separate", "stb-rgb-v1-l10", "nyu-resnet18"):
+        assert [name for name in reports if old in name] == []
+        assert [name for name, content in reports.items() if old.encode() in content] == []
+    assert "reports/figures/fig08b.png" not in reports and "reports/tables/tsne_fig08b.csv" not in reports
+    assert "reports/figures/fig08a.png" in reports and "reports/metrics/nyu-again.json" in reports
+    (clone / "params.yaml").write_text(params)
+    run("dvc", "repro", cwd=clone)
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
 
 
 def test_every_set_is_downloaded_checked_and_preprocessed(clone):
@@ -186,11 +232,16 @@ def test_an_experiment_of_ones_own_reruns_nothing_of_the_grid_and_metrics_diff_s
     before = json.loads((clone / "reports/metrics.json").read_text())
     output = run("dvc", "exp", "run", "-S", "variant=4", cwd=clone).stdout
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-    assert ran == {"train", "evaluate"}
+    assert ran == {"train", "evaluate", "own_experiment"}
     after = json.loads((clone / "reports/metrics.json").read_text())
     assert before["epe_mean_mm"] != after["epe_mean_mm"]
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
     assert set(difference) == {"reports/metrics.json"} and "epe_mean_mm" in difference["reports/metrics.json"]
+    run("dvc", "plots", "diff", "HEAD", "workspace", "-o", "dvc_plots", cwd=clone)
+    page = (clone / "dvc_plots/index.html").read_text()
+    for curve in ("reports/metrics_pck.csv", "reports/training.csv"):
+        drawn = page[page.index(curve.replace("/", "_")) :]  # the plot's id; its data follow
+        assert '"rev": "HEAD"' in drawn and '"rev": "workspace"' in drawn
     run("git", "checkout", "-q", "--", ".", cwd=clone)
     run("dvc", "checkout", "-q", cwd=clone)
 
@@ -255,13 +306,9 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes_and_another_seed_in
     again = clone_at_tiny(tmp_path)
     assert sum(killed_after(seconds, again) for seconds in (4.0, 5.5, 7.0, 8.5, 10.0, 11.5, 13.0)) >= 4
     run("dvc", "repro", cwd=again)
-    compared = 0
-    for pattern in ("data/processed/*", "models/*/*", "data/predictions/*", "data/*.h5", "reports/**/*"):
-        for path in filter(Path.is_file, clone.glob(pattern)):
-            other = again / path.relative_to(clone)
-            assert path.read_bytes() == other.read_bytes(), path.relative_to(clone)
-            compared += 1
-    assert compared > 60
+    expected, found = files(clone), files(again)
+    assert list(expected) == list(found) and len(expected) > 150
+    assert [name for name in expected if expected[name] != found[name]] == []
     params = (again / "params.yaml").read_text()
     (again / "params.yaml").write_text(params.replace("\nseed: 0", "\nseed: 1"))
     weights = (again / "models/experiment/weights.pt").read_bytes()

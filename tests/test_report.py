@@ -222,8 +222,8 @@ def test_predictions_of_other_images_are_refused(project, without_notebook):
 
 
 def test_a_failing_notebook_is_named_with_its_cell_and_writes_nothing(project):
-    path = project.folder / "notebooks/paper.ipynb"
+    path = project.folder / "notebooks/tables.ipynb"
     path.write_text(path.read_text().replace("tables.md", "tables.txt"))
-    with pytest.raises(InputError, match=r"notebooks/paper\.ipynb: cell \d+: FileNotFoundError: .*tables\.txt"):
+    with pytest.raises(InputError, match=r"notebooks/tables\.ipynb: cell \d+: FileNotFoundError: .*tables\.txt"):
         report.main()
-    assert not (project.folder / "reports/paper.html").exists() and not (project.folder / "reports/notebooks").exists()
+    assert not (project.folder / "reports/index.html").exists() and not (project.folder / "reports/notebooks").exists()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from handvae.preprocessing import store
+from stages import evaluate, train
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
 
@@ -70,6 +72,34 @@ def test_a_checkpoint_of_other_settings_is_named(folder):
     (folder / "checkpoints").mkdir()
     shutil.copy(folder / "data/processed/rhd.h5", folder / "checkpoints/experiment.pt")
     assert "checkpoints/experiment.pt: expected a file of tensors" in stage(folder, "stages.train")
+
+
+def test_a_row_of_three_seeds_has_three_models_and_the_mean_and_deviation_of_their_errors(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    change(folder, "\nseeds: 1", "\nseeds: 3")
+    (folder / "data/processed").mkdir(parents=True)
+    facts = {"source": "made up", "synthetic": True, "published": False, "skeleton": "hand21"}
+    write_hands(folder / "data/processed/rhd.h5", count=12, groups=("train", "test"), **facts)
+    train.main("rhd-2d-v1")
+    evaluate.main("rhd-2d-v1")
+    found = json.loads((folder / "reports/metrics/rhd-2d-v1.json").read_text())
+    models = [folder / "models/rhd-2d-v1" / part for part in (".", "seed-1", "seed-2")]
+    assert len({(model / "weights.pt").read_bytes() for model in models}) == 3
+    settings = [json.loads((model / "settings.json").read_text())["settings"] for model in models]
+    assert [one["experiment"]["seed"] for one in settings] == [0, 1, 2]
+    alone = []
+    for seed in (0, 1, 2):  # each as a row of its own
+        change(folder, "\nseeds: 1" if seed else "\nseeds: 3", "\nseeds: 1")
+        row = "rhd-2d-v1: {dataset: rhd, input: joints_2d, variant: 1, invariances: T+S+H, encoder: resnet18, seed: "
+        change(folder, row + str(max(seed - 1, 0)), row + str(seed))
+        train.main("rhd-2d-v1")
+        evaluate.main("rhd-2d-v1")
+        alone.append(json.loads((folder / "reports/metrics/rhd-2d-v1.json").read_text()))
+    assert "seeds" not in alone[0] and found["seeds"] == 3 and found["epe_mean_mm"] == alone[0]["epe_mean_mm"]
+    for key in ("epe_mean_mm", "epe_median_mm"):
+        values = [one[key] for one in alone]
+        assert found[f"seeds_{key}"] == pytest.approx(sum(values) / 3, abs=2e-4)
+        assert found[f"seeds_{key}_sd"] == pytest.approx(statistics.stdev(values), abs=2e-4)
 
 
 FULL_DISK = """

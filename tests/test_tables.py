@@ -58,8 +58,8 @@ GRID = [
 ]
 # what no table of joint errors is about
 OTHERS = [
-    result("rhd-cross", variant="cross", epe_mean_mm=1),
-    result("rhd-separate", variant="separate", epe_mean_mm=1),
+    result("stb-cross", variant="cross", epe_mean_mm=1),
+    result("stb-separate", variant="separate", epe_mean_mm=1),
     result("rhd-rgb-v1-l10", variant=1, epe_mean_mm=1, label_fraction=0.1),
 ]
 

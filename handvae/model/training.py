@@ -42,10 +42,12 @@ def kl_weight(step: int, steps: int, loss: Loss) -> float:
 
 
 class Run:
-    """A model with one Adam a pair, on a device, at some step.
+    """A model with its Adam, on a device, at some step.
 
-    paper: one step on q_k and p_l a pair, the optimiser's state not stated; here an Adam each, because with a shared
-    one the pair with the larger gradient owns the second moments and sets the other pairs' effective learning rate.
+    paper: "Adam" and a step on q_k and p_l a pair, nothing of its state; here one Adam for all parameters, of which a
+    step moves those that the pair has used. In an encoder that two pairs share, the pair with the larger gradient then
+    owns the second moments, so that loss.modality_weights says how much an image counts against a pose: with an Adam a
+    pair every pair moves the encoder alike, whatever its weight (docs/choices.md).
     """
 
     def __init__(self, settings: Settings, device: torch.device):
@@ -53,14 +55,8 @@ class Run:
         training = settings.training
         model = vae.CrossModalVAE(settings.architecture, settings.experiment.seed)
         self.model = model.to(device, memory_format=torch.channels_last)
-        self.optimisers = {
-            (source, target): torch.optim.Adam(
-                [*model.encoders[source].parameters(), *model.decoders[target].parameters()],
-                lr=training.learning_rate,
-                fused=True,  # one kernel a step on CUDA, one pass over the parameters on the CPU
-            )
-            for source, target in settings.pairs
-        }
+        # fused: one kernel a step on CUDA, one pass over the parameters on the CPU
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=training.learning_rate, fused=True)
         compiled = training.compile and device.type == "cuda"
         self.pair_terms: Callable = torch.compile(vae.pair_terms) if compiled else vae.pair_terms
 
@@ -68,23 +64,22 @@ class Run:
         return {
             "step": self.step,
             "model": self.model.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers.values()],
+            "optimiser": self.optimiser.state_dict(),
         }
 
     def load_state(self, state: dict) -> None:
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
-        for optimiser, optimiser_state in zip(self.optimisers.values(), state["optimisers"], strict=True):
-            optimiser.load_state_dict(optimiser_state)
+        self.optimiser.load_state_dict(state["optimiser"])
 
 
 def training_step(run: Run, pair: vae.Pair, batch: dict[str, torch.Tensor], noise: torch.Tensor) -> torch.Tensor:
     """One optimiser step on one pair; returns its (reconstruction, kl) as a (2,) tensor on the device."""
-    settings, optimiser = run.settings, run.optimisers[pair]
+    settings, optimiser = run.settings, run.optimiser
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(run.step, settings.training)
     mixed = settings.training.mixed_precision and run.device.type == "cuda"
-    optimiser.zero_grad(set_to_none=True)
+    optimiser.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient: other pairs' parameters
     with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
         reconstruction, kl = run.pair_terms(
             run.model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, settings.loss
