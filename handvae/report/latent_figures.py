@@ -41,7 +41,7 @@ def latent_figures_of(results: list[Result], processed: Path) -> tuple[dict[str,
     InputError where predictions lack their latent group or do not fit those sets.
     """
     cross, separate = (next((r for r in results if r.variant == name), None) for name in ("cross", "separate"))
-    best = tables.best(results, ("rhd", "rgb")) or tables.best(results, ("stb", "rgb"))
+    best = tables.best(results, ("stb", "rgb")) or tables.best(results, ("rhd", "rgb"))
     made: dict[str, Figure] = {}
     embeddings: dict[str, embedding_figures.Embedding] = {}
     if cross:
