@@ -119,7 +119,7 @@ def test_every_figure_is_made_with_the_same_bytes_and_coordinates_twice(grid, pr
 
 @pytest.mark.parametrize(
     ("kept", "expected"),
-    [("stb-cross", "fig01 fig06 fig08a fig09"), ("stb-separate", "fig08b"), ("rhd-rgb-v1", "fig11"), ("", "")],
+    [("rhd-cross", "fig01 fig06 fig08a fig09"), ("rhd-separate", "fig08b"), ("rhd-rgb-v1", "fig11"), ("", "")],
 )
 def test_a_figure_whose_experiment_is_absent_is_left_out(grid, processed, kept, expected):
     made, tables = latent_figures.latent_figures_of([r for r in grid if r.experiment == kept], processed)

@@ -88,7 +88,9 @@ def write_experiment(folder, name, row, error_mm, **changes):
         file["latent/posterior_joints_mm"] = pred_mm[:4, None] + generator.normal(size=(4, 5, 21, 3))
         file["latent/posterior_spread_mm"] = np.ones((FRAMES, 21))
         file.attrs.update(attributes | changes)
-    atomic.write_text(folder / f"reports/training/{name}.csv", "step,loss\n8,2.0\n16,1.0\n")
+    pair = f"{row.input}->joints_3d"
+    history = f"step,{pair}_reconstruction,{pair}_kl,loss\n8,2.0,1.0,2.01\n16,1.0,2.0,1.02\n"
+    atomic.write_text(folder / f"reports/training/{name}.csv", history)
     numbers = statistics.summarise(pred_mm, true_mm, visible, mean_pose_mm, 0)
     atomic.write_text(folder / f"reports/metrics/{name}.json", json.dumps(numbers))
 
