@@ -291,6 +291,7 @@ def test_figure_5_pools_the_frames_of_msras_folds_and_says_how_many_there_are(gr
         shared = share_of_frames(folds, "joints_pred_mm", range(21), threshold_mm)
         assert share_at(line, threshold_mm) == pytest.approx(shared)
     assert "; 22 test frames of 2 subjects" in figure.get_supxlabel()
+    assert figure.get_supxlabel().startswith("Data: MSRA: ")
     monkeypatch.setattr(shown_hands_module, "MSRA_SUBJECTS", ("P0", "P1"))
     assert "ResNet-18, variant 1" in lines(paper_figures.figures_of(folds, processed)["fig05c"])
 

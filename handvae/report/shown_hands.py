@@ -113,6 +113,6 @@ def data_lines(models: list[Model]) -> str:
     lines = []
     for model in models:
         frames, first = sum(result.metrics["frames"] for result in model), model[0]
-        pooled = f"{first.source}; profile {first.profile}; {frames:,} test frames of {len(model)} subjects"
+        pooled = f"{first.named_source}; profile {first.profile}; {frames:,} test frames of {len(model)} subjects"
         lines.append(f"Data: {pooled if first.test_subject else first.data}.")
     return "\n".join(dict.fromkeys(lines))

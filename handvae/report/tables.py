@@ -46,10 +46,13 @@ class Result:
     @property
     def data(self) -> str:
         """What the numbers were made from: never a number without it."""
-        name = self.dataset.upper()
-        source = self.source if self.source.startswith(name) else f"{name}: {self.source}"
         tested = "each subject tested on in turn" if self.test_subject else f"{self.metrics['frames']:,} test frames"
-        return f"{source}; profile {self.profile}; {tested}"
+        return f"{self.named_source}; profile {self.profile}; {tested}"
+
+    @property
+    def named_source(self) -> str:
+        name = self.dataset.upper()
+        return self.source if self.source.startswith(name) else f"{name}: {self.source}"
 
     @property
     def kind(self) -> str:
