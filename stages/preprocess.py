@@ -27,10 +27,9 @@ def main(name: str) -> None:
         for group in frames
     }
     if allowed is not None:  # RHD alone says which joints can be seen
-        for group, split in dataset.SPLITS.items():
-            listed = f"data.{name}.protocol.without_visible_joint.{split}"
-            place = f"{manifest['root']}/{split}"
-            rows[group] = preprocess.with_visible_joint(rows[group], allowed[split], place, listed)
+        splits = {split: rows[group] for group, split in dataset.SPLITS.items()}
+        checked = preprocess.with_visible_joint(splits, allowed, manifest["root"])
+        rows = {group: checked[split] for group, split in dataset.SPLITS.items()}
     kind = "images" if options.get("images", True) else "labelled hands without images"
     source = source_text(manifest["description"], frames, kind, centre)
     attributes = {

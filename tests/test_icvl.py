@@ -141,20 +141,51 @@ def test_a_set_in_no_known_layout_is_not_found(small):
     assert "expected ICVL's Training/labels.txt and Testing/test_seq_1.txt" in refusal(icvl.find, small)
 
 
+def test_an_empty_file_of_the_old_layout_does_not_hide_the_new_one_but_a_whole_copy_does(small):
+    (small / "train.txt").touch()
+    assert icvl.find(small) == small
+    (small / "train.txt").write_bytes((small / "Training/labels.txt").read_bytes())
+    assert "expected ICVL's labels once, found Training/labels.txt and train.txt" in refusal(icvl.find, small)
+
+
+def test_sequence_1_alone_is_a_test_split_and_that_is_said(small):
+    (small / "Testing/test_seq_2.txt").unlink()
+    assert len(icvl.frames(small, rotated_copies=False)["test"]) == 2
+    assert icvl.inspect(small)["notes"][0] == "test_seq_2.txt is not there: tested on test_seq_1 alone"
+    (small / "Testing/test_seq_1.txt").write_text("")
+    assert "found none or empty ones" in refusal(icvl.inspect, small)
+
+
+@pytest.mark.parametrize("angle", ["45", "122-5", "-45", "-112-5", "22.5", "n45", "rot45", "45deg"])
+def test_whatever_stands_before_the_session_is_an_angle(small, angle):
+    change(small / "Training/labels.txt", "45/", f"{angle}/")
+    (small / "Training/Depth/45").rename(small / "Training/Depth" / angle)
+    assert [len(icvl.frames(small, rotated)["train"]) for rotated in (False, True)] == [4, 8]
+    assert "4 training labels are of copies turned" in icvl.inspect(small)["notes"][0]
+
+
+def add_lines(root: Path, *names: str) -> None:
+    """The same joints for more images."""
+    path = root / "Training/labels.txt"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, *(lines[2].replace("201403121135/image_0000.png", name) for name in names)]))
+
+
 def test_the_known_flaws_of_the_published_labels_are_left_out_and_named(small):
     bogus, twice = "201406030937/image_-001.png", "201403121140/image_1107.png"
-    path = small / "Training/labels.txt"
-    lines = path.read_text().splitlines(keepends=True)
-    for name in (bogus, twice, twice, "22-5/201405151126/image_11993.png"):
-        lines.append(lines[2].replace("201403121135/image_0000.png", name))
-    path.write_text("".join(lines))
-    icvl.write_image(small / "Training/Depth" / twice, image(3))
+    turned = "22-5/201405151126/image_11993.png"
+    add_lines(small, bogus, twice, twice, f"45/{twice}", f"45/{twice}", turned)
+    change(small / "Training/labels.txt", f"{bogus} ", f"{bogus} 1e5")  # nobody knows what stands there
+    for name in (twice, f"45/{twice}"):
+        icvl.write_image(small / "Training/Depth" / name, image(3))
     facts = icvl.inspect(small)
     assert facts["splits"]["training"]["frames"] == 5
-    assert facts["notes"][0] == f"1 training label(s) left out, which have no image, a known flaw: {bogus}"
+    assert facts["notes"][0] == f"2 training label(s) left out, which have no image, a known flaw: {bogus}, {turned}"
     assert facts["notes"][1] == f"1 training label(s) left out, which name an image again, a known flaw: {twice}"
-    for name in [frame.path for frame in icvl.frames(small, rotated_copies=True)["train"]]:
-        assert (small / "Training/Depth" / name).is_file()
+    paths = [frame.path for frame in icvl.frames(small, rotated_copies=True)["train"]]
+    assert len(paths) == len(set(paths)) == 10 and {twice, f"45/{twice}"} < set(paths)
+    for path in paths:
+        assert (small / "Training/Depth" / path).is_file()
 
 
 def test_any_other_missing_or_repeated_image_is_refused(small):
@@ -166,8 +197,18 @@ def test_any_other_missing_or_repeated_image_is_refused(small):
 
 
 def test_the_published_set_is_known_by_its_lines(small, monkeypatch):
-    monkeypatch.setattr(icvl, "PUBLISHED_LINES", {"training": 8, "evaluation": 3})
+    monkeypatch.setattr(icvl, "PUBLISHED_LINES", {"training": (8, 4), "evaluation": (3,)})
     assert icvl.inspect(small)["published"]
+    assert icvl.inspect(write_set(small.parent / "originals", rotated=False))["published"]
+    add_lines(small, "201403121140/image_9999.png")
+    icvl.write_image(small / "Training/Depth/201403121140/image_9999.png", image(3))
+    assert not icvl.inspect(small)["published"]
+
+
+def test_the_digest_covers_the_labels_of_turned_copies(small):
+    before = icvl.inspect(small)["splits"]["training"]["labels_sha256"]
+    add_lines(small, "45/201403121140/image_9999.png")
+    assert icvl.inspect(small)["splits"]["training"]["labels_sha256"] != before
 
 
 @pytest.mark.parametrize(

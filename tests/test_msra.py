@@ -118,6 +118,22 @@ def test_the_bad_frames_of_the_published_set_are_not_trained_on_but_stay(whole, 
     assert "P0/1/1, P0/1/2, P7/TIP/0" in facts["notes"][0]
 
 
+def test_pictures_beyond_the_labels_are_counted_and_named(whole):
+    more, preview = whole / "P1/4/000001_depth.bin", whole / "P1/4/000001_depth.jpg"
+    msra.write_image(more, image(1))
+    preview.touch()
+    facts = msra.inspect(whole)
+    for path in (more, preview):
+        path.unlink()
+    assert facts["notes"] == ["1 pictures have no line in joint.txt and are left out: P1/4/000001_depth.bin"]
+    assert facts["splits"]["P1"]["frames"] == 17
+
+
+def test_a_count_of_more_digits_than_there_can_be_frames_is_refused(whole, labels_file):
+    labels_file.write_bytes(b"9" * 5000 + labels_file.read_bytes())  # Python itself refuses to read it as a number
+    assert "joint.txt: line 1: expected the number of frames, found '9999" in refusal(msra.inspect, whole)
+
+
 def test_both_published_versions_are_known():
     assert msra.PUBLISHED_FRAMES == (76_375, 76_391)
 

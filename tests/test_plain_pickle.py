@@ -51,6 +51,7 @@ PLAIN = {
     "none": np.zeros((0, 3), np.int64),
     "zero-dimensional": np.array(7, np.uint8),
     "scalar": np.float32(1.5),
+    "numpy keys": {np.int64(0): 1, np.uint8(3): 2},
     "twice": [shared := np.arange(4, dtype="<i2"), shared],
 }
 

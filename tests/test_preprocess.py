@@ -55,6 +55,10 @@ def read_two(number):
     return [depth_sample(number), dataclasses.replace(depth_sample(number), name=f"hand {number} again")]
 
 
+def read_some(number):
+    return [] if number in (2, 18) else [depth_sample(number)]
+
+
 def read_depth(number):
     return [depth_sample(number, measured=number not in (3, 20, 21, 22, 23, 24))]
 
@@ -68,10 +72,8 @@ def rhd_hands(root, split, allowed):
         rhd.Frame(root, split, index, annotation, "dominant")
         for index, annotation in enumerate(rhd.read_annotations(root, split))
     ]
-    rows = preprocess.hands(frames, rhd.read, CROPS, split)
-    return preprocess.with_visible_joint(
-        rows, allowed, f"{root}/{split}", f"data.rhd.protocol.without_visible_joint.{split}"
-    )
+    rows = {split: preprocess.hands(frames, rhd.read, CROPS, split)}
+    return preprocess.with_visible_joint(rows, {split: allowed}, str(root))[split]
 
 
 def test_context_crop_has_the_networks_crop_in_its_middle():
@@ -145,11 +147,11 @@ def test_without_an_image_the_labels_are_the_same():
 
 
 def test_a_depth_crop_is_centred_on_its_joint_or_on_the_mass_around_it():
-    joint, joint_asked = preprocess.crop_depth_hand(depth_sample(), CROPS, "joint")
-    mass, mass_asked = preprocess.crop_depth_hand(depth_sample(), CROPS, "mass")
+    joint, joint_seen = preprocess.crop_depth_hand(depth_sample(), CROPS, "joint")
+    mass, mass_seen = preprocess.crop_depth_hand(depth_sample(), CROPS, "mass")
     np.testing.assert_allclose(joint.centre_mm, (-30, 0, 400))
     np.testing.assert_allclose(mass.centre_mm, (0, 0, 400), atol=1e-4)
-    assert joint_asked and mass_asked
+    assert joint_seen and mass_seen and joint.trainable and mass.trainable
     for hand in (joint, mass):
         np.testing.assert_allclose(project(hand.joints_mm, hand.camera), hand.uv_px, atol=1e-3)
         np.testing.assert_allclose(project(hand.centre_mm, hand.camera), (47.5, 47.5), atol=1e-4)
@@ -158,25 +160,33 @@ def test_a_depth_crop_is_centred_on_its_joint_or_on_the_mass_around_it():
         assert set(np.unique(hand.depth_f16)) == {0, 1}
 
 
-def test_where_nothing_was_measured_the_joint_is_the_centre_and_that_is_said():
+@pytest.mark.parametrize("centre", preprocess.CENTRES)
+def test_where_nothing_was_measured_the_joint_is_the_centre_and_nothing_is_learned(centre):
     empty = depth_sample(measured=False)
-    hand, as_asked = preprocess.crop_depth_hand(empty, CROPS, "mass")
+    hand, seen = preprocess.crop_depth_hand(empty, CROPS, centre)
     np.testing.assert_allclose(hand.centre_mm, empty.joints_mm[2], rtol=1e-6)
-    assert not as_asked and (hand.depth_f16 == 1).all()
+    assert not seen and not hand.trainable and (hand.depth_f16 == 1).all()
 
 
-def test_depth_hands_go_through_to_the_file(tmp_path, capsys):
-    rows = preprocess.hands(range(40), read_depth, CROPS, "msra P1", "mass")
+@pytest.mark.parametrize("centre", preprocess.CENTRES)
+def test_depth_hands_go_through_to_the_file_and_those_that_nobody_sees_are_named(tmp_path, capsys, centre):
+    rows = preprocess.hands(range(40), read_depth, CROPS, "msra P1", centre)
     store.write(tmp_path / "set.h5", {"P1": rows}, {})
     columns = store.read(tmp_path / "set.h5", ["P1"], ["name", "trainable", "cube_mm", "depth_f16", "subject", "frame"])
     assert columns["name"].tolist() == [f"hand {number}" for number in range(40)]
     assert columns["frame"].tolist() == list(range(40)) and set(columns["subject"]) == {"P1"}
-    assert np.flatnonzero(~columns["trainable"]).tolist() == [3] and (columns["cube_mm"] == 200).all()
-    assert columns["depth_f16"].shape == (40, 96, 96)
+    assert np.flatnonzero(~columns["trainable"]).tolist() == [3, 20, 21, 22, 23, 24]
+    assert columns["depth_f16"].shape == (40, 96, 96) and (columns["cube_mm"] == 200).all()
     assert capsys.readouterr().out == (
-        "msra P1: nothing measured in the cube of 6 hands, centred on their joint instead: "
-        "hand 3, hand 20, hand 21, hand 22, hand 23, ...\n"
+        "msra P1: nothing was measured in the cube around the joint of 6 hands, which are tested on but not trained "
+        "on: hand 3, hand 20, hand 21, hand 22, hand 23, ...\n"
     )
+
+
+def test_images_that_show_no_hand_are_counted_and_named(capsys):
+    rows = list(preprocess.hands(range(20), read_some, CROPS, "made up"))
+    assert [row.name for row in rows] == [f"hand {number}" for number in range(20) if number not in (2, 18)]
+    assert capsys.readouterr().out == "made up: no joint of any hand is visible in 2 images, left out: 2, 18\n"
 
 
 def test_all_hands_of_a_frame_come_in_order_and_nothing_is_said_without_need(capsys):
@@ -211,7 +221,7 @@ def test_real_photographs_are_cropped_in_order_with_joints_on_the_hand(real):
         np.testing.assert_allclose(projected[ROOT], hand.uv_px[ROOT], atol=1.5)
 
 
-def write_set(root, visible):
+def write_set(root, visible, split="training"):
     """Three frames; the right hand of frame 1 is visible or not."""
     xyz = np.random.default_rng(0).uniform([-0.05, -0.05, 0.5], [0.05, 0.05, 0.6], (3, 42, 3))
     uv = np.stack([project(joints, CAMERA / [[5], [5], [1]]) for joints in xyz])
@@ -220,25 +230,38 @@ def write_set(root, visible):
     flags[1, 21:] = visible
     for index in range(3):
         mask = np.full((64, 64), 20, np.uint8)
-        rhd.write_frame(root / "training", index, np.zeros((64, 64, 3), np.uint8), mask, np.ones((64, 64)))
-    rhd.write_annotations(
-        root / "training", np.concatenate([uv, flags], axis=2), xyz, np.tile(CAMERA / [[5], [5], [1]], (3, 1, 1))
-    )
+        rhd.write_frame(root / split, index, np.zeros((64, 64, 3), np.uint8), mask, np.ones((64, 64)))
+    cameras = np.tile(CAMERA / [[5], [5], [1]], (3, 1, 1))
+    rhd.write_annotations(root / split, np.concatenate([uv, flags], axis=2), xyz, cameras)
 
 
-def test_hands_without_a_visible_joint_are_refused_together_unless_they_are_listed(tmp_path):
+def test_hands_without_a_visible_joint_are_refused_together_unless_they_are_listed(tmp_path, capsys):
     write_set(tmp_path, visible=0)
-    message = (
-        r"training: expected a visible joint on every dominant hand, found none in 1 frames: 1; "
-        r"if that is right, list them in data.rhd.protocol.without_visible_joint.training$"
-    )
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(
+        InputError, match=r"found none in frames of training 1; if that is right, list them in data\.rhd"
+    ):
         list(rhd_hands(tmp_path, "training", []))
+    assert capsys.readouterr().out == ""
     hands = list(rhd_hands(tmp_path, "training", [1]))
     assert [bool(hand.visible.any()) for hand in hands] == [True, False, True]
     assert [hand.frame for hand in hands] == [0, 1, 2]
+    said = "training: no joint of 1 hands is visible, which the protocol allows: 1\n"
+    assert capsys.readouterr().out == said
     write_set(tmp_path, visible=1)
-    assert len(list(rhd_hands(tmp_path, "training", []))) == 3
+    assert len(list(rhd_hands(tmp_path, "training", []))) == 3 and capsys.readouterr().out == ""
+
+
+def test_hands_without_a_visible_joint_of_both_splits_stand_in_one_message(tmp_path):
+    splits = {}
+    for split in ("training", "evaluation"):
+        write_set(tmp_path, visible=0, split=split)
+        splits[split] = rhd_hands(tmp_path, split, [1])
+    rows = preprocess.with_visible_joint(splits, {"training": [], "evaluation": []}, "here")
+    assert len(list(rows["training"])) == 3
+    with pytest.raises(
+        InputError, match=r"^here: expected a visible .* found none in frames of training 1; evaluation 1;"
+    ):
+        list(rows["evaluation"])
 
 
 def test_a_broken_image_stops_the_stream_and_is_named(tmp_path):

@@ -202,14 +202,14 @@ def test_a_file_too_large_to_be_predictions_is_refused_unread(tmp_path):
     large = tmp_path / "large.txt"
     with large.open("wb") as file:
         file.truncate(text.MAX_FILE_BYTES + 1)  # sparse: takes no space
-    with pytest.raises(InputError, match=r"large\.txt: expected at most 200000000 bytes, found 200000001"):
+    with pytest.raises(InputError, match=r"large\.txt: expected at most 400000000 bytes, found 400000001"):
         published.read_uvd(large, EVALUATIONS["icvl"])
 
 
 def test_a_file_of_endless_blank_lines_is_refused(tmp_path):
     blank = tmp_path / "blank.txt"
     blank.write_bytes(b"\n" * (text.MAX_LINES + 1))
-    with pytest.raises(InputError, match=r"blank\.txt: expected at most 400000 lines, found more"):
+    with pytest.raises(InputError, match=r"blank\.txt: expected at most 1000000 lines, found more"):
         published.read_uvd(blank, EVALUATIONS["icvl"])
 
 

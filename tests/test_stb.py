@@ -97,6 +97,31 @@ def test_all_real_labels_are_a_left_hands_and_lie_in_both_images():
 
 
 @needs_real
+def test_no_crop_of_the_real_labels_meets_the_limits_of_its_size():
+    for view, expected in (("left", (130.49, 253.72)), ("right", (130.49, 249.50))):
+        found = stb.frames(REAL / "stb", ["B1Counting"], [], [view], images=False)["train"]
+        samples = [stb.read(frame)[0] for frame in found]
+        crops = [geometry.reference_crop(s.sizing_uv_px, s.visible, MIDDLE_MCP, s.image_hw) for s in samples]
+        sizes_px = [crop.size_px for crop in crops]
+        np.testing.assert_allclose((min(sizes_px), max(sizes_px)), expected, atol=0.01)
+
+
+@needs_real
+def test_the_real_labels_are_a_rigid_hand_that_moves_in_every_frame():
+    hands = stb.labelled_hands(REAL / "stb")
+    left_mm = hands.joints_mm[:1500]
+    assert (left_mm[..., 2].min(), left_mm[..., 2].max()) == pytest.approx((605.9, 721.0), abs=0.05)
+    assert (np.abs(np.diff(left_mm, axis=0)).max(axis=(1, 2)) > 0).all()
+    bones = {"thumb": (31, 30, 28, 26), "index": (42, 34, 22, 20), "middle": (39, 40, 25, 21)}
+    bones |= {"ring": (39, 37, 23, 20), "little": (37, 32, 15, 19)}  # from the root outwards, mm
+    for finger, (name, expected) in enumerate(bones.items()):
+        chain = [ROOT, *range(1 + 4 * finger, 5 + 4 * finger)]
+        lengths_mm = np.linalg.norm(np.diff(left_mm[:, chain], axis=1), axis=2)
+        np.testing.assert_allclose(lengths_mm.mean(axis=0), expected, atol=0.5, err_msg=name)
+        assert lengths_mm.std(axis=0).max() < 0.001
+
+
+@needs_real
 def test_the_reader_agrees_with_scipy_on_the_real_labels():
     raw = scipy.io.loadmat(REAL / "stb/labels/B1Counting_BB.mat")["handPara"]
     read = stb.frames(REAL / "stb", ["B1Counting:7-7"], [], ["left"], False)["train"]

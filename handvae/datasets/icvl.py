@@ -30,8 +30,9 @@ SESSIONS = (
     *("201406031747", "201406041509", "201406181554", "201406181600", "201406191014", "201406191044"),
 )
 PUBLISHED_TEST = 702 + 894
-PUBLISHED_ORIGINALS = 22_067  # training images that are not turned copies
-PUBLISHED_LINES = {"training": 331_006, "evaluation": PUBLISHED_TEST}
+PUBLISHED_ORIGINALS = 22_067  # training labels with an image that is not a turned copy
+# of label lines, with and without those of the turned copies
+PUBLISHED_LINES = {"training": (331_006, 22_068), "evaluation": (PUBLISHED_TEST,)}
 
 # Labels and images: the current release, the current release from two archives that hold a folder of their own name,
 # and the old release, in which all lie side by side.
@@ -42,6 +43,7 @@ _TRAINING = (
     ("labels.txt", "Depth"),
 )
 _EVALUATION = (("Testing", "Testing/Depth"), ("Testing/Testing", "Testing/Testing/Depth"), (".", "Depth"))
+_WANTED = "ICVL's Training/labels.txt and Testing/test_seq_1.txt, or train.txt and test_seq_1.txt,"
 
 # Flaws of the published training labels
 _WITHOUT_IMAGE = {"201406030937/image_-001.png"}
@@ -49,10 +51,11 @@ _ROTATED_WITHOUT_IMAGE = {
     *(("201405151126", 11993), ("201406030937", 2056), ("201406031456", 4454), ("201406031456", 5254)),
     *(("201406031747", 1424), ("201406191044", 396)),
 }
-_LISTED_TWICE = {"201403121140/image_1107.png", "201403121140/image_1305.png"}
+_LISTED_TWICE = {"201403121140/image_1107.png", "201403121140/image_1305.png"}  # and so their copies
 
 _ORIGINAL = re.compile(r"\d{12}/image_(-?\d{3,5})\.png")
-_ROTATED = re.compile(r"\d[\d.-]{0,5}/(\d{12})/image_(\d{4,5})\.png")
+# The angles' folder names are not documented ("45", "122-5"): whatever comes before the session is one.
+_ROTATED = re.compile(r"(?!\d{12}/)[\w+-][\w.+-]{0,15}/(\d{12})/image_(-?\d{3,5})\.png")
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,29 @@ class Frame:
     uvd: np.ndarray  # (16, 3) px, px, mm
 
 
+@dataclass
+class _File:
+    """A label file: the frames that can be used, the numbers of lines, and the known flaws."""
+
+    frames: list[Frame]
+    lines: int
+    rotated: int  # lines for copies turned in the image plane
+    without_image: list[str]  # lines of the published file that are known to have none
+
+
 @dataclass(frozen=True)
 class _Labels:
     training: list[Frame]
     evaluation: list[Frame]
-    lines: dict[str, int]  # in the files, by split
+    files: dict[str, list[Path]]  # by split
+    lines: dict[str, int]  # in these files
     rotated: int  # training lines for copies turned in the image plane
     notes: list[str]
 
 
 def find(folder: Path) -> Path:
     """The root of the set: `folder` or the folder in it that holds all labels in one of the known layouts."""
-    wanted = "ICVL's Training/labels.txt and Testing/test_seq_1.txt, or train.txt and test_seq_1.txt,"
-    return labels.one_root(folder, lambda root: _places(root) is not None, wanted)
+    return labels.one_root(folder, lambda root: _places(root) is not None, _WANTED)
 
 
 def frames(root: Path, rotated_copies: bool) -> dict[str, list[Frame]]:
@@ -115,11 +128,11 @@ def inspect(root: Path) -> dict:
     found = _read(root, rotated_copies=False)
     splits = {}
     for split, split_frames in (("training", found.training), ("evaluation", found.evaluation)):
-        digest = hashlib.sha256(b"".join(frame.path.encode() + frame.uvd.tobytes() for frame in split_frames))
+        contents = (file.read_bytes() for file in found.files[split])
         splits[split] = {
             "frames": len(split_frames),
             "image_bytes": labels.total_bytes(frame.images / frame.path for frame in split_frames),
-            "labels_sha256": digest.hexdigest(),
+            "labels_sha256": hashlib.sha256(b"".join(contents)).hexdigest(),  # turned copies included
         }
     notes = list(found.notes)
     if found.rotated:
@@ -127,7 +140,8 @@ def inspect(root: Path) -> dict:
             f"{found.rotated:,} training labels are of copies turned in the image plane: left out unless "
             "data.icvl.protocol.rotated_copies, because training turns images itself"
         )
-    return {"published": found.lines == PUBLISHED_LINES, "splits": splits, "notes": notes}
+    published = all(found.lines[split] in counts for split, counts in PUBLISHED_LINES.items())
+    return {"published": published, "splits": splits, "notes": notes}
 
 
 def frames_with_images(root: Path) -> list[Frame]:
@@ -163,34 +177,54 @@ def write_labels(path: Path, paths: list[str], uvd: np.ndarray, line_end: str = 
 
 
 def _places(root: Path) -> tuple[Path, Path, Path, Path] | None:
-    """Training labels and images, folder of the test labels, test images; None if the layout is not one of those."""
-    training = [(root / file, root / images) for file, images in _TRAINING if (root / file).is_file()]
-    evaluation = [(root / at, root / images) for at, images in _EVALUATION if (root / at / "test_seq_1.txt").is_file()]
-    return (*training[0], *evaluation[0]) if len(training) == len(evaluation) == 1 else None
+    """Training labels and images, folder of the test labels, test images; None if the layout is not one of those.
+
+    Empty files do not count: a public converter leaves an empty train.txt. InputError where two layouts lie together.
+    """
+    training = [(root / file, root / images) for file, images in _TRAINING if _holds_text(root / file)]
+    evaluation = [(root / at, root / images) for at, images in _EVALUATION if _holds_text(root / at / "test_seq_1.txt")]
+    for found in (training, evaluation):
+        if len(found) > 1:
+            files = " and ".join(str(one[0].relative_to(root)) for one in found)
+            raise InputError(
+                f"{root}: expected ICVL's labels once, found {files}; remove what is left of the other copy"
+            )
+    return (*training[0], *evaluation[0]) if training and evaluation else None
+
+
+def _holds_text(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 def _read(root: Path, rotated_copies: bool) -> _Labels:
     places = _places(root)
     if places is None:
-        raise InputError(f"{root}: expected ICVL's labels in one of its layouts, found none, or several")
+        raise InputError(f"{root}: expected {_WANTED} with labels in them, found none or empty ones")
     training_file, training_images, test_folder, test_images = places
-    training, counts = _read_file(training_file, training_images, rotated_copies)
-    evaluation, lines = [], 0
-    for file in (test_folder / f"{sequence}.txt" for sequence in TEST_SEQUENCES):
-        of_file, file_counts = _read_file(file, test_images, False)
-        evaluation += of_file
-        lines += file_counts.total()
-    training, notes = _usable(training_file, training)
+    training = _read_file(training_file, training_images, rotated_copies)
+    flaws = (
+        (training.without_image, "have no image, a known flaw"),
+        (_without_second_lines(training_file, training), "name an image again, a known flaw"),
+    )
+    notes = [
+        f"{len(paths)} training label(s) left out, which {why}: {labels.some(paths)}" for paths, why in flaws if paths
+    ]
+    tests = [file for file in (test_folder / f"{sequence}.txt" for sequence in TEST_SEQUENCES) if file.exists()]
+    if len(tests) < len(TEST_SEQUENCES):
+        notes.append(f"{TEST_SEQUENCES[1]}.txt is not there: tested on {TEST_SEQUENCES[0]} alone")
+    evaluation = [frame for file in tests for frame in _read_file(file, test_images, False).frames]
     _refuse_repeated(test_folder, evaluation, set())
-    return _Labels(training, evaluation, {"training": counts.total(), "evaluation": lines}, counts["rotated"], notes)
+    files = {"training": [training_file], "evaluation": tests}
+    lines = {"training": training.lines, "evaluation": len(evaluation)}
+    return _Labels(training.frames, evaluation, files, lines, training.rotated, notes)
 
 
-def _read_file(file: Path, images: Path, rotated_copies: bool) -> tuple[list[Frame], Counter]:
-    """The frames of one label file, and its numbers of lines, "upright" and "rotated"."""
+def _read_file(file: Path, images: Path, rotated_copies: bool) -> _File:
+    """The frames of one label file. InputError for the first line that is none, and for a hand that cannot be one."""
     expected, upright = "session/image_0000.png or angle/session/image_0000.png", _ORIGINAL
     if file.stem in TEST_SEQUENCES:
         expected, upright = f"{file.stem}/image_0000.png", re.compile(rf"{file.stem}/image_(\d{{4,5}})\.png")
-    found, lines, counts = [], [], Counter()
+    found, wheres = _File([], 0, 0, []), []
     for where, tokens in text.records(file):
         path = tokens[0].decode("ascii", errors="replace")
         rotated = upright is _ORIGINAL and _ROTATED.fullmatch(path)
@@ -198,44 +232,42 @@ def _read_file(file: Path, images: Path, rotated_copies: bool) -> tuple[list[Fra
             raise InputError(f"{where}: expected a path like {expected}, found {text.shown(path)}")
         if len(tokens) != 49:
             raise InputError(f"{where}: expected 48 numbers after the path, found {len(tokens) - 1}")
-        counts["rotated" if rotated else "upright"] += 1
-        if not rotated or rotated_copies:
-            lines.append(where)
-            found.append(Frame(images, path, np.array(text.floats(where, tokens[1:])).reshape(16, 3)))
-    if not found:
+        found.lines += 1
+        found.rotated += bool(rotated)
+        if _known_to_lack_its_image(path) and not (images / path).is_file():
+            found.without_image.append(path)
+        elif not rotated or rotated_copies:
+            wheres.append(where)
+            found.frames.append(Frame(images, path, np.array(text.floats(where, tokens[1:])).reshape(16, 3)))
+    if not found.frames:
         raise InputError(f"{file}: expected one line a frame, found none")
-    joints_mm = labels.back_project(np.stack([frame.uvd for frame in found]), CAMERA)
-    labels.check_hands(lambda number: lines[number], joints_mm, PALM)
-    return found, counts
+    joints_mm = labels.back_project(np.stack([frame.uvd for frame in found.frames]), CAMERA)
+    labels.check_hands(lambda number: wheres[number], joints_mm, PALM)
+    return found
 
 
-def _usable(file: Path, found: list[Frame]) -> tuple[list[Frame], list[str]]:
-    """Without the known flaws: lines that have no image, and the second line for one image. What was left out."""
-    _refuse_repeated(file, found, _LISTED_TWICE)
-    kept: dict[str, Frame] = {}
-    without_image, repeated = [], []
-    for frame in found:
-        if _known_to_lack_its_image(frame.path) and not (frame.images / frame.path).is_file():
-            without_image.append(frame.path)
-        elif frame.path in kept:
-            repeated.append(frame.path)
-        else:
-            kept[frame.path] = frame
-    reasons = ((without_image, "have no image, a known flaw"), (repeated, "name an image again, a known flaw"))
-    notes = [
-        f"{len(paths)} training label(s) left out, which {reason}: {labels.some(paths)}"
-        for paths, reason in reasons
-        if paths
-    ]
-    return list(kept.values()), notes
+def _without_second_lines(file: Path, found: _File) -> list[str]:
+    """Leave out the second line for one image, a known flaw; InputError for any other image that is named again."""
+    _refuse_repeated(file, found.frames, _LISTED_TWICE)
+    first: dict[str, Frame] = {}
+    repeated = [frame.path for frame in found.frames if first.setdefault(frame.path, frame) is not frame]
+    found.frames = list(first.values())
+    return repeated
 
 
 def _refuse_repeated(where: Path, found: list[Frame], known: set[str]) -> None:
     for path, count in Counter(frame.path for frame in found).items():
-        if count > 1 and not (count == 2 and path in known):
+        if count > 1 and not (count == 2 and _upright(path) in known):
             raise InputError(f"{where}: expected every image once, found {path} {count} times")
 
 
 def _known_to_lack_its_image(path: str) -> bool:
     rotated = _ROTATED.fullmatch(path)
-    return path in _WITHOUT_IMAGE or (bool(rotated) and (rotated[1], int(rotated[2])) in _ROTATED_WITHOUT_IMAGE)
+    if rotated:
+        return (rotated[1], int(rotated[2])) in _ROTATED_WITHOUT_IMAGE
+    return path in _WITHOUT_IMAGE
+
+
+def _upright(path: str) -> str:
+    """The path of the original of a turned copy, or of an original itself."""
+    return "/".join(path.split("/")[-2:])

@@ -6,6 +6,8 @@ integers (image width and height; left, top, right, bottom of a box), then the b
 """
 
 import hashlib
+import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,7 @@ P3/4 329 442 443 445-452; P3/5 164 298 379; P3/6 337; P3/L 447; P3/MP 215; P3/T 
 P4/T 4-6 9 45 46 89-91; P4/TIP 91-95 167; P5/2 14 23 36 40; P5/4 188; P6/7 186 188; P6/8 422 423; P6/I 90; P6/TIP 466;
 P7/2 284 338 352; P7/4 345; P7/6 39 43; P7/T 258; P8/4 151 168 309; P8/T 258
 """
+_COUNT = re.compile(rb"\d{1,6}")  # the first line of joint.txt
 _HEADER = struct.Struct("<6I")
 _MAX_DEPTH_MM = 10_000.0
 
@@ -141,10 +144,13 @@ def inspect(root: Path) -> dict:
     bad = [
         f"{f.subject}/{f.gesture}/{f.number}" for of_subject in found.values() for f in of_subject if not f.trainable
     ]
-    notes = [
-        f"{len(bad)} frames are tested on but not trained on, a wrong label or no hand being known: {labels.some(bad)}"
-    ]
-    return {"published": _published(found), "splits": splits, "notes": notes * bool(bad)}
+    unlabelled = _unlabelled(root, found)
+    reasons = (
+        (bad, "frames are tested on but not trained on, a wrong label or no hand being known"),
+        (unlabelled, "pictures have no line in joint.txt and are left out"),
+    )
+    notes = [f"{len(names):,} {reason}: {labels.some(names)}" for names, reason in reasons if names]
+    return {"published": _published(found), "splits": splits, "notes": notes}
 
 
 def frames_with_images(root: Path) -> list[Frame]:
@@ -196,6 +202,17 @@ def _published(found: dict[str, list]) -> bool:
     return sum(map(len, found.values())) in PUBLISHED_FRAMES
 
 
+def _unlabelled(root: Path, found: dict[str, list[Frame]]) -> list[str]:
+    """Depth pictures beyond the labels: the two published versions differ by some."""
+    labelled = {f"{frame.subject}/{frame.gesture}/{frame.image.name}" for group in found.values() for frame in group}
+    names = []
+    for place in (f"{subject}/{gesture}" for subject in SUBJECTS for gesture in GESTURES):
+        with os.scandir(root / place) as entries:
+            pictures = (f"{place}/{entry.name}" for entry in entries if entry.name.endswith("_depth.bin"))
+            names += sorted(picture for picture in pictures if picture not in labelled)
+    return names
+
+
 def _frames_of(root: Path, subject: str, gesture: str) -> list[Frame]:
     joints_mm = _read_labels(root / subject / gesture / "joint.txt")
     return [
@@ -208,7 +225,7 @@ def _read_labels(file: Path) -> np.ndarray:
     """(N, 21, 3) camera frame, y down, HAND21 order."""
     lines = text.records(file)
     where, first = next(lines, (f"{file}", []))
-    if len(first) != 1 or not first[0].isdigit():
+    if len(first) != 1 or not _COUNT.fullmatch(first[0]):
         raise InputError(f"{where}: expected the number of frames, found {text.shown(b' '.join(first))}")
     wheres, values = [], []
     for where, tokens in lines:

@@ -157,7 +157,8 @@ class _Machine:
         if type(target) is not dict or len(values) % 2:
             raise TypeError("SETITEMS on something that is no dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if type(key) not in (str, bytes, int):  # the hash of a deeply nested tuple would overflow C's stack
+            # the hash of a deeply nested tuple would overflow C's stack
+            if not isinstance(key, str | bytes | int | np.integer):
                 raise _RefusedError(f"a dict key of type {type(key).__name__}")
             target[key] = value
 

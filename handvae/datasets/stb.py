@@ -39,7 +39,7 @@ _IMAGE_FOLDERS = (
     "{0}/{0}",
 )  # archives B4 to B6 hold a top folder, B1 to B3 none
 _LABEL_FOLDERS = ("labels", "labels/labels")
-_SELECTION = re.compile(r"(\w+)(?::(\d+)-(\d+))?")
+_SELECTION = re.compile(r"(\w+)(?::(\d{1,6})-(\d{1,6}))?")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from handvae.base.errors import InputError
 
-# The largest real file, ICVL's 331,006 training labels, lies within all of them.
-MAX_FILE_BYTES = 200_000_000
-MAX_LINES = 400_000
+# The largest real file, ICVL's 331,006 training labels, lies within all of them, with a blank line after each as well.
+MAX_FILE_BYTES = 400_000_000
+MAX_LINES = 1_000_000
 MAX_LINE_BYTES = 10_000
 MAX_VALUE = 1e6  # px or mm: a number beyond it is no joint, and its square could overflow
 

@@ -26,10 +26,29 @@ def centre_of_mass_mm(
     return centre_mm
 
 
+def anything_in_cube(depth_mm: np.ndarray, camera: np.ndarray, centre_mm: np.ndarray, cube_mm: float) -> bool:
+    """Whether anything was measured in the cube around `centre_mm` (3,)."""
+    inside, *_ = _in_cube(depth_mm, camera, centre_mm, cube_mm)
+    return bool(inside.any())
+
+
 def _mean_in_cube(
     depth_mm: np.ndarray, camera: np.ndarray, centre_mm: np.ndarray, cube_mm: float
 ) -> tuple[float, float, float] | None:
-    """Mean u, v and depth of the pixels inside the cube, None if there is none.
+    """Mean u, v and depth of the pixels inside the cube, None if there is none."""
+    inside, window_mm, u0, v0 = _in_cube(depth_mm, camera, centre_mm, cube_mm)
+    count = np.count_nonzero(inside)
+    if not count:
+        return None
+    mean_u = inside.sum(axis=0) @ np.arange(u0, u0 + inside.shape[1]) / count
+    mean_v = inside.sum(axis=1) @ np.arange(v0, v0 + inside.shape[0]) / count
+    return mean_u, mean_v, window_mm.sum(where=inside, dtype=np.float64) / count
+
+
+def _in_cube(
+    depth_mm: np.ndarray, camera: np.ndarray, centre_mm: np.ndarray, cube_mm: float
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Of the box of pixels around the cube: which measured something inside it, their depth, its first u and v.
 
     DeepPrior++ counts what is nearer than the cube as if it lay on its front; here it does not belong to the hand.
     """
@@ -39,13 +58,7 @@ def _mean_in_cube(
     u0, u1 = np.clip((np.ceil(u_px - half_px), np.floor(u_px + half_px) + 1), 0, width).astype(int)
     v0, v1 = np.clip((np.ceil(v_px - half_px), np.floor(v_px + half_px) + 1), 0, height).astype(int)
     window_mm = depth_mm[v0:v1, u0:u1]
-    inside = measured(window_mm) & (np.abs(window_mm - centre_mm[2]) <= cube_mm / 2)
-    count = np.count_nonzero(inside)
-    if not count:
-        return None
-    mean_u = inside.sum(axis=0) @ np.arange(u0, u1) / count
-    mean_v = inside.sum(axis=1) @ np.arange(v0, v1) / count
-    return mean_u, mean_v, window_mm.sum(where=inside, dtype=np.float64) / count
+    return measured(window_mm) & (np.abs(window_mm - centre_mm[2]) <= cube_mm / 2), window_mm, int(u0), int(v0)
 
 
 def measured(depth_mm: np.ndarray) -> np.ndarray:

@@ -42,55 +42,78 @@ def hands(
 
     `frames` and `read` (a module's function, or a functools.partial of one) go to the workers and must be picklable;
     `label` names the stream in its progress line. Depth crops are centred on the protocol's joint, or on the "mass"
-    around it, or on the joint after all where nothing was measured: these hands are counted and named on stdout.
+    around it. Frames without a hand and depth hands of which nothing was measured are counted and named on stdout.
     """
     if centre not in CENTRES:
         raise InputError(f"{label}: expected a centre from {', '.join(CENTRES)}, found {centre!r}")
     tasks = [frames[start : start + FRAMES_A_TASK] for start in range(0, len(frames), FRAMES_A_TASK)]
     progress = Progress(f"preprocess {label}", len(frames), "frames")
     function = partial(_rows_of_frames, read, crops, centre)
-    without_mass: list[str] = []
-    for task, rows in zip(tasks, workers.in_order(function, tasks, workers.cores()), strict=True):
-        for row, centred_as_asked in rows:
-            if not centred_as_asked:
-                without_mass.append(row.name)
-            yield row
+    without_hand: list[str] = []
+    unseen: list[str] = []
+    done = 0
+    for task, rows_of_task in zip(tasks, workers.in_order(function, tasks, workers.cores()), strict=True):
+        for number, rows in enumerate(rows_of_task, done):
+            if not rows:
+                without_hand.append(str(number))
+            for row, seen in rows:
+                if not seen:
+                    unseen.append(row.name)
+                yield row
+        done += len(task)
         progress.advance(len(task))
-    if without_mass:
+    if without_hand:
         print(
-            f"{label}: nothing measured in the cube of {len(without_mass):,} hands, centred on their joint instead: "
-            f"{', '.join(without_mass[:5])}{', ...' if len(without_mass) > 5 else ''}"
+            f"{label}: no joint of any hand is visible in {len(without_hand):,} images, left out: {_few(without_hand)}"
+        )
+    if unseen:
+        print(
+            f"{label}: nothing was measured in the cube around the joint of {len(unseen):,} hands, which are tested on "
+            f"but not trained on: {_few(unseen)}"
         )
 
 
-def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame]) -> list[tuple[Hand, bool]]:
-    """Every hand of some frames, and whether its crop is centred as asked."""
+def _few(names: list[str]) -> str:
+    return f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+
+
+def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame]) -> list[list[tuple[Hand, bool]]]:
+    """The hands of each frame, and whether anything of them is seen."""
     return [
-        (crop_hand(sample, crops), True) if isinstance(sample, Sample) else crop_depth_hand(sample, crops, centre)
+        [
+            (crop_hand(sample, crops), True) if isinstance(sample, Sample) else crop_depth_hand(sample, crops, centre)
+            for sample in read(frame)
+        ]
         for frame in frames
-        for sample in read(frame)
     ]
 
 
 def with_visible_joint(
-    rows: Iterator[ColourHand], allowed: Collection[int], place: str, allowed_in: str
-) -> Iterator[ColourHand]:
-    """Pass hands on, but raise an InputError in the end that lists all frames whose hand has no visible joint.
+    rows: dict[str, Iterator[ColourHand]], allowed: dict[str, Collection[int]], place: str
+) -> dict[str, Iterator[ColourHand]]:
+    """Pass the hands of every split on; the last one ends in an InputError if any hand had no visible joint.
 
-    Hands of the `allowed` frames stay in the set, cropped as the reference does. `place` (the split) and `allowed_in`
-    (the params that list such frames) are for the message.
+    Such hands of the `allowed` frames of a split stay in the set, cropped as the reference does, and are named on
+    stdout. The splits are to be used up in their order; `place` (the set) is for the message.
     """
-    invisible = []
-    for row in rows:
-        if row.visible.any() or row.frame in allowed:
+    refused: dict[str, list[str]] = {}
+
+    def passed(split: str) -> Iterator[ColourHand]:
+        kept = []
+        for row in rows[split]:
+            if not row.visible.any():
+                (kept if row.frame in allowed[split] else refused.setdefault(split, [])).append(str(row.frame))
             yield row
-        else:
-            invisible.append(row.frame)
-    if invisible:
-        raise InputError(
-            f"{place}: expected a visible joint on every dominant hand, found none in {len(invisible)} frames: "
-            f"{', '.join(map(str, invisible))}; if that is right, list them in {allowed_in}"
-        )
+        if kept:
+            print(f"{split}: no joint of {len(kept)} hands is visible, which the protocol allows: {', '.join(kept)}")
+        if refused and split == list(rows)[-1]:
+            found = "; ".join(f"{split} {', '.join(numbers)}" for split, numbers in refused.items())
+            raise InputError(
+                f"{place}: expected a visible joint on every dominant hand, found none in frames of {found}; "
+                "if that is right, list them in data.rhd.protocol.without_visible_joint"
+            )
+
+    return {split: passed(split) for split in rows}
 
 
 def crop_hand(sample: Sample, crops: Size) -> ColourHand:
@@ -115,11 +138,14 @@ def crop_hand(sample: Sample, crops: Size) -> ColourHand:
 
 
 def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[DepthHand, bool]:
-    """Cut the context crop of a sample's cube. False: nothing was measured around its joint, so that is the centre."""
+    """Cut the context crop of a sample's cube, and say whether anything was measured in it around its joint.
+
+    If not, the joint is the centre, and the hand is not trained on: a picture of nothing has no pose to teach.
+    """
     joint_mm = sample.joints_mm[sample.centre_joint]
-    mass_mm = None
-    if centre == "mass":
-        mass_mm = depth_crops.centre_of_mass_mm(sample.depth_mm, sample.camera, joint_mm, sample.cube_mm)
+    place = (sample.depth_mm, sample.camera, joint_mm, sample.cube_mm)
+    mass_mm = depth_crops.centre_of_mass_mm(*place) if centre == "mass" else None
+    seen = mass_mm is not None if centre == "mass" else depth_crops.anything_in_cube(*place)
     # rounded as it is stored, so that the crop is around just that
     centre_mm = np.float32(joint_mm if mass_mm is None else mass_mm)
     depth_f16, transform = depth_crops.crop(
@@ -133,13 +159,13 @@ def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[Dept
         side=sample.side,
         centre_mm=centre_mm,
         cube_mm=sample.cube_mm,
-        trainable=sample.trainable,
+        trainable=sample.trainable and seen,
         name=sample.name,
         subject=sample.subject,
         sequence=sample.sequence,
         frame=sample.frame,
     )
-    return row, centre == "joint" or mass_mm is not None
+    return row, seen
 
 
 def resample(image_u8: np.ndarray, transform: np.ndarray, side_px: int) -> np.ndarray:
