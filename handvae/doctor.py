@@ -7,10 +7,12 @@ that the set says) is a finding; what is merely good to know is a line of text.
 import math
 from dataclasses import dataclass
 
+import matplotlib
 import matplotlib.style
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from handvae.base.geometry import handedness, project
 from handvae.base.joints import FINGERS, LEFT, RIGHT, Skeleton
@@ -21,6 +23,11 @@ from handvae.report.figures import GREY, LOOK
 REPROJECTION_PX = 1.0
 BONE_MM = (3.0, 130.0)  # the mean length of any bone of any skeleton here
 BENT = 0.35  # of the largest possible value of the handedness test: below it a hand is too flat to tell
+AGREEING_MASK = 0.8  # of the visible joints: real photographs and the synthetic sets have 1.0
+AGREEING_DEPTH = (
+    0.5  # of all joints, where fingers hide each other and labels are rough: the synthetic sets 0.84 to 0.99
+)
+FLESH_MM = (15.0, 60.0)  # so far behind and before a joint its flesh may be measured
 SHEET_COLUMNS = 4
 FINGER_COLOURS = ("#D55E00", "#E69F00", "#009E73", "#56B4E9", "#CC79A7")  # thumb to little finger, Okabe and Ito
 PALM_COLOUR = "#F0E442"
@@ -48,6 +55,9 @@ def examine(hands: Hands) -> Examination:
 
 
 def _examine_reprojection(hands: Hands, lines: list[str], problems: list[str]) -> None:
+    if not hands.pixels_labelled:
+        lines.append("the set labels joints in space or in the image, not in both: whether they fit, only images show")
+        return
     projected = project(hands.joints_mm, hands.camera)
     error_px = np.linalg.norm(projected - hands.uv_px, axis=-1)
     # far outside the picture float32 labels are coarse themselves
@@ -65,21 +75,25 @@ def _examine_bones(hands: Hands, lines: list[str], problems: list[str]) -> None:
     parents, children = (list(ends) for ends in zip(*bones, strict=True))
     lengths_mm = np.linalg.norm(hands.joints_mm[:, children] - hands.joints_mm[:, parents], axis=-1)
     means, spreads = lengths_mm.mean(axis=0), lengths_mm.std(axis=0)
-    texts = [
-        f"{joints[parent]} to {joints[child]} {mean:.1f} ± {spread:.1f}"
-        for (parent, child), mean, spread in zip(bones, means, spreads, strict=True)
-    ]
-    lines += [f"bones, mm, mean ± deviation over all hands: {'; '.join(texts)}"]
+    lines.append("bones, mm, mean ± deviation over all hands:")
+    for finger, of_finger in _bones_by_finger(hands.skeleton).items():
+        numbers = [bones.index(bone) for bone in of_finger]
+        if len(numbers) > 1 and children[numbers[1]] == parents[numbers[0]]:  # NYU's fingers run from the tip
+            numbers.reverse()
+        texts = [f"to {joints[children[number]]} {means[number]:.1f} ± {spreads[number]:.1f}" for number in numbers]
+        name = "palm" if finger is None else FINGERS[finger]
+        lines.append(f"  {name}: from {joints[parents[numbers[0]]]} {', '.join(texts)}")
     within = [lengths_mm[hands.subject == subject].std(axis=0).max() for subject in np.unique(hands.subject)]
-    lines.append(
-        f"bones vary by {max(within):.1f} mm at most within one subject or sequence ({len(within)} of them; "
-        "0: the labels are fits of a rigid hand)"
-    )
-    for (parent, child), mean in zip(bones, means, strict=True):
-        if not BONE_MM[0] <= mean <= BONE_MM[1]:
-            problems.append(
-                f"the bone {joints[parent]} to {joints[child]} has {mean:.1f} mm on average: wrong unit or order?"
-            )
+    where = f"within each of {len(within)} subjects or sequences" if len(within) > 1 else "from hand to hand"
+    lines.append(f"bones vary by {max(within):.1f} mm at most {where} (0: the labels are fits of a rigid hand)")
+    wrong = [number for number, mean in enumerate(means) if not BONE_MM[0] <= mean <= BONE_MM[1]]
+    if wrong:
+        first = wrong[0]
+        more = f", and so {len(wrong) - 1} other bones," if len(wrong) > 1 else ""
+        problems.append(
+            f"the bone from {joints[parents[first]]} to {joints[children[first]]} has {means[first]:.3g} mm on average"
+            f"{more} where {BONE_MM[0]:g} to {BONE_MM[1]:g} mm can be: wrong unit or order of the joints?"
+        )
 
 
 def _examine_handedness(hands: Hands, lines: list[str], problems: list[str]) -> None:
@@ -100,6 +114,47 @@ def _examine_handedness(hands: Hands, lines: list[str], problems: list[str]) -> 
             lines.append(f"{len(of_side):,} {name} hands, all too flat to tell the side by")
 
 
+def examine_images(agreements: list[np.ndarray], samples: list[Sample | DepthSample], total: int) -> Examination:
+    """Whether images show a hand where the labels say; `agreements` as of `depth_agreement`, of some of `total` images.
+
+    Of an image alone nothing can be told (STB): then there is no agreement, and only a person can see it.
+    """
+    lines, problems = [], []
+    joints = np.concatenate(agreements) if agreements else np.zeros(0, bool)
+    depth = bool(samples) and isinstance(samples[0], DepthSample)
+    if joints.size:
+        where = "have measured flesh before them" if depth else "lie on their own hand's mask"
+        share = joints.mean()
+        lines.append(f"{100 * share:.0f} % of the visible joints in {len(samples):,} of {total:,} images {where}")
+        if share < (AGREEING_DEPTH if depth else AGREEING_MASK):
+            why = (
+                "labels of other images, or another camera?"
+                if depth
+                else "K or labels of other images, mirrored images, or masks whose left hands do not have 2 to 17 and "
+                "right hands 18 to 33?"
+            )
+            problems.append(f"only {100 * share:.0f} % of the visible joints {where}: {why}")
+    unseen = sum(1 for sample in samples if isinstance(sample, Sample) and not sample.visible.any())
+    if unseen:
+        lines.append(f"{unseen} of these images show no visible joint of the hand with more mask pixels")
+    if unseen > 0.1 * len(samples):
+        problems.append(
+            f"{unseen} of {len(samples)} images show no visible joint of the hand with more mask pixels: do left hands "
+            "have 2 to 17 in the masks, and right hands 18 to 33?"
+        )
+    return Examination(lines, problems)
+
+
+def depth_agreement(sample: DepthSample) -> np.ndarray:
+    """Of each joint, whether a little before it, where its flesh is, something was measured."""
+    u, v = np.rint(sample.uv_px).astype(int).T
+    height, width = sample.depth_mm.shape
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    measured_mm = np.where(inside, sample.depth_mm[v.clip(0, height - 1), u.clip(0, width - 1)], 0)
+    before_mm = sample.joints_mm[:, 2] - measured_mm
+    return (measured_mm > 0) & (before_mm > -FLESH_MM[0]) & (before_mm < FLESH_MM[1])
+
+
 def evenly(items: list, count: int) -> list:
     """`count` of the items at even distances, fewer if there are not so many."""
     if not items:
@@ -112,7 +167,7 @@ def contact_sheet(samples: list[Sample | DepthSample], skeleton: Skeleton, title
     """Images with their joints drawn over them, cut to the hand: whether labels and images belong together."""
     rows = math.ceil(len(samples) / SHEET_COLUMNS)
     with matplotlib.style.context(LOOK, after_reset=True):
-        figure = Figure(figsize=(2.6 * SHEET_COLUMNS, 2.75 * rows + 0.8), layout="constrained")
+        figure = Figure(figsize=(2.6 * SHEET_COLUMNS, 2.75 * rows + 1.1), layout="constrained")
         panels = figure.subplots(rows, SHEET_COLUMNS, squeeze=False)
         for axes in panels.ravel():
             axes.set_axis_off()
@@ -120,6 +175,10 @@ def contact_sheet(samples: list[Sample | DepthSample], skeleton: Skeleton, title
             _draw_sample(axes, sample, skeleton)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
+        fingers = sorted(_bones_by_finger(skeleton), key=lambda finger: len(FINGERS) if finger is None else finger)
+        keys = [Line2D([], [], color=_colour(finger), linewidth=3) for finger in fingers]
+        names = ["palm" if finger is None else FINGERS[finger] for finger in fingers]
+        figure.legend(keys, names, loc="outside upper right", ncols=len(keys), fontsize=7.5, frameon=False)
     return figure
 
 
@@ -131,15 +190,20 @@ def _draw_sample(axes, sample: Sample | DepthSample, skeleton: Skeleton) -> None
     else:
         z_mm, half_mm = sample.joints_mm[sample.centre_joint, 2], sample.cube_mm / 2
         shown = np.where((sample.depth_mm > 0) & (sample.depth_mm < z_mm + half_mm), sample.depth_mm, np.nan)
-        axes.imshow(shown, cmap="gray_r", vmin=z_mm - half_mm, vmax=z_mm + half_mm, interpolation="nearest")
-        axes.set_facecolor("#DCE6F0")
+        look = matplotlib.colormaps["gray_r"].with_extremes(
+            bad="#DCE6F0"
+        )  # nothing, or something farther, was measured
+        axes.imshow(shown, cmap=look, vmin=z_mm - half_mm, vmax=z_mm + half_mm, interpolation="nearest")
     for finger, bones in _bones_by_finger(skeleton).items():
-        colour = PALM_COLOUR if finger is None else FINGER_COLOURS[finger]
         lines = [sample.uv_px[list(bone)] for bone in bones]
-        axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.6, capstyle="round"))
+        axes.add_collection(LineCollection(lines, colors=_colour(finger), linewidths=1.6, capstyle="round"))
     axes.plot(*sample.uv_px.T, linestyle="none", marker="o", markersize=2.4, color="white", mec="black", mew=0.5)
     axes.set(xlim=(centre[0] - half_px, centre[0] + half_px), ylim=(centre[1] + half_px, centre[1] - half_px))
     axes.set_title(sample.name, fontsize=7, pad=3)
+
+
+def _colour(finger: int | None) -> str:
+    return PALM_COLOUR if finger is None else FINGER_COLOURS[finger]
 
 
 def _bones_by_finger(skeleton: Skeleton) -> dict[int | None, list[tuple[int, int]]]:

@@ -9,6 +9,9 @@ from handvae.base.errors import InputError
 
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Call a stage's main; wrong usage, bad input and failing disks end in one line on stderr and exit code 1."""
+    if set(arguments) & {"-h", "--help"}:
+        print(inspect.getmodule(main).__doc__)
+        return
     try:
         inspect.signature(main).bind(*arguments)
     except TypeError:

@@ -4,19 +4,24 @@ Checks layout, counts and labels of the set that params.yaml names (or that lies
 saves data/doctor/<set>.png: joints drawn over images. Ends with "ready", or with what to do and exit code 1.
 """
 
+import dataclasses
+import json
 import sys
 from pathlib import Path
 
 from handvae import doctor
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
+from handvae.datasets import sets
+from handvae.datasets.sample import DepthSample
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
 from handvae.report import figures
-from stages import run
+from stages import download, run
 
 RAW, SHEETS = Path("data/raw"), Path("data/doctor")
-IMAGES_SHOWN = 12
+IMAGES_EXAMINED, IMAGES_SHOWN = 120, 12
+CAPTION = "Do the joints lie on the hand, each finger in its own colour? Then labels and images belong together."
 
 
 def main(name: str = "", folder: str = "") -> None:
@@ -31,27 +36,43 @@ def main(name: str = "", folder: str = "") -> None:
 def verdict(name: str, folder: str) -> str:
     """Examine one set and print what is found; "ready", or what is wrong and what to do."""
     try:
-        root = Path(folder) if folder else located(name)
-        return examined(name, DATASETS[name].find(root))
-    except InputError as error:
-        return f"not ready: {error}"
+        if folder and Path(folder).is_file():
+            raise InputError(
+                f"{folder}: expected the unpacked set, found a file; make it data.{name}.source, run `dvc repro "
+                f"download@{name}`, then this without a folder"
+            )
+        problems = problems_of(name, sets.find(name, Path(folder) if folder else located(name)))
+    except (InputError, OSError) as error:
+        return f"not ready: {' '.join(str(error).split())}"
+    for problem in problems:
+        print(f"  problem: {problem}")
+    more = f" (and {len(problems) - 1} more problems, above)" if len(problems) > 1 else ""
+    return f"not ready: {problems[0]}{more}; see docs/data.md" if problems else "ready"
 
 
 def located(name: str) -> Path:
     """Where the set of params.yaml lies. InputError with the command that brings it, if it is not there yet."""
-    source = params.load().data[name].source
-    if source == "synthetic":
-        place = RAW / name
-    elif sources.kind(source) == "folder":
-        return Path(source)
-    else:
-        place = RAW / "unpacked" / name
-    if not place.is_dir():
-        raise InputError(f"{place}: expected the set from {sources.shown(source)}; run `dvc repro download@{name}`")
-    return place
+    data = params.load().data[name]
+    if sources.kind(data.source) == "folder" and data.source != "synthetic":
+        return Path(data.source)
+    try:
+        manifest = json.loads((RAW / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        manifest = {}
+    wanted = [download.describe(name, "", data, published) for published in (False, True)]
+    if data.source == "synthetic":
+        wanted = [download.describe(name, "synthetic", data, False)]
+    if manifest.get("description") not in wanted or not Path(manifest["root"]).is_dir():
+        what = "synthetic hands" if data.source == "synthetic" else sources.shown(data.source)
+        raise InputError(
+            f"{RAW / name}: expected {what}, found nothing, or what is left of another source; run "
+            f"`dvc repro download@{name}`"
+        )
+    return Path(manifest["root"])
 
 
-def examined(name: str, root: Path) -> str:
+def problems_of(name: str, root: Path) -> list[str]:
+    """Print what is found out about a set; return what is wrong with it."""
     dataset = DATASETS[name]
     facts = dataset.inspect(root)
     counts = ", ".join(f"{split} {found['frames']:,}" for split, found in facts["splits"].items())
@@ -59,30 +80,47 @@ def examined(name: str, root: Path) -> str:
     print(f"\n{name}: {TITLES[name]}'s layout\n  frames: {counts} ({kind})")
     for note in facts["notes"]:
         print(f"  note: {note}")
-    examination = doctor.examine(dataset.labelled_hands(root))
-    print("\n".join(f"  {line}" for line in examination.lines), flush=True)
-    print(f"  {saved_sheet(name, root)}")
-    for problem in examination.problems:
-        print(f"  problem: {problem}")
-    return (
-        "ready" if not examination.problems else f"not ready: {examination.problems[0]}; is {root} the real set, whole?"
-    )
-
-
-def saved_sheet(name: str, root: Path) -> str:
-    """Draw joints over some images, evenly chosen, and say where the picture is."""
-    dataset = DATASETS[name]
+    examinations = [doctor.examine(dataset.labelled_hands(root))]
+    print("\n".join(f"  {line}" for line in examinations[0].lines), flush=True)
     frames = dataset.frames_with_images(root)
-    samples = [sample for frame in doctor.evenly(frames, IMAGES_SHOWN) for sample in dataset.read(frame)][:IMAGES_SHOWN]
-    if not samples:
-        return "no contact sheet: no image is here, only labels"
-    caption = (
-        "Do the joints lie on the hand, thumb orange to little finger pink? Then labels and images belong together."
-    )
-    figure = doctor.contact_sheet(samples, dataset.SKELETON, f"{TITLES[name]}: {len(samples)} images", caption)
-    path = SHEETS / f"{name}.png"
-    atomic.write_bytes(path, figures.png_bytes(figure))
-    return f"joints over {len(samples)} images: {path}"
+    if frames:
+        examinations.append(examined_images(name, root, frames))
+        print("\n".join(f"  {line}" for line in examinations[1].lines))
+    else:
+        print("  no image is here, only labels: no picture of them")
+    return [problem for one in examinations for problem in one.problems] + protocol_problems(name, root)
+
+
+def examined_images(name: str, root: Path, frames: list) -> doctor.Examination:
+    """Look at some of the images, evenly chosen, and save a picture of a few with their joints."""
+    dataset = DATASETS[name]
+    chosen = doctor.evenly(frames, IMAGES_EXAMINED)
+    samples = [dataset.read(frame)[0] for frame in chosen]
+    agreements = []
+    if name == "rhd":
+        agreements = [dataset.visible_joints_on_mask(frame) for frame in chosen]
+    elif isinstance(samples[0], DepthSample):
+        agreements = [doctor.depth_agreement(sample) for sample in samples]
+    found = doctor.examine_images(agreements, samples, len(frames))
+    shown, path = doctor.evenly(samples, IMAGES_SHOWN), SHEETS / f"{name}.png"
+    title = f"{root.resolve().name} ({TITLES[name]}'s layout): {len(shown)} of {len(frames):,} images"
+    atomic.write_bytes(path, figures.png_bytes(doctor.contact_sheet(shown, dataset.SKELETON, title, CAPTION)))
+    found.lines.append(f"{len(samples):,} of {len(frames):,} images decoded; joints over {len(shown)} of them: {path}")
+    return found
+
+
+def protocol_problems(name: str, root: Path) -> list[str]:
+    """What keeps the set from being read as params.yaml wants it; nothing where there is no params.yaml."""
+    if not Path("params.yaml").exists():
+        return []
+    options = dataclasses.asdict(params.load().data[name].protocol)
+    for key in ("centre", "without_visible_joint"):  # of crops and of what may be in them, not of frames
+        options.pop(key, None)
+    try:
+        DATASETS[name].frames(root, **options)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from handvae.base import params, workers
 from handvae.base.atomic import write_text
 from handvae.base.errors import InputError
+from handvae.datasets import sets
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
 from stages import run
@@ -26,8 +28,10 @@ def main(name: str) -> None:
         root, kind = RAW / name, "synthetic"
         generate.generate(name, root, settings.profile.synthetic[name], data.seed, workers.cores())
     else:
-        root = sources.locate(name, data.source, data.sha256, RAW / "unpacked", dataset.find)
         kind = sources.kind(data.source)
+        # beside a folder that somebody gave may lie the one that was meant; beside an unpacked archive lies nothing
+        find = partial(sets.find, name) if kind == "folder" else dataset.find
+        root = sources.locate(name, data.source, data.sha256, RAW / "unpacked", find)
     found = dataset.inspect(root)
     published = found["published"] and kind != "synthetic"  # at full size the synthetic set has the same counts
     facts = {"kind": kind, "description": describe(name, kind, data, published), "root": str(root)}

@@ -14,9 +14,12 @@ from stages import run
 
 def main(dataset: str, truth: str, predictions: str, option: str = "") -> None:
     if option not in ("", "--json"):
-        raise InputError(f"option: expected --json or none, found {option}")
+        raise InputError(f"stages.score: expected one file of predictions and perhaps --json, found {option!r} as well")
     result = published.score(dataset, Path(truth), Path(predictions))
-    print(json.dumps(published.as_dict(result)) if option else published.as_text(result))
+    if option:
+        print(json.dumps(published.as_dict(result)))
+    else:
+        print(f"{Path(predictions).name} against {Path(truth).name}\n{published.as_text(result)}")
 
 
 if __name__ == "__main__":

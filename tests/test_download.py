@@ -117,14 +117,18 @@ def test_a_bad_source_leaves_no_manifest_old_or_new(settings):
         download.main("rhd")
     write_set(Path("own"), {"training": 3, "evaluation": 2})
     os.unlink("own/evaluation/mask/00001.png")
-    with pytest.raises(InputError, match="1 in mask"):
+    with pytest.raises(
+        InputError, match=r"mask: expected 00000.png to 00001.png as there are 2 annotations, found no 00001\.png"
+    ):
         download.main("rhd")
     assert not Path("data").exists()
     write_set(Path("other"), {"training": 1, "evaluation": 1})
     settings.data["rhd"].source = "other"
     download.main("rhd")
     settings.data["rhd"].source = "own"
-    with pytest.raises(InputError, match="1 in mask"):
+    with pytest.raises(
+        InputError, match=r"mask: expected 00000.png to 00001.png as there are 2 annotations, found no 00001\.png"
+    ):
         download.main("rhd")
     assert not Path("data/raw/rhd.json").exists()
 

@@ -136,6 +136,13 @@ def test_every_layout_that_is_about_is_read(small, moves):
     assert icvl.inspect(small) == whole
 
 
+def test_half_of_the_set_says_which_half_is_missing(small):
+    for sequence in TESTS:
+        (small / f"Testing/{sequence}.txt").unlink()
+    message = refusal(icvl.find, small)
+    assert "expected test_seq_1.txt beside" in message and "Testing.tar.gz is wanted as well" in message
+
+
 def test_a_set_in_no_known_layout_is_not_found(small):
     (small / "Training/labels.txt").unlink()
     assert "expected ICVL's Training/labels.txt and Testing/test_seq_1.txt" in refusal(icvl.find, small)

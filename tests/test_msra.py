@@ -118,6 +118,18 @@ def test_the_bad_frames_of_the_published_set_are_not_trained_on_but_stay(whole, 
     assert "P0/1/1, P0/1/2, P7/TIP/0" in facts["notes"][0]
 
 
+def test_missing_subjects_are_named(whole):
+    for subject in ("P0", "P4"):
+        (whole / subject).rename(whole / f"away {subject}")
+    try:
+        assert msra.find(whole.parent) == whole
+        message = refusal(msra.inspect, whole)
+    finally:
+        for subject in ("P0", "P4"):
+            (whole / f"away {subject}").rename(whole / subject)
+    assert "expected a folder for each of P0 to P8, found none for P0, P4" in message
+
+
 def test_pictures_beyond_the_labels_are_counted_and_named(whole):
     more, preview = whole / "P1/4/000001_depth.bin", whole / "P1/4/000001_depth.jpg"
     msra.write_image(more, image(1))
@@ -147,7 +159,7 @@ def test_the_root_is_found_and_missing_files_are_named(whole):
     path.with_suffix(".away").rename(path)
     path = whole / "P4/TIP/joint.txt"
     path.rename(path.with_suffix(".away"))
-    assert "joint.txt: expected a file, found none" in refusal(msra.inspect, whole)
+    assert "joint.txt: expected a file, found no file" in refusal(msra.inspect, whole)
     path.with_suffix(".away").rename(path)
 
 
@@ -197,7 +209,7 @@ def test_a_picture_of_the_wrong_length_is_refused_unread(tmp_path):
     assert "expected a header of 24 bytes, found 23" in refusal(msra.read_depth_mm, path)
     with path.open("wb") as file:
         file.truncate(10**9)
-    assert "found 1,000,000,000 bytes" in refusal(msra.read_depth_mm, path)
+    assert "found 1,000,000,000" in refusal(msra.read_depth_mm, path)
     path.unlink()
     assert "expected a depth image, found no file" in refusal(msra.read_depth_mm, path)
 

@@ -98,7 +98,7 @@ def test_the_root_is_found_and_missing_labels_are_named(small):
     (small / "test/joint_data.mat").unlink()
     assert "joint_data.mat: expected NYU's labels, found no file" in refusal(nyu.inspect, small)
     (small / "test/depth_1_0000001.png").unlink()
-    assert "expected NYU's train/depth_1_0000001.png and test/depth_1_0000001.png" in refusal(nyu.find, small)
+    assert "expected NYU's train/joint_data.mat and test/joint_data.mat" in refusal(nyu.find, small)
 
 
 def test_counts_of_labels_and_images_must_agree(small, monkeypatch):
@@ -120,7 +120,7 @@ def test_counts_of_labels_and_images_must_agree(small, monkeypatch):
         ({"joint_xyz": np.ones((3, 4, 36, 3))}, "expected joint_xyz of 3 x N x 36 x 3, found 4 x 36 x 3 in view 1"),
         ({"joint_xyz": joints_mm(3)}, "expected joint_xyz to project to joint_uvd within 1 px"),  # y down
         ({"joint_xyz": joints_mm(3) * [1, -1, -1]}, "expected joints in front of the camera"),
-        ({"joint_xyz": joints_mm(3) * 1000}, "expected joints in front of the camera, up to 5000 mm"),
+        ({"joint_xyz": joints_mm(3) * 1000}, "expected joints in front of the camera, 10 to 5000 mm"),
         ({"joint_xyz": np.full((3, 3, 36, 3), np.inf)}, "found"),
     ],
 )

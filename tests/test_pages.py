@@ -202,11 +202,28 @@ def test_an_experiment_stands_beside_what_the_paper_prints_for_its_settings(tmp_
     assert pages.paper_numbers_mm(dataclasses.replace(result, invariances=invariances)) == expected
 
 
+def same_data(own):
+    """Tested on what the grid of `write_reports` was tested on."""
+    return dataclasses.replace(own, metrics=own.metrics | {key: METRICS[key] for key in ("frames", "mean_pose_epe_mm")})
+
+
 def test_your_own_experiments_page_compares_it_with_the_grid_and_the_paper(here, tmp_path):
-    own = predicted(tmp_path, "rhd", "rgb", 20)
+    own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
     page = pages.own_experiment_page(own, GRID)
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
     assert "epe_mean_mm 48.503 48.503 19.730" in text and "rhd-rgb-v1" in text and "rhd-2d-v3" not in text
     assert "yours, synthetic" in text and "Not the paper's data: the numbers of RHD" in text
     assert page.count("data:image/png;base64") == 1 and 'id="viewer-data"' not in page and "0x" not in text
     assert pages.own_experiment_page(own, GRID) == page
+
+
+def test_numbers_of_other_data_do_not_stand_beside_yours(here, tmp_path):
+    own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
+    mine = dataclasses.replace(own, synthetic=False, metrics=own.metrics | {"mean_pose_epe_mm": 38.0})
+    assert "19.730" in pages.own_experiment_page(own, GRID)
+    page = pages.own_experiment_page(mine, GRID)
+    assert "yours, other data" in page and "19.730" not in page and "rhd-rgb-v1" not in page
+    few_labels = dataclasses.replace(own, label_fraction=0.1, metrics=own.metrics | {"mean_pose_epe_mm": 80.0})
+    assert "rhd-rgb-v1" in pages.own_experiment_page(few_labels, GRID)
+    other_frames = dataclasses.replace(few_labels, metrics=few_labels.metrics | {"frames": 57})
+    assert "rhd-rgb-v1" not in pages.own_experiment_page(other_frames, GRID)

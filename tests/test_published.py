@@ -141,7 +141,7 @@ def test_nyu_labels_of_36_joints_are_scored_on_the_14_evaluated(tmp_path):
 
 GOOD = line_of(frames_uvd(16)[0])
 BAD = {
-    "none": (None, "expected a file, found none"),
+    "none": (None, "expected a file, found no file"),
     "empty": ("", "found no values"),
     "blank": ("\r\n \n\n", "found no values"),
     "fewer": (f"{GOOD}\n\n{GOOD[: GOOD.rindex(' ')]}\n", "line 3: expected 48 values, found 47"),
@@ -206,10 +206,19 @@ def test_a_file_too_large_to_be_predictions_is_refused_unread(tmp_path):
         published.read_uvd(large, EVALUATIONS["icvl"])
 
 
+def test_a_long_word_of_digits_is_no_number_and_that_is_seen_at_once():
+    """A pattern that tries every way to part the digits would take hours."""
+    assert not text.is_number(b"9" * 1_000_000 + b"x")
+    for number in (b"1", b"1.", b".5", b"-1.5e-3", b"+2E5"):
+        assert text.is_number(number)
+    for word in (b"", b".", b"1e", b"nan", b"inf", b"1_0", b"0x1", b"1.2.3", b"--1"):
+        assert not text.is_number(word)
+
+
 def test_a_file_of_endless_blank_lines_is_refused(tmp_path):
     blank = tmp_path / "blank.txt"
-    blank.write_bytes(b"\n" * (text.MAX_LINES + 1))
-    with pytest.raises(InputError, match=r"blank\.txt: expected at most 1000000 lines, found more"):
+    blank.write_bytes(b"\n" * (published.MAX_LINES + 1))
+    with pytest.raises(InputError, match=r"blank\.txt: expected at most 200000 lines, found more"):
         published.read_uvd(blank, EVALUATIONS["icvl"])
 
 

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -280,6 +282,33 @@ def test_a_dominant_hand_without_a_visible_joint_is_returned(small):
     assert sample.side == LEFT and not sample.visible.any()
 
 
+def test_visible_joints_lie_on_their_own_hands_mask_or_not(small):
+    frame = rhd.frames(small, "dominant")["train"][0]
+    uv_px = frame.annotation.uv_px[:21].round().astype(int)
+    mask_u8 = np.full((48, 64), 20, np.uint8)  # the other hand everywhere, but at two joints of this one
+    for column, row in uv_px[[4, 8]]:
+        mask_u8[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4] = 3
+    png.write_u8(small / "training/mask/00000.png", mask_u8)
+    annotation = frame.annotation
+    left = dataclasses.replace(annotation, visible=annotation.visible & (np.arange(42) < 21))
+    other = rhd.visible_joints_on_mask(dataclasses.replace(frame, annotation=left))
+    assert len(other) == 0  # right is dominant now, of which nothing is visible
+    png.write_u8(small / "training/mask/00000.png", np.where(mask_u8 == 20, 0, mask_u8).astype(np.uint8))
+    found = rhd.visible_joints_on_mask(dataclasses.replace(frame, annotation=left))
+    assert found.sum() >= 2 and not found.all()
+    near = np.abs(uv_px[:, None] - uv_px[[4, 8]]).max(axis=2).min(axis=1) <= 6
+    np.testing.assert_array_equal(found[1:], near[list(rhd.TO_HAND21)][1:])
+
+
+def test_a_set_without_any_visible_joint_has_no_hands(small):
+    for split in rhd.SPLITS.values():
+        content = pickle.loads((path := rhd.annotation_path(small / split)).read_bytes())
+        for sample in content.values():
+            sample["uv_vis"][:, 2] = 0
+        path.write_bytes(pickle.dumps(content))
+    assert "expected a hand with a visible joint, found none" in refusal(rhd.labelled_hands, small)
+
+
 def test_the_palm_is_visible_if_wrist_or_middle_mcp_is(small):
     for wrist, mcp in ((0, 0), (0, 1), (1, 0), (1, 1)):
 
@@ -313,12 +342,22 @@ BAD_ANNOTATIONS = {
         "row 3: expected joints within",
     ),
     "huge joint": (put("xyz", 3, 1e30), "row 3: expected joints within 0.3 m of the middle MCP"),
-    "joints in millimetres": (lambda content: scale(content[1]["xyz"], 1000), "expected joints within 0.3 m"),
+    "joints in millimetres": (lambda content: scale(content[1]["xyz"], 1000), "; are these millimetres?"),
     "image of another size": (
         lambda content: content[1].update(uv_vis=content[1]["uv_vis"] * [2, 2, 1]),
         "expected uv = K xyz",
     ),
-    "negative focal length": (put("K", (0, 0), -280), "expected positive focal lengths"),
+    "negative focal length": (put("K", (0, 0), -280), "expected focal lengths above 0, up to 100000 px"),
+    "focal length too long": (put("K", (1, 1), 1e20), "expected focal lengths above 0, up to 100000 px"),
+    "joint at the camera": (put("xyz", (3, 2), 1e-9), "expected visible joints in front of the camera, 0.01 m or more"),
+    "all joints in one point": (
+        lambda content: content[1].update(xyz=content[1]["xyz"] * 0 + [0, 0, 0.5]),
+        "row 0: expected a hand that reaches 0.02 m, found 0",
+    ),
+    "no middle finger": (
+        lambda content: content[1]["xyz"].__setitem__(11, content[1]["xyz"][12]),
+        "row 0: expected a middle finger's MCP-PIP of 0.001 m or more, found 0",
+    ),
     "K not a camera": (put("K", (2, 1), 0.1), "expected K with last row 0 0 1"),
     "wrong shape": (lambda content: content[1].update(xyz=content[1]["xyz"][:21]), "expected xyz as numbers (42, 3)"),
     "transposed": (lambda content: content[1].update(uv_vis=content[1]["uv_vis"].T), "found float32 (3, 42)"),
@@ -365,7 +404,10 @@ def test_counts_and_names_must_agree(small):
     assert "3 annotations, 3 in color, 4 in mask" in refusal(rhd.inspect, small)
     extra.unlink()
     (small / "evaluation" / "color" / "00001.png").rename(small / "evaluation" / "color" / "00002.png")
-    assert "evaluation/color: expected 00000.png to 00001.png, found no 00001.png" in refusal(rhd.inspect, small)
+    assert (
+        "evaluation/color: expected 00000.png to 00001.png as there are 2 annotations, found no 00001.png"
+        in refusal(rhd.inspect, small)
+    )
 
 
 def test_missing_parts_are_named(small):
@@ -373,6 +415,19 @@ def test_missing_parts_are_named(small):
     assert "anno_evaluation.pickle" in refusal(rhd.inspect, small)
     shutil.rmtree(small / "training" / "mask")
     assert "training/mask" in refusal(rhd.inspect, small)
+
+
+def test_a_missing_image_is_named_and_so_is_one_that_is_no_file(small):
+    path = small / "training" / "mask" / "00001.png"
+    path.unlink()
+    assert "mask: expected 00000.png to 00002.png as there are 3 annotations, found no 00001.png" in refusal(
+        rhd.inspect, small
+    )
+    path.symlink_to("nowhere")
+    assert "mask/00001.png: expected the image of a label, found no file" in refusal(rhd.inspect, small)
+    path.unlink()
+    os.mkfifo(path)  # to read it would wait for ever
+    assert "mask/00001.png: expected the image of a label, found something else" in refusal(rhd.inspect, small)
 
 
 def test_depth_and_helper_files_are_not_needed(small):
@@ -383,19 +438,19 @@ def test_depth_and_helper_files_are_not_needed(small):
     assert len(sample_of(small)) == 1
 
 
-def set_with_empty_images(root: Path, counts: dict[str, int]) -> Path:
-    """The layout with files of no content: inspection reads names and annotations only."""
+def set_without_pictures(root: Path, counts: dict[str, int]) -> Path:
+    """The layout without pictures: inspection reads names, sizes and annotations only."""
     for split, count in counts.items():
         rhd.write_annotations(root / split, **annotations(np.tile(hands_m(np.random.default_rng(0), 1), (count, 1, 1))))
         for folder in ("color", "mask"):
             (root / split / folder).mkdir()
             for index in range(count):
-                (root / split / folder / f"{index:05d}.png").touch()
+                (root / split / folder / f"{index:05d}.png").write_bytes(b"x")
     return root
 
 
 def test_the_published_set_is_known_by_its_folder_and_has_exact_counts(tmp_path):
-    root = set_with_empty_images(tmp_path / "other", {"training": 5, "evaluation": 2701})
+    root = set_without_pictures(tmp_path / "other", {"training": 5, "evaluation": 2701})
     assert not rhd.inspect(root)["published"]
     root = root.rename(tmp_path / rhd.PUBLISHED_FOLDER)
     assert "training: expected 41,258 frames as in the published RHD, found 5" in refusal(rhd.inspect, root)
@@ -403,10 +458,10 @@ def test_the_published_set_is_known_by_its_folder_and_has_exact_counts(tmp_path)
 
 def test_the_published_set_is_known_by_its_training_count(tmp_path, monkeypatch):
     monkeypatch.setattr(rhd, "PUBLISHED_COUNTS", {"training": 40, "evaluation": 2728})
-    root = set_with_empty_images(tmp_path / "set", {"training": 40, "evaluation": 2701})
+    root = set_without_pictures(tmp_path / "set", {"training": 40, "evaluation": 2701})
     assert "evaluation: expected 2,728 frames as in the published RHD, found 2,701" in refusal(rhd.inspect, root)
     shutil.rmtree(root / "evaluation")
-    assert rhd.inspect(set_with_empty_images(root, {"evaluation": 2728}))["published"]
+    assert rhd.inspect(set_without_pictures(root, {"evaluation": 2728}))["published"]
 
 
 def test_the_counts_are_those_of_the_published_set():

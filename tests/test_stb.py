@@ -93,7 +93,7 @@ def test_all_real_labels_are_a_left_hands_and_lie_in_both_images():
     assert (hands.uv_px > 0).all() and (hands.uv_px < [640, 480]).all()
     facts = stb.inspect(REAL / "stb")
     assert not facts["published"] and facts["splits"]["B1Counting"]["frames"] == 1500
-    assert "images of 1 left and 1 right views" in facts["notes"][0] and "11 of the 12 sequences" in facts["notes"][1]
+    assert "(B1Counting has 1 left and 1 right of 1,500)" in facts["notes"][0] and "11 of the 12" in facts["notes"][1]
 
 
 @needs_real
@@ -208,7 +208,7 @@ def test_labels_alone_need_no_images(tmp_path):
         (["B1Counting"], ["B1Counting:2-2"], "expected every frame once, found B1Counting/2 again"),
         (["B1Counting:1-0"], ["B2Random"], "expected frames 1 to 0"),
         (["B1Counting:0-3"], ["B2Random"], "expected frames 0 to 3 of data.stb.protocol, found 3 frames"),
-        (["B3Random"], ["B2Random"], "expected one of B1Counting, B2Random, or like B1Counting:0-1199"),
+        (["B3Random"], ["B2Random"], "expected sequences whose labels are here (B1Counting, B2Random), or"),
         (["../B1Counting"], ["B2Random"], "found '../B1Counting'"),
     ],
 )
@@ -222,7 +222,16 @@ def test_the_published_set_is_known_by_all_its_frames(tmp_path, monkeypatch):
     assert stb.inspect(root)["published"] and stb.inspect(root)["notes"] == []
     (root / "images/B6Random/BB_right_0.png").unlink()
     facts = stb.inspect(root)
-    assert not facts["published"] and "images of 1 left and 0 right views" in facts["notes"][0]
+    assert (
+        not facts["published"] and "1 sequences lack images (B6Random has 1 left and 0 right of 1)" in facts["notes"][0]
+    )
+
+
+def test_archives_unpacked_without_a_folder_of_their_own_are_noticed(small):
+    for view in BOTH:
+        path = stb.image_path(small, "B1Counting", view, 0)
+        path.rename(small / "images" / path.name)
+    assert "images holds BB_left_0.png itself: the archives of B1 to B3" in stb.inspect(small)["notes"][1]
 
 
 def test_a_set_without_labels_is_not_found(tmp_path):
@@ -241,7 +250,9 @@ def test_a_set_without_labels_is_not_found(tmp_path):
         (-np.ones((3, 21, 4)), "expected joints in front of the camera"),
         (np.linspace(1, 900, 3 * 21 * 4).reshape(3, 21, 4), "expected joints within 250 mm of joint 0"),
         (np.full((3, 21, 4), np.nan), "found"),
-        (np.full((3, 21, 4), 1e300), "expected joints in front of the camera, up to 5000 mm"),
+        (np.full((3, 21, 4), 1e300), "expected joints in front of the camera, 10 to 5000 mm"),
+        (np.full((3, 21, 4), 1e-9), "expected joints in front of the camera, 10 to 5000 mm"),
+        (np.full((3, 21, 4), 500.0), "expected a joint 20 mm or more from joint 0"),
     ],
 )
 def test_labels_that_no_hand_can_have_are_refused(small, array, expected):

@@ -172,5 +172,5 @@ def test_absent_groups_and_columns_are_refused_by_name(tmp_path):
     write(tmp_path / "set.h5", 2, label_hand)
     with pytest.raises(InputError, match="expected validation with side"):
         store.read(tmp_path / "set.h5", ["validation"], ["side"])
-    with pytest.raises(InputError, match="expected train with side, image_u8"):
+    with pytest.raises(InputError, match="expected train with images, found labels alone"):
         store.read(tmp_path / "set.h5", ["train"], ["side", "image_u8"])

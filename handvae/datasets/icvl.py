@@ -6,6 +6,7 @@ images come with copies turned in the image plane, one folder deeper: `angle/ses
 
 import hashlib
 import re
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ _TRAINING = (
     ("labels.txt", "Depth"),
 )
 _EVALUATION = (("Testing", "Testing/Depth"), ("Testing/Testing", "Testing/Testing/Depth"), (".", "Depth"))
-_WANTED = "ICVL's Training/labels.txt and Testing/test_seq_1.txt, or train.txt and test_seq_1.txt,"
+_WANTED = "ICVL's Training/labels.txt and Testing/test_seq_1.txt (or train.txt and test_seq_1.txt)"
 
 # Flaws of the published training labels
 _WITHOUT_IMAGE = {"201406030937/image_-001.png"}
@@ -53,6 +54,7 @@ _ROTATED_WITHOUT_IMAGE = {
 }
 _LISTED_TWICE = {"201403121140/image_1107.png", "201403121140/image_1305.png"}  # and so their copies
 
+_MAX_LINES = 700_000  # real files have 331,006, and there may be a blank line after each
 _ORIGINAL = re.compile(r"\d{12}/image_(-?\d{3,5})\.png")
 # The angles' folder names are not documented ("45", "122-5"): whatever comes before the session is one.
 _ROTATED = re.compile(r"(?!\d{12}/)[\w+-][\w.+-]{0,15}/(\d{12})/image_(-?\d{3,5})\.png")
@@ -89,7 +91,16 @@ class _Labels:
 
 def find(folder: Path) -> Path:
     """The root of the set: `folder` or the folder in it that holds all labels in one of the known layouts."""
-    return labels.one_root(folder, lambda root: _places(root) is not None, _WANTED)
+    try:
+        return labels.one_root(folder, lambda root: _places(root) is not None, _WANTED)
+    except InputError as error:
+        halves = [file for root in (folder, *folder.glob("*/")) for file, _ in _TRAINING if _holds_text(root / file)]
+        if not halves or "once" in str(error):
+            raise
+        raise InputError(
+            f"{folder}: expected test_seq_1.txt beside {halves[0]}, found none; Testing.tar.gz is wanted as well, in "
+            "the same folder or in a list of both archives"
+        ) from None
 
 
 def frames(root: Path, rotated_copies: bool) -> dict[str, list[Frame]]:
@@ -155,7 +166,7 @@ def labelled_hands(root: Path) -> labels.Hands:
     uvd = np.stack([frame.uvd for frame in (*found.training, *found.evaluation)])
     subjects = np.array([frame.path.rpartition("/")[0] for frame in (*found.training, *found.evaluation)])
     cameras, sides = np.broadcast_to(CAMERA, (len(uvd), 3, 3)), np.full(len(uvd), LEFT)
-    return labels.Hands(SKELETON, labels.back_project(uvd, CAMERA), uvd[..., :2], cameras, sides, subjects)
+    return labels.Hands(SKELETON, labels.back_project(uvd, CAMERA), uvd[..., :2], cameras, sides, subjects, False)
 
 
 def image_name(number: int) -> str:
@@ -224,8 +235,10 @@ def _read_file(file: Path, images: Path, rotated_copies: bool) -> _File:
     expected, upright = "session/image_0000.png or angle/session/image_0000.png", _ORIGINAL
     if file.stem in TEST_SEQUENCES:
         expected, upright = f"{file.stem}/image_0000.png", re.compile(rf"{file.stem}/image_(\d{{4,5}})\.png")
-    found, wheres = _File([], 0, 0, []), []
-    for where, tokens in text.records(file):
+    found, numbers = _File([], 0, 0, []), array("d")
+    paths: list[str] = []
+    wheres: list[str] = []
+    for where, tokens in text.records(file, _MAX_LINES):
         path = tokens[0].decode("ascii", errors="replace")
         rotated = upright is _ORIGINAL and _ROTATED.fullmatch(path)
         if not rotated and not upright.fullmatch(path):
@@ -238,11 +251,13 @@ def _read_file(file: Path, images: Path, rotated_copies: bool) -> _File:
             found.without_image.append(path)
         elif not rotated or rotated_copies:
             wheres.append(where)
-            found.frames.append(Frame(images, path, np.array(text.floats(where, tokens[1:])).reshape(16, 3)))
-    if not found.frames:
+            paths.append(path)
+            numbers.extend(text.floats(where, tokens[1:]))
+    if not paths:
         raise InputError(f"{file}: expected one line a frame, found none")
-    joints_mm = labels.back_project(np.stack([frame.uvd for frame in found.frames]), CAMERA)
-    labels.check_hands(lambda number: wheres[number], joints_mm, PALM)
+    uvd = np.frombuffer(numbers).reshape(-1, 16, 3)
+    labels.check_hands(lambda number: wheres[number], labels.back_project(uvd, CAMERA), PALM)
+    found.frames = [Frame(images, path, one) for path, one in zip(paths, uvd, strict=True)]
     return found
 
 

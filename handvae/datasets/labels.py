@@ -1,5 +1,6 @@
 """What the readers of the datasets share: roots, hands that can be hands, files that are all there."""
 
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ import numpy as np
 from handvae.base.errors import InputError
 from handvae.base.joints import Skeleton
 
-REACH_MM = 250.0  # from a hand's centre to any of its joints: an adult's hand reaches half as far
-FARTHEST_MM = 5000.0
+REACH_MM = (20.0, 250.0)  # from a hand's centre to the farthest of its joints: an adult's reaches some 120 mm
+DEPTH_MM = (10.0, 5000.0)  # of any joint
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Hands:
     camera: np.ndarray  # (N, 3, 3)
     side: np.ndarray  # (N,)
     subject: np.ndarray  # (N,) of str: whose bones these are
+    pixels_labelled: bool  # False: uv_px were projected from joints_mm, or the other way round
 
 
 def back_project(uvd: np.ndarray, camera: np.ndarray) -> np.ndarray:
@@ -36,13 +38,17 @@ def check_hands(where: Callable[[int], str], joints_mm: np.ndarray, centre: int)
     depth_mm = joints_mm[..., 2]
     with np.errstate(over="ignore", invalid="ignore"):
         reach_mm = np.linalg.norm(joints_mm - joints_mm[:, centre : centre + 1], axis=-1)
+    nearest_mm, farthest_mm = DEPTH_MM
+    smallest_mm, largest_mm = REACH_MM
+    one_point = np.broadcast_to(reach_mm.max(axis=-1, keepdims=True) < smallest_mm, reach_mm.shape)
     for expected, good, found in (  # so written, NaN fails too
         (
-            f"joints in front of the camera, up to {FARTHEST_MM:.0f} mm",
-            (depth_mm > 0) & (depth_mm <= FARTHEST_MM),
+            f"joints in front of the camera, {nearest_mm:.0f} to {farthest_mm:.0f} mm",
+            (depth_mm >= nearest_mm) & (depth_mm <= farthest_mm),
             depth_mm,
         ),
-        (f"joints within {REACH_MM:.0f} mm of joint {centre}", reach_mm <= REACH_MM, reach_mm),
+        (f"joints within {largest_mm:.0f} mm of joint {centre}", reach_mm <= largest_mm, reach_mm),
+        (f"a joint {smallest_mm:.0f} mm or more from joint {centre}", ~one_point, reach_mm),
     ):
         if not good.all():
             hand, joint = np.argwhere(~good)[0]
@@ -53,24 +59,33 @@ def one_root(folder: Path, is_root: Callable[[Path], bool], wanted: str) -> Path
     """`folder` or the one folder in it that is the root of a set. InputError if there is none, or more than one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with {wanted}, found no folder")
-    roots = [folder] if is_root(folder) else [one for one in sorted(folder.iterdir()) if one.is_dir() and is_root(one)]
-    if len(roots) != 1:
-        raise InputError(f"{folder}: expected {wanted} there or in one folder in it, found {len(roots)} such folders")
+    inside = sorted(folder.iterdir())
+    roots = [folder] if is_root(folder) else [one for one in inside if one.is_dir() and is_root(one)]
+    if len(roots) > 1:
+        names = some([root.name for root in roots])
+        raise InputError(f"{folder}: expected {wanted} there or in one folder in it, found them in {names}")
+    if not roots:
+        names = some([one.name for one in inside]) or "nothing"
+        raise InputError(f"{folder}: expected {wanted} there or in one folder in it, found neither, but {names}")
     return roots[0]
 
 
 def total_bytes(paths: Iterable[Path]) -> int:
     """The size of all these files together. InputError for the first that is not there or empty."""
-    total = 0
-    for path in paths:
-        try:
-            size = path.stat().st_size
-        except OSError:
-            raise InputError(f"{path}: expected the image of a label, found no file") from None
-        if not size:
-            raise InputError(f"{path}: expected an image, found an empty file")
-        total += size
-    return total
+    return sum(map(size_bytes, paths))
+
+
+def size_bytes(path: Path) -> int:
+    """The size of an image. InputError if it is not there, no regular file or empty."""
+    try:
+        found = path.stat()
+    except OSError:
+        raise InputError(f"{path}: expected the image of a label, found no file") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path}: expected the image of a label, found something else")
+    if not found.st_size:
+        raise InputError(f"{path}: expected an image, found an empty file")
+    return found.st_size
 
 
 def some(names: list[str], shown: int = 4) -> str:

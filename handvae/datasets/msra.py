@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import struct
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from handvae.base.atomic import write_bytes
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import MIDDLE_MCP, RIGHT, SKELETON_OF, SKELETONS
-from handvae.datasets import labels, text
+from handvae.datasets import labels, plain_file, text
 from handvae.datasets.sample import DepthSample
 
 SKELETON = SKELETONS[SKELETON_OF["msra"]]
@@ -45,6 +46,7 @@ P3/4 329 442 443 445-452; P3/5 164 298 379; P3/6 337; P3/L 447; P3/MP 215; P3/T 
 P4/T 4-6 9 45 46 89-91; P4/TIP 91-95 167; P5/2 14 23 36 40; P5/4 188; P6/7 186 188; P6/8 422 423; P6/I 90; P6/TIP 466;
 P7/2 284 338 352; P7/4 345; P7/6 39 43; P7/T 258; P8/4 151 168 309; P8/T 258
 """
+_MAX_LINES = 10_000  # of joint.txt
 _COUNT = re.compile(rb"\d{1,6}")  # the first line of joint.txt
 _HEADER = struct.Struct("<6I")
 _MAX_DEPTH_MM = 10_000.0
@@ -62,7 +64,11 @@ class Frame:
 
 def find(folder: Path) -> Path:
     """The root of the set: `folder` or the folder in it with P0/1/joint.txt and so on."""
-    return labels.one_root(folder, lambda root: (root / "P0/1/joint.txt").is_file(), "MSRA's P0/1/joint.txt")
+
+    def is_root(root: Path) -> bool:
+        return any((root / subject / "1/joint.txt").is_file() for subject in SUBJECTS)
+
+    return labels.one_root(folder, is_root, "MSRA's P0/1/joint.txt")
 
 
 def frames(root: Path) -> dict[str, list[Frame]]:
@@ -70,6 +76,8 @@ def frames(root: Path) -> dict[str, list[Frame]]:
 
     There is no training split: the protocol trains nine models, each tested on the subject that it has not seen.
     """
+    if missing := [subject for subject in SUBJECTS if not (root / subject).is_dir()]:
+        raise InputError(f"{root}: expected a folder for each of P0 to P8, found none for {', '.join(missing)}")
     found = {subject: [f for gesture in GESTURES for f in _frames_of(root, subject, gesture)] for subject in SUBJECTS}
     bad = bad_frames() if _published(found) else frozenset()
     return {
@@ -104,12 +112,7 @@ def read(frame: Frame) -> list[DepthSample]:
 def read_depth_mm(path: Path) -> np.ndarray:
     """(240, 320) float32 mm; 0 outside the box and on the background in it. A box may be empty: no hand was seen."""
     height, width = IMAGE_HW
-    try:
-        if path.stat().st_size > _HEADER.size + 4 * height * width:
-            raise InputError(f"{path}: expected at most a whole image of depth, found {path.stat().st_size:,} bytes")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a depth image, found no file") from None
+    data = plain_file.read(path, _HEADER.size + 4 * height * width, "a depth image")
     if len(data) < _HEADER.size:
         raise InputError(f"{path}: expected a header of {_HEADER.size} bytes, found {len(data)}")
     image_width, image_height, left, top, right, bottom = _HEADER.unpack_from(data)
@@ -164,7 +167,7 @@ def labelled_hands(root: Path) -> labels.Hands:
     joints_mm = np.stack([frame.joints_mm for frame in found])
     cameras, sides = np.broadcast_to(CAMERA, (len(found), 3, 3)), np.full(len(found), RIGHT)
     subjects = np.array([frame.subject for frame in found])
-    return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, subjects)
+    return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, subjects, False)
 
 
 def bad_frames() -> frozenset[tuple[str, str, int]]:
@@ -223,21 +226,21 @@ def _frames_of(root: Path, subject: str, gesture: str) -> list[Frame]:
 
 def _read_labels(file: Path) -> np.ndarray:
     """(N, 21, 3) camera frame, y down, HAND21 order."""
-    lines = text.records(file)
+    lines = text.records(file, _MAX_LINES)
     where, first = next(lines, (f"{file}", []))
     if len(first) != 1 or not _COUNT.fullmatch(first[0]):
         raise InputError(f"{where}: expected the number of frames, found {text.shown(b' '.join(first))}")
-    wheres, values = [], []
+    wheres, values = [], array("d")
     for where, tokens in lines:
         if len(tokens) != 63:
             raise InputError(f"{where}: expected 63 numbers, found {len(tokens)}")
         wheres.append(where)
-        values.append(text.floats(where, tokens))
-    if len(values) != int(first[0]) or not values:
+        values.extend(text.floats(where, tokens))
+    if len(wheres) != int(first[0]) or not wheres:
         raise InputError(
-            f"{file}: expected {int(first[0])} frames as its first line says, and some, found {len(values)}"
+            f"{file}: expected {int(first[0])} frames as its first line says, and some, found {len(wheres)}"
         )
     # y and z both turn: with z alone, as some readers do, the right hand would become a left one
-    joints_mm = np.array(values).reshape(-1, 21, 3)[:, list(TO_HAND21)] * [1.0, -1.0, -1.0]
+    joints_mm = np.frombuffer(values).reshape(-1, 21, 3)[:, list(TO_HAND21)] * [1.0, -1.0, -1.0]
     labels.check_hands(lambda number: wheres[number], joints_mm, MIDDLE_MCP)
     return joints_mm

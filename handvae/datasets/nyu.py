@@ -44,10 +44,11 @@ class Frame:
 
 def find(folder: Path) -> Path:
     """The root of the set: `folder` or the folder in it (`dataset`) with train/ and test/ and their images."""
+    markers = ("joint_data.mat", "depth_1_0000001.png")
     return labels.one_root(
         folder,
-        lambda root: all((root / split / "depth_1_0000001.png").is_file() for split in SPLITS.values()),
-        "NYU's train/depth_1_0000001.png and test/depth_1_0000001.png",
+        lambda root: all(any((root / split / marker).is_file() for marker in markers) for split in SPLITS.values()),
+        "NYU's train/joint_data.mat and test/joint_data.mat",
     )
 
 
@@ -109,10 +110,11 @@ def frames_with_images(root: Path) -> list[Frame]:
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of view 1 of both splits."""
     found = [frame for split in frames(root).values() for frame in split]
-    joints_mm = np.stack([frame.joints_mm for frame in found])
+    parts = [_read_labels(root / split / "joint_data.mat") for split in SPLITS.values()]
+    joints_mm, uv_px = (np.concatenate(column) for column in zip(*parts, strict=True))
     subjects = np.array([f"subject {frame.subject}" for frame in found])
     cameras, sides = np.broadcast_to(CAMERA, (len(found), 3, 3)), np.full(len(found), RIGHT)
-    return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, subjects)
+    return labels.Hands(SKELETON, joints_mm, uv_px, cameras, sides, subjects, True)
 
 
 def first_subject_frames(split: str, count: int) -> int:
@@ -141,7 +143,7 @@ def write_labels(root: Path, split: str, joints_mm: np.ndarray) -> None:
 
 
 def _frames_of(folder: Path) -> list[Frame]:
-    joints_mm = _read_labels(folder / "joint_data.mat")
+    joints_mm, _ = _read_labels(folder / "joint_data.mat")
     split, first = folder.name, first_subject_frames(folder.name, len(joints_mm))
     return [
         Frame(
@@ -151,8 +153,8 @@ def _frames_of(folder: Path) -> list[Frame]:
     ]
 
 
-def _read_labels(file: Path) -> np.ndarray:
-    """(N, 36, 3) of view 1, y down."""
+def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """joints_mm (N, 36, 3), y down, and uv_px (N, 36, 2), of view 1."""
     if not file.is_file():
         raise InputError(f"{file}: expected NYU's labels, found no file; unpack nyu_hand_dataset_v2.zip again, whole")
     # one view of three is kept while reading: the training labels would take 378 MB
@@ -164,12 +166,13 @@ def _read_labels(file: Path) -> np.ndarray:
             )
     joints_mm = xyz_mm * [1.0, -1.0, 1.0]
     labels.check_hands(lambda number: f"{file}: frame {number + 1}", joints_mm, NYU_PALM)
-    error_px = np.linalg.norm(project(joints_mm, CAMERA) - uvd[..., :2], axis=-1)
-    error_px = np.maximum(error_px, np.abs(joints_mm[..., 2] - uvd[..., 2]))  # and the same depth, in mm
+    with np.errstate(over="ignore"):  # of damaged numbers, which are then refused
+        error_px = np.linalg.norm(project(joints_mm, CAMERA) - uvd[..., :2], axis=-1)
+        error_px = np.maximum(error_px, np.abs(joints_mm[..., 2] - uvd[..., 2]))  # and the same depth, in mm
     if not (error_px <= _REPROJECTION_PX).all():
         number, joint = np.argwhere(~(error_px <= _REPROJECTION_PX))[0]
         raise InputError(
             f"{file}: frame {number + 1}: expected joint_xyz to project to joint_uvd within {_REPROJECTION_PX:g} px, "
             f"found {error_px[number, joint]:.3g} at joint {joint}"
         )
-    return joints_mm
+    return joints_mm, uvd[..., :2]

@@ -25,6 +25,7 @@ PUBLISHED_TEST = PUBLISHED_COUNTS["evaluation"]
 PUBLISHED_FOLDER = "RHD_published_v2"
 HANDS = ("dominant", "both")
 DEPTH_RANGE_M = 5.0
+MASK_REACH_PX = 3
 
 # RHD's block of 21 runs from each fingertip to its base: HAND21[i] is row TO_HAND21[i]. Its own inverse.
 TO_HAND21 = (0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17)
@@ -74,14 +75,16 @@ def labelled_hands(root: Path) -> labels.Hands:
     """Every hand that shows a joint, of both splits; the root is the wrist, as stored: the palm, half-way in the image
     as well, does not project to its pixel exactly."""
     order = list(TO_HAND21)
-    shown = [
+    found = [
         (1000.0 * annotation.xyz_m[_rows(side)][order], annotation.uv_px[_rows(side)][order], annotation.K, side)
         for split in SPLITS.values()
         for annotation in read_annotations(root, split)
         for side in (LEFT, RIGHT)
         if annotation.visible[_rows(side)].any()
     ]
-    return labels.Hands(SKELETON, *map(np.stack, zip(*shown, strict=True)), np.full(len(shown), ""))
+    if not found:
+        raise InputError(f"{root}: expected a hand with a visible joint, found none: uv_vis[:, 2] is 0 everywhere")
+    return labels.Hands(SKELETON, *map(np.stack, zip(*found, strict=True)), np.full(len(found), ""), True)
 
 
 def write_frame(split_root: Path, index: int, color_u8: np.ndarray, mask_u8: np.ndarray, depth_m: np.ndarray) -> None:
@@ -122,12 +125,28 @@ def read_frame(root: Path, split: str, index: int, annotation: Annotation, hands
             f"found {mask_u8.shape[1]}x{mask_u8.shape[0]}"
         )
     if mask_u8.max() > MASK_LABELS[RIGHT][1]:
-        raise InputError(f"{split_root}/mask/{name}: expected part labels 0 to 33, found {mask_u8.max()}")
+        raise InputError(
+            f"{split_root}/mask/{name}: expected part labels 0 to 33, found {mask_u8.max()}; where there are no "
+            "parts, 2 will do for a left hand and 18 for a right one"
+        )
     if hands == "dominant":
         sides = [dominant_side(mask_u8)]
     else:
         sides = [side for side in (LEFT, RIGHT) if annotation.visible[_rows(side)].any()]
     return [_sample(split, index, image_u8, annotation, side) for side in sides]
+
+
+def visible_joints_on_mask(frame: Frame) -> np.ndarray:
+    """Of each visible joint of the hand that counts in a frame, whether its own hand's mask comes within 3 px."""
+    sample = read_frame(frame.root, frame.split, frame.index, frame.annotation, "dominant")[0]
+    mask_u8 = png.read_grey_u8(frame.root / frame.split / "mask" / f"{frame.index:05d}.png")
+    first, last = MASK_LABELS[sample.side]
+    reach, border = MASK_REACH_PX, 2 * MASK_REACH_PX + 1
+    on_mask = np.pad((mask_u8 >= first) & (mask_u8 <= last), border)
+    # joints far outside come to lie in the middle of the border
+    uv_px = np.clip(np.rint(sample.uv_px[sample.visible]), -reach - 1, np.array(mask_u8.shape[::-1]) + reach)
+    near = [on_mask[v - reach : v + reach + 1, u - reach : u + reach + 1] for u, v in uv_px.astype(int) + border]
+    return np.array([box.any() for box in near], bool)
 
 
 def dominant_side(mask_u8: np.ndarray) -> int:
@@ -159,18 +178,19 @@ def inspect(root: Path) -> dict:
 def _inspect_split(split_root: Path) -> dict:
     bytes_of = {folder: _png_names(split_root / folder) for folder in ("color", "mask")}
     annotations = len(read_annotations(split_root.parent, split_root.name))
+    for folder, sizes in bytes_of.items():
+        missing = [name for index in range(annotations) if (name := f"{index:05d}.png") not in sizes]
+        if missing:
+            raise InputError(
+                f"{split_root}/{folder}: expected 00000.png to {annotations - 1:05d}.png as there are {annotations:,} "
+                f"annotations, found no {missing[0]}"
+            )
     counts = {folder: len(sizes) for folder, sizes in bytes_of.items()}
     if annotations == 0 or set(counts.values()) != {annotations}:
         raise InputError(
             f"{split_root}: expected as many images as annotations and at least one, "
             f"found {annotations:,} annotations, {counts['color']:,} in color, {counts['mask']:,} in mask"
         )
-    for folder, sizes in bytes_of.items():
-        missing = [name for index in range(annotations) if (name := f"{index:05d}.png") not in sizes]
-        if missing:
-            raise InputError(
-                f"{split_root}/{folder}: expected 00000.png to {annotations - 1:05d}.png, found no {missing[0]}"
-            )
     return {
         "frames": annotations,
         "image_bytes": sum(sum(sizes.values()) for sizes in bytes_of.values()),
@@ -183,7 +203,8 @@ def _png_names(folder: Path) -> dict[str, int]:
     if not folder.is_dir():
         raise InputError(f"{folder}: expected RHD's folder of PNG images, found no folder")
     with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".png")}
+        names = sorted(entry.name for entry in entries if entry.name.endswith(".png"))
+    return {name: labels.size_bytes(folder / name) for name in names}
 
 
 def _rows(side: int) -> slice:

@@ -114,7 +114,7 @@ def read(frame: Frame) -> list[Sample]:
 
 def inspect(root: Path) -> dict:
     """Layout and counts: {"published", "splits": {sequence: facts}, "notes": which images are missing}."""
-    splits, notes = {}, []
+    splits, notes, lacking = {}, [], []
     for sequence, file in sorted(_label_files(root).items()):
         count = len(_read_labels(file))
         sizes = [_image_sizes(root, sequence, view, count) for view in VIEWS]
@@ -125,13 +125,20 @@ def inspect(root: Path) -> dict:
             "labels_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         }
         if any(len(of_view) != count for of_view in sizes):
-            notes.append(
-                f"{sequence}: {count:,} labels, images of {len(sizes[0]):,} left and {len(sizes[1]):,} right views: "
-                "usable where data.stb.protocol selects frames that have images, or with images: false"
-            )
+            lacking.append(f"{sequence} has {len(sizes[0]):,} left and {len(sizes[1]):,} right of {count:,}")
+    if lacking:
+        notes.append(
+            f"{len(lacking)} sequences lack images ({'; '.join(lacking)}): usable where data.stb.protocol selects "
+            "frames that have images, or with images: false"
+        )
+    if loose := [place for place in ("images", ".") if (root / place / "BB_left_0.png").is_file()]:
+        notes.append(
+            f"{root / loose[0]} holds BB_left_0.png itself: the archives of B1 to B3 have no folder in them; unpack "
+            "each to images/<its name>"
+        )
     absent = [sequence for sequence in SEQUENCES if sequence not in splits]
     if absent:
-        notes.append(f"{len(absent)} of the 12 sequences have no labels here: {labels.some(absent)}")
+        notes.append(f"{len(absent)} of the 12 sequences have no labels here: {', '.join(absent)}")
     counts = {facts["frames"] for facts in splits.values()} | {facts["images"] / 2 for facts in splits.values()}
     return {"published": not absent and counts == {PUBLISHED_FRAMES}, "splits": splits, "notes": notes}
 
@@ -158,7 +165,7 @@ def labelled_hands(root: Path) -> labels.Hands:
     subjects = np.repeat([sequence for sequence, _ in files], list(map(len, left)))
     joints_mm = np.concatenate([in_view(np.concatenate(left), view) for view in VIEWS])
     cameras, sides = np.broadcast_to(CAMERA, (len(joints_mm), 3, 3)), np.full(len(joints_mm), LEFT)
-    return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, np.tile(subjects, 2))
+    return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, np.tile(subjects, 2), False)
 
 
 def in_view(joints_mm: np.ndarray, view: str) -> np.ndarray:
@@ -199,8 +206,8 @@ def _selected(root: Path, selection: str) -> tuple[str, range]:
     parts, files = _SELECTION.fullmatch(selection), _label_files(root)
     if parts is None or parts[1] not in files:
         raise InputError(
-            f"{root}: data.stb.protocol: expected one of {', '.join(files)}, or like B1Counting:0-1199, "
-            f"found {text.shown(selection)}"
+            f"{root}: data.stb.protocol: expected sequences whose labels are here ({', '.join(files)}), or frames of "
+            f"one, like B1Counting:0-1199, found {text.shown(selection)}"
         )
     count = len(_read_labels(files[parts[1]]))
     first, last = (int(parts[2]), int(parts[3])) if parts[2] else (0, count - 1)

@@ -5,28 +5,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handvae.base.errors import InputError
+from handvae.datasets import plain_file
 
-# The largest real file, ICVL's 331,006 training labels, lies within all of them, with a blank line after each as well.
-MAX_FILE_BYTES = 400_000_000
-MAX_LINES = 1_000_000
+MAX_FILE_BYTES = 400_000_000  # ICVL's 331,006 training labels, the largest real file, are far below
 MAX_LINE_BYTES = 10_000
 MAX_VALUE = 1e6  # px or mm: a number beyond it is no joint, and its square could overflow
 
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # float() would also take 1_0, nan and infinity
+_NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")  # float() would also take 1_0, nan and infinity
 
 
-def records(path: Path) -> Iterator[tuple[str, list[bytes]]]:
+def records(path: Path, max_lines: int) -> Iterator[tuple[str, list[bytes]]]:
     """Where each line that is not blank stands, for messages, and its tokens.
 
     Real files end lines in LF, CR LF or CR CR LF; the last leaves blank lines for those who read text. InputError for
-    a missing file and for one that is larger than a label file can be.
+    a missing file and for one that is larger, or has more lines, blank ones included, than such a file can have.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'something else' if path.exists() else 'none'}")
+    plain_file.check(path, "a file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, found {path.stat().st_size}")
     with path.open("rb") as file:
-        for number in range(1, MAX_LINES + 2):
+        for number in range(1, max_lines + 2):
             line = file.readline(MAX_LINE_BYTES + 1)
             if not line:
                 return
@@ -34,7 +32,7 @@ def records(path: Path) -> Iterator[tuple[str, list[bytes]]]:
                 raise InputError(f"{path}: line {number}: expected at most {MAX_LINE_BYTES} bytes, found more")
             if tokens := line.split():
                 yield f"{path}: line {number}", tokens
-    raise InputError(f"{path}: expected at most {MAX_LINES} lines, found more")
+    raise InputError(f"{path}: expected at most {max_lines} lines, found more")
 
 
 def is_number(token: bytes) -> bool:

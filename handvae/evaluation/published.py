@@ -14,6 +14,7 @@ from handvae.base.errors import InputError
 from handvae.datasets import text
 from handvae.evaluation import metrics
 
+MAX_LINES = 200_000  # MSRA has 76,391 frames, and there may be a blank line after each
 THRESHOLDS_MM = (10, 20, 30, 40, 50, 80)
 LABELS = "labels"  # among the files of data.<set>.references
 
@@ -121,7 +122,7 @@ def read_uvd(path: Path, evaluation: Evaluation) -> np.ndarray:
     """
     counts = tuple(3 * joints for joints in (evaluation.joints, evaluation.all_joints) if joints)
     numbers = array("d")
-    for where, tokens in text.records(path):
+    for where, tokens in text.records(path, MAX_LINES):
         name, values = ([], tokens) if text.is_number(tokens[0]) else (tokens[:1], tokens[1:])
         if len(values) not in counts:
             after = f" after {text.shown(name[0])}" if name else ""

@@ -140,6 +140,8 @@ def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[s
     parts: dict[str, list[np.ndarray]] = {key: [] for key in keys}
     with _open(path) as file:
         for name in groups:
+            if name in file and {"image_u8"} == set(parts) - set(file[name]):
+                raise InputError(f"{path}: expected {name} with images, found labels alone: protocol.images is false")
             if name not in file or not set(parts) <= set(file[name]):
                 raise InputError(f"{path}: expected {name} with {', '.join(parts)}; run `dvc repro preprocess`")
             for key, values in parts.items():

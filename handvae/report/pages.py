@@ -75,8 +75,8 @@ def index_page(notebooks: dict[str, NotebookNode], viewer: dict, results: list[t
 def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) -> str:
     """reports/own_experiment.html: your experiment beside the paper's number and the grid's models like it.
 
-    `experiments`: the grid, of which those of the same task, variant and test subject are shown. InputError as of
-    `executed_notebooks`.
+    `experiments`: the grid, of which those of the same task, variant and test subject are shown, unless they were
+    tested on other data, as when only your experiment ran on hands of your own. InputError as of `executed_notebooks`.
     """
     settings = {name: getattr(own, name) for name in ("dataset", "input", "variant", "invariances", "encoder")}
     settings |= {"label_fraction": own.label_fraction, "profile": own.profile}
@@ -90,12 +90,20 @@ def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) 
             name
             for name, row in experiments.items()
             if (row.dataset, row.input, row.variant, row.test_subject or "") == like
+            and _on_the_same_data(own, name, row)
         ],
-        "paper_mm": paper_numbers_mm(own),
+        "paper_mm": {} if own.kind == "other data" else paper_numbers_mm(own),
     }
     notebook = executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
     opening = f'<p><a href="index.html">All results</a></p>\n{data_notice([own])}'
     return _page(opening, [section("own", notebook)])
+
+
+def _on_the_same_data(own: tables.Result, name: str, row: Experiment) -> bool:
+    """The mean pose's error tells sets apart; it is of the labelled samples, and where these differ, frames must do."""
+    found = json.loads((REPORTS / "metrics" / f"{name}.json").read_text())
+    keys = ["frames"] + ["mean_pose_epe_mm"] * (row.label_fraction == own.label_fraction)
+    return all(found[key] == own.metrics[key] for key in keys)
 
 
 def data_notice(results: list[tables.Result]) -> str:
