@@ -1,5 +1,6 @@
 """scipy.io is the independent implementation here; hostile files are built by hand, byte by byte."""
 
+import os
 import struct
 import time
 import tracemalloc
@@ -282,13 +283,37 @@ def test_a_hostile_file_is_refused_with_its_reason_and_without_memory(tmp_path, 
 
 
 def test_what_is_not_there_or_too_large_is_refused(tmp_path):
-    for path in (tmp_path / "joints.mat", tmp_path):
-        with pytest.raises(InputError, match=f"^{path}: expected a whole MATLAB 5 file with .*, found no file$"):
+    os.mkfifo(tmp_path / "pipe.mat")
+    for name, found in {"joints.mat": "no file", "": "something else", "pipe.mat": "something else"}.items():
+        path = tmp_path / name
+        with pytest.raises(InputError, match=f"^{path}: expected a whole MATLAB 5 file with .*, found {found}$"):
             plain_mat.read(path, "x", 2, 10**6)
     content = mat(packed(variable((1000, 1), element(9, bytes(8000)), b"zeros")), packed(FINE))
     assert read(tmp_path, content, ndim=2, max_bytes=8168).shape == (2, 3)
     assert refusal(tmp_path, content, ndim=2, max_bytes=8100) == "variables of more than 8,100 bytes"
     assert refusal(tmp_path, content, ndim=2, max_bytes=100) == f"{len(content)} bytes, more than 100"
+
+
+def test_numbers_stored_in_a_byte_each_do_not_become_many_more_bytes(tmp_path):
+    """10 kB that hold 10 MB would be 80 MB; a limit on the bytes in the file does not see it."""
+    content = mat(packed(variable((1, 10**7), element(1, bytes(10**7)))))
+    for first in (None, 0):
+        found, peak = peak_of(lambda first=first: refusal(tmp_path, content, ndim=2, max_bytes=2 * 10**7, first=first))
+        assert found == "10,000,000 numbers to keep, more than 2,500,000"
+        assert peak < 3 * 10**6
+    path, content = tmp_path / "joints.mat", mat(variable((3, 4), element(1, bytes(12))))
+    assert read(tmp_path, content, ndim=2).shape == (3, 4)
+    assert plain_mat.read(path, "x", 2, 10**6, max_numbers=12).shape == (3, 4)
+    assert plain_mat.read(path, "x", 2, 10**6, first=0, max_numbers=4).shape == (4,)
+    for first, limit in ((None, 11), (0, 3)):
+        with pytest.raises(InputError, match=f"found {limit + 1} numbers to keep, more than {limit}$"):
+            plain_mat.read(path, "x", 2, 10**6, first, limit)
+
+
+def test_a_file_of_many_variables_takes_neither_time_nor_memory(tmp_path):
+    many = [variable((1, 1), element(9, bytes(8)), b"v%05d" % index) for index in range(1001)]
+    assert read(tmp_path, mat(FINE, *many[:999]), ndim=2).shape == (2, 3)
+    assert refusal(tmp_path, mat(FINE, *many), ndim=2) == "more than 1,000 variables"
 
 
 def test_bytes_behind_are_found_where_the_compressed_data_ends_with_a_piece(tmp_path, monkeypatch):

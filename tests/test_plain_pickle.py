@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handvae.base.errors import InputError
-from handvae.datasets import plain_pickle
+from handvae.datasets import plain_pickle, rhd_annotations
 
 LIMITS = {"max_bytes": 10**7, "max_opcodes": 10**6}
 
@@ -198,6 +198,59 @@ def test_files_and_work_are_limited(tmp_path):
     assert "at most 100 bytes" in refusal(tmp_path, content, max_bytes=100)
     assert "more than 500 opcodes" in refusal(tmp_path, content, max_opcodes=500)
     assert "in waiting" in refusal(tmp_path, b"\x80\x02" + b")" * 1_100_000 + b".", max_opcodes=10**7)
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    """A named pipe would wait for ever."""
+    os.mkfifo(tmp_path / "pipe.pickle")
+    for path in (tmp_path / "pipe.pickle", tmp_path):
+        with pytest.raises(InputError, match=f"^{path}: expected a pickle, found something else$"):
+            plain_pickle.load(path, **LIMITS)
+
+
+MANY = 900_000
+GREEDY = {
+    "a memo of the same value": b"K\x01" + b"\x94" * MANY,
+    "empty dicts": b"](" + b"}" * MANY + b"e",
+    "empty bytearrays": b"](" + (b"\x96" + bytes(8)) * MANY + b"e",
+    "lists in lists": b"]" * MANY + b"a" * (MANY - 1),
+    "a long text": b"X" + struct.pack("<I", 5 * 10**6) + b"a" * 5 * 10**6,
+}
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_annotations_of_few_images_take_little_memory_whatever_they_hold(tmp_path, name):
+    """The limits are those of an honest file with as many frames as there are images."""
+    path = rhd_annotations.annotation_path(tmp_path / "training")
+    (tmp_path / "training" / "color").mkdir(parents=True)
+    (tmp_path / "training" / "color" / "00000.png").touch()
+    path.write_bytes(b"\x80\x04" + GREEDY[name] + b".")
+    tracemalloc.start()
+    with pytest.raises(InputError, match=f"{path}: expected annotations of the 1 images in color/.* found ") as caught:
+        rhd_annotations.read_annotations(tmp_path, "training")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "more than 200,200 opcodes" in str(caught.value) or "of at most 4,004,000 bytes" in str(caught.value)
+    assert peak < 5 * 10**7
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_honest_annotations_stay_below_the_limits(tmp_path, protocol, dtype):
+    """Arrays that do not share their dtype take the most opcodes, random float64 as text the most bytes."""
+    frames, rng = 300, np.random.default_rng(0)
+
+    def array(shape):
+        own = np.dtype(dtype).newbyteorder("S").newbyteorder("S")  # equal to the common one, another object
+        return np.frombuffer(rng.normal(size=shape).astype(dtype).tobytes(), own).reshape(shape)
+
+    raw = {index: {key: array(shape) for key, shape in rhd_annotations._SHAPES.items()} for index in range(frames)}
+    assert raw[0]["K"].dtype is not raw[1]["K"].dtype
+    limits = {
+        "max_bytes": rhd_annotations._PICKLE_BYTES_A_FRAME * frames,
+        "max_opcodes": rhd_annotations._PICKLE_OPCODES_A_FRAME * frames,
+    }
+    assert same(load(tmp_path, pickle.dumps(raw, protocol), **limits), raw)
 
 
 def mutated(content: bytes, rng: np.random.Generator) -> bytes:

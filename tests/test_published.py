@@ -240,7 +240,7 @@ def test_wrong_usage_of_the_program_ends_in_one_line(tmp_path):
     for words, message in (
         (("rhd", truth, truth), "set: expected one of icvl, nyu, msra, found 'rhd'"),
         (("icvl", truth), "Usage: python -m stages.score"),
-        (("icvl", truth, truth, "--csv"), "expected --json or none, found --csv"),
+        (("icvl", truth, truth, "--csv"), "expected one file of predictions and perhaps --json, found '--csv' as well"),
         (("icvl", truth, tmp_path), "expected a file, found something else"),
     ):
         line = stage(*words, code=1)

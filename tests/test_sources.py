@@ -14,6 +14,7 @@ import time
 import tracemalloc
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,13 @@ def test_a_folder_without_the_set_or_with_two_is_refused(tmp_path, cache):
     for name in "ab":
         saved(tmp_path / "data" / name / "training", "anno.pickle", b"")
     assert "found 2" in refusal(cache, tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["a.rar", "a.7z", "a.ZIP", "a"])
+def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(tmp_path, cache, name):
+    message = f"{tmp_path / name}: expected a folder or an archive (.zip, .tar, .tar.gz, .tgz), found another file"
+    assert refusal(cache, saved(tmp_path, name, ARCHIVES["a.zip"])) == message
+    assert "found neither (.zip, .tar, .tar.gz, .tgz)" in refusal(cache, [tmp_path / name])
 
 
 # archives
@@ -602,6 +610,10 @@ def test_refusing_servers_and_addresses_are_named(server, cache):
     assert "expected an http or https address" in refusal(cache, "http://[::1/a.zip")
 
 
+def test_an_address_of_more_lines_is_refused_in_one(cache):
+    assert "expected an address of one line" in refusal(cache, "http://127.0.0.1:9/a.zip#\n")
+
+
 def test_a_server_that_is_not_there_leaves_nothing(server, cache):
     server.httpd.shutdown()
     server.httpd.server_close()
@@ -618,6 +630,48 @@ def test_a_hostile_download_is_refused_and_leaves_nothing(server, cache):
     assert OUT in refusal(cache, server.url)
 
 
+def broken_zip() -> bytes:
+    """One flipped byte in the end record: the directory's place. Every member lies before the file then."""
+    content = bytearray(zipped())
+    content[content.rindex(b"PK\x05\x06") + 19] ^= 0x80
+    return bytes(content)
+
+
+def test_a_download_that_cannot_be_unpacked_is_fetched_anew_by_the_next_run(server, cache):
+    server.content = broken_zip()  # under the same ETag, as by a proxy
+    assert "found damage (BadZipFile: a member at byte -2,1" in refusal(cache, server.url)
+    server.requests.clear()
+    server.content = zipped()
+    assert held(locate(cache, server.url)) == FILES
+    assert [request.get("Range") for request in server.requests] == [None]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
+def test_a_download_outlives_trouble_of_the_machine(server, cache, monkeypatch, error):
+    monkeypatch.setattr(archives, "_write", raising(error))
+    with pytest.raises(type(error)):
+        locate(cache, server.url)
+    monkeypatch.undo()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server.requests.clear()
+    assert held(locate(cache, server.url)) == FILES
+    assert [request.get("Range") for request in server.requests] == [f"bytes={len(server.content)}-"]
+
+
+def test_a_download_does_not_outlive_what_nobody_thought_of(server, cache, monkeypatch):
+    monkeypatch.setattr(archives, "_write", raising(RuntimeError("?")))
+    with pytest.raises(RuntimeError):
+        locate(cache, server.url)
+    assert everything(cache) == set()
+
+
+def raising(error: Exception):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
 def test_a_disk_too_small_for_the_download_is_found_before_it(server, cache, monkeypatch):
     usage = type("usage", (), {"free": 10})
     monkeypatch.setattr(http_download.shutil, "disk_usage", lambda _: usage)
@@ -625,6 +679,94 @@ def test_a_disk_too_small_for_the_download_is_found_before_it(server, cache, mon
         locate(cache, server.url)
     monkeypatch.undo()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert held(locate(cache, server.url)) == FILES
+
+
+def test_a_download_larger_than_allowed_is_refused_before_it(server, cache):
+    server.length = 10**30
+    assert "expected at most 200,000,000,000 bytes, found more" in refusal(cache, server.url)
+
+
+def test_a_part_that_was_not_asked_for_is_refused(server, cache):
+    server.status, server.headers = 206, {"Content-Range": f"bytes 0-{len(server.content) - 1}/{len(server.content)}"}
+    assert "expected the whole file, found a part of it (HTTP status 206)" in refusal(cache, server.url)
+
+
+@pytest.mark.parametrize("size", [b"-5", b"-1", b"zz", b"f" * 20])
+def test_a_chunk_of_a_size_that_cannot_be_is_a_broken_connection(server, cache, size):
+    def answer(request):
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(size + b"\r\n" + server.content)
+
+    server.answer = answer
+    assert "found a broken connection (IncompleteRead" in refusal(cache, server.url)
+
+
+def test_a_negative_chunk_size_does_not_load_the_whole_body_at_once(server, cache):
+    def answer(request):
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        with suppress(OSError):  # the client hangs up
+            request.wfile.write(b"-1\r\n")
+            for _ in range(100):
+                request.wfile.write(bytes(10**5))
+
+    server.answer = answer
+    tracemalloc.start()
+    refusal(cache, server.url)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 5 * 10**6
+
+
+def test_the_body_of_a_redirect_is_not_read(server, cache):
+    answer = server.answer
+
+    def redirect_once(request):
+        if request.path == "/moved.zip":
+            server.status, server.headers, server.length = 302, {"Location": server.url}, 10**15
+        else:
+            server.status, server.headers, server.length = 200, {}, None
+        answer(request)
+
+    server.answer = redirect_once
+    assert held(locate(cache, server.url.replace("files/a.zip", "moved.zip"))) == FILES
+
+
+def dripping(server, place: str, seconds: float, pieces: int):
+    """Answers that send their headers, or their body, in as many pieces over this time."""
+
+    def answer(request):
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(server.content)}\r\nX: {'x' * 1000}\r\n\r\n".encode()
+        slow, fast = (head, server.content) if place == "headers" else (server.content, b"")
+        with suppress(OSError):  # the client hangs up
+            request.wfile.write(b"" if place == "headers" else head)
+            for number in range(pieces):
+                request.wfile.write(slow[len(slow) * number // pieces : len(slow) * (number + 1) // pieces])
+                request.wfile.flush()
+                time.sleep(seconds / pieces)
+            request.wfile.write(fast)
+
+    return answer
+
+
+@pytest.mark.parametrize("place", ["headers", "body"])
+def test_a_server_that_drips_is_given_up_however_regularly_it_does(server, cache, monkeypatch, place):
+    monkeypatch.setattr(http_download, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(http_download, "WAITS_S", ())
+    monkeypatch.setattr(http_download, "MIN_BYTES_PER_S", 10**5)
+    server.answer = dripping(server, place, seconds=2, pieces=100)
+    assert "found a broken connection (TimeoutError: " in refusal(cache, server.url)
+
+
+@pytest.mark.parametrize("place", ["headers", "body"])
+def test_a_slow_line_is_borne(server, cache, monkeypatch, place):
+    monkeypatch.setattr(http_download, "TIMEOUT_S", 0.15)
+    monkeypatch.setattr(http_download, "MIN_BYTES_PER_S", 500)
+    server.answer = dripping(server, place, seconds=0.4, pieces=20)
     assert held(locate(cache, server.url)) == FILES
 
 

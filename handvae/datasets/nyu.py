@@ -29,6 +29,7 @@ CAMERA = np.array([[588.036865, 0.0, 320.0], [0.0, 587.075073, 240.0], [0.0, 0.0
 CUBE_MM = {"1": 300.0, "2": 250.0}
 FIRST_SUBJECT_TEST_FRAMES = 2_440
 
+_MAX_NUMBERS = 100_000 * 36 * 3  # of one view
 _MAX_LABEL_BYTES = 2**30  # the training labels are 378 MB unpacked
 _REPROJECTION_PX = 1.0  # joint_xyz is joint_uvd by the fixed camera
 
@@ -158,7 +159,10 @@ def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray]:
     if not file.is_file():
         raise InputError(f"{file}: expected NYU's labels, found no file; unpack nyu_hand_dataset_v2.zip again, whole")
     # one view of three is kept while reading: the training labels would take 378 MB
-    uvd, xyz_mm = (plain_mat.read(file, name, 4, _MAX_LABEL_BYTES, first=0) for name in ("joint_uvd", "joint_xyz"))
+    uvd, xyz_mm = (
+        plain_mat.read(file, name, 4, _MAX_LABEL_BYTES, first=0, max_numbers=_MAX_NUMBERS)
+        for name in ("joint_uvd", "joint_xyz")
+    )
     for name, array in (("joint_uvd", uvd), ("joint_xyz", xyz_mm)):
         if array.shape[1:] != (36, 3) or len(array) != len(uvd) or not len(array):
             raise InputError(

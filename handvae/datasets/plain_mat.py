@@ -17,6 +17,7 @@ import numpy as np
 
 from handvae.base.atomic import replacing_file
 from handvae.base.errors import InputError
+from handvae.datasets import plain_file
 
 # A file is a header and data elements; an element is its type, its size and its content, padded to 8 bytes.
 _HEADER_BYTES, _PLAIN_VERSION, _HDF5_VERSION = 128, 0x0100, 0x0200
@@ -29,23 +30,29 @@ _RUNS_CODE = {3: "an object", 16: "a function handle", 17: "an opaque object"}  
 _COMPLEX, _LOGICAL = 0x0800, 0x0200
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # what MATLAB allows
 _MAX_DIMENSIONS = 32
+_MAX_VARIABLES = 1000  # the sets' files hold five at most
 _PIECE = 2**18  # bytes in hand at a time; a multiple of every number's size
 _MAX_EXACT = 2**53  # from here on float64 skips integers
 
 
-def read(path: Path, name: str, ndim: int, max_bytes: int, first: int | None = None) -> np.ndarray:
+def read(
+    path: Path, name: str, ndim: int, max_bytes: int, first: int | None = None, max_numbers: int | None = None
+) -> np.ndarray:
     """Return the numbers of the top-level variable `name`: float64, in MATLAB's shape of `ndim` dimensions as stored.
 
     With `first`, only index `first` of dimension 0 is kept, and that dimension dropped: memory is 9/8 of the result's,
-    not the array's. `max_bytes` is the caller's idea of how large an honest file can be, as it is and inflated.
+    not the array's. `max_bytes` is the caller's idea of how large an honest file can be, as it is and inflated, and
+    `max_numbers` of how many numbers it keeps: one takes 8 bytes here and may be stored in 1. By default `max_bytes` is
+    the limit of the result too.
     InputError if the file is larger, damaged, or no MATLAB 5 file; if it holds anything that would run code in MATLAB;
     if `name` is missing, no real numeric array of `ndim` dimensions, or one of the numbers kept is not finite or too
     large an integer for float64. Other variables are read to their end but not looked into.
     """
+    what = f"a whole MATLAB 5 file with {ndim}-dimensional numbers {name}"
+    plain_file.check(path, what)
     try:
-        return _read(path, name, ndim, max_bytes, first)
+        return _read(path, name, ndim, max_bytes, first, max_bytes // 8 if max_numbers is None else max_numbers)
     except (_RefusedError, OSError) as found:
-        what = f"a whole MATLAB 5 file with {ndim}-dimensional numbers {name}"
         raise InputError(f"{path}: expected {what}, found {found}") from None
 
 
@@ -133,9 +140,7 @@ class _Stream:
         return name, word, extents
 
 
-def _read(path: Path, name: str, ndim: int, max_bytes: int, first: int | None) -> np.ndarray:
-    if not path.is_file():  # nor a named pipe: to open that would wait for ever
-        raise _RefusedError("no file")
+def _read(path: Path, name: str, ndim: int, max_bytes: int, first: int | None, max_numbers: int) -> np.ndarray:
     with path.open("rb") as file:
         size = path.stat().st_size
         if size > max_bytes:
@@ -147,9 +152,11 @@ def _read(path: Path, name: str, ndim: int, max_bytes: int, first: int | None) -
             if found in names:
                 raise _RefusedError(f"two variables {found}")
             names.add(found)
+            if len(names) > _MAX_VARIABLES:
+                raise _RefusedError(f"more than {_MAX_VARIABLES:,} variables")
             if found == name:
                 _check(word, extents, ndim, first)
-                numbers = _numbers(stream, extents, first)
+                numbers = _numbers(stream, extents, first, max_numbers)
     if numbers is None:
         raise _RefusedError(f"only the variables {sorted(names)[:20]}")
     return numbers
@@ -228,13 +235,16 @@ def _check(word: int, extents: tuple[int, ...], ndim: int, first: int | None) ->
         raise _RefusedError(f"an array of shape {extents}{index}")
 
 
-def _numbers(stream: _Stream, extents: tuple[int, ...], first: int | None) -> np.ndarray:
+def _numbers(stream: _Stream, extents: tuple[int, ...], first: int | None, max_numbers: int) -> np.ndarray:
     stored, count, padding = stream.tag()
     if stored not in _STORED:
         raise _RefusedError(f"numbers of unknown type {stored}")
     dtype = np.dtype(stream.order + _STORED[stored])
     if count != math.prod(extents) * dtype.itemsize:
         raise _RefusedError(f"{count:,} bytes for an array of shape {extents} and {dtype.itemsize} bytes a number")
+    shape = extents if first is None else extents[1:]
+    if math.prod(shape) > max_numbers:
+        raise _RefusedError(f"{math.prod(shape):,} numbers to keep, more than {max_numbers:,}")
     # A bytearray grows with what is there: the file's claim, checked or not, is never allocated in advance.
     kept, at, rows = bytearray(), 0, 1 if first is None else extents[0]
     while count:
@@ -245,7 +255,7 @@ def _numbers(stream: _Stream, extents: tuple[int, ...], first: int | None) -> np
     stream.take(padding)
     if stream.left:
         raise _RefusedError(f"{stream.left:,} bytes after the last number")
-    return np.frombuffer(kept, np.float64).reshape(extents if first is None else extents[1:], order="F")
+    return np.frombuffer(kept, np.float64).reshape(shape, order="F")
 
 
 def _exact(stored: np.ndarray, extents: tuple[int, ...], start: int, step: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from handvae.base.errors import InputError
+from handvae.datasets import plain_file
 
 _NUMERIC = re.compile(r"[|<>=]?(\?|b1|[iu][1248]|f[248]|c8|c16|[bBhHiIlLqQefdFD])")
 _MAX_DIMENSIONS = 32
@@ -21,23 +22,21 @@ _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, 
 _MAX_STACK = 1_000_000  # Python's pickler sets dict and list items in batches of 1000
 
 
-def load(path: Path, max_bytes: int, max_opcodes: int) -> object:
-    """Return the plain data in the pickle at `path`.
+def load(path: Path, max_bytes: int, max_opcodes: int, wanted: str = "a pickle") -> object:
+    """Return the plain data in the pickle at `path`, of what is `wanted`.
 
-    Both limits are the caller's idea of how large an honest file can be; time and memory are bounded by them.
+    Both limits are the caller's idea of how large an honest file can be; time and memory are bounded by them: an opcode
+    makes one object at most, a container or a place in the memo of about 80 bytes.
     InputError if the file is larger, damaged, or asks for anything but plain data.
     """
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise InputError(f"{path}: expected a pickle of at most {max_bytes:,} bytes, found {size:,}")
-    machine = _Machine(path.read_bytes(), max_opcodes)
+    machine = _Machine(plain_file.read(path, max_bytes, wanted), max_opcodes)
     try:
         return machine.run()
     except _RefusedError as refusal:
-        raise InputError(f"{path}: expected only plain data and numeric arrays, found {refusal}") from None
+        raise InputError(f"{path}: expected {wanted}, only plain data and numeric arrays, found {refusal}") from None
     except _DAMAGE as error:
         raise InputError(
-            f"{path}: expected a whole pickle of plain data, found damage near byte {machine.position:,} "
+            f"{path}: expected {wanted}, whole and of plain data, found damage near byte {machine.position:,} "
             f"({type(error).__name__})"
         ) from None
 

@@ -13,9 +13,12 @@ from handvae.datasets import plain_pickle
 PUBLISHED_COUNTS = {"training": 41258, "evaluation": 2728}
 _SHAPES = {"uv_vis": (42, 3), "xyz": (42, 3), "K": (3, 3)}
 _REPROJECTION_PX = 1.0  # RHD's own labels agree within 0.08 px
-_REACH_M = 0.3  # from the middle finger's MCP to any joint: twice an adult's hand; depth does not show in uv
-# An honest annotation has 1,040 bytes of float32 or 2,088 of float64, written as text at worst, and about 130 opcodes.
-_PICKLE_BYTES_A_FRAME, _PICKLE_OPCODES_A_FRAME = 10_000, 400
+_REACH_M = (0.02, 0.3)  # from the middle MCP to the farthest joint: an adult's is 0.15; depth does not show in uv
+_NEAREST_M = 0.01
+_SHORTEST_M = 0.001
+_MAX_FOCAL_PX = 100_000
+# An honest annotation takes 1,200 bytes of float32 to 3,700 of float64 written as text, and 50 to 155 opcodes.
+_PICKLE_BYTES_A_FRAME, _PICKLE_OPCODES_A_FRAME = 4000, 200
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ def read_annotations(root: Path, split: str) -> list[Annotation]:
     if not path.is_file():
         raise InputError(f"{path}: expected RHD's annotations, found no file")
     images = sum(1 for _ in path.parent.glob("color/*.png"))
-    frames = max(images, PUBLISHED_COUNTS.get(split, 0)) + 1000  # what the file may hold at most
-    raw = plain_pickle.load(path, _PICKLE_BYTES_A_FRAME * frames, _PICKLE_OPCODES_A_FRAME * frames)
+    frames = images + 1000  # what the file may hold at most
+    wanted = f"annotations of the {images:,} images in color/"
+    raw = plain_pickle.load(path, _PICKLE_BYTES_A_FRAME * frames, _PICKLE_OPCODES_A_FRAME * frames, wanted)
     if not isinstance(raw, dict) or set(raw) != set(range(len(raw))):
         raise InputError(f"{path}: expected a dict with ids 0 to N-1, found {_ids_found(raw)}")
     uv_vis, xyz_m, K = (_stacked(path, raw, key) for key in _SHAPES)
@@ -96,16 +100,24 @@ def _check(path: Path, uv_vis: np.ndarray, xyz: np.ndarray, K: np.ndarray) -> No
     _refuse(path, ~visible & (uv_vis[..., 2] != 0), "visibility 0 or 1", uv_vis[..., 2])
     _refuse(path, np.any(K[:, 2] != (0, 0, 1), axis=-1), "K with last row 0 0 1", K[:, 2])
     focal_px = K[:, [0, 1], [0, 1]]
-    _refuse(path, focal_px <= 0, "positive focal lengths", focal_px)
-    _refuse(path, visible & (xyz_m[..., 2] <= 0), "visible joints in front of the camera, z in m", xyz_m[..., 2])
+    _refuse(
+        path, (focal_px <= 0) | (focal_px > _MAX_FOCAL_PX), f"focal lengths above 0, up to {_MAX_FOCAL_PX} px", focal_px
+    )
+    behind = visible & (xyz_m[..., 2] < _NEAREST_M)
+    _refuse(path, behind, f"visible joints in front of the camera, {_NEAREST_M} m or more", xyz_m[..., 2])
     # A hand that shows no joint is never used, and may be anything.
     used = np.repeat(visible.reshape(-1, 2, 21).any(axis=2), 21, axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
         hands_m = xyz_m.reshape(-1, 2, 21, 3)
         reach_m = np.linalg.norm(hands_m - hands_m[:, :, 12:13], axis=-1).reshape(-1, 42)
-    _refuse(
-        path, used & ~(reach_m <= _REACH_M), f"joints within {_REACH_M} m of the middle MCP, distance in m", reach_m
-    )
+    smallest_m, largest_m = _REACH_M
+    too_far = used & ~(reach_m <= largest_m)
+    hint = "; are these millimetres?" if too_far.any() and np.median(reach_m[too_far]) > 10 * largest_m else ""
+    _refuse(path, too_far, f"joints within {largest_m} m of the middle MCP, distance in m", reach_m, hint)
+    farthest_m = np.repeat(reach_m.reshape(-1, 2, 21).max(axis=2), 21, axis=1)
+    _refuse(path, used & (farthest_m < smallest_m), f"a hand that reaches {smallest_m} m", farthest_m)
+    bone_m = reach_m[:, [11, 32]].repeat(21, axis=1)
+    _refuse(path, used & ~(bone_m >= _SHORTEST_M), f"a middle finger's MCP-PIP of {_SHORTEST_M} m or more", bone_m)
     _check_reprojection(path, uv_vis[..., :2], xyz_m, K, used)
 
 
@@ -120,9 +132,13 @@ def _check_reprojection(path: Path, uv_px: np.ndarray, xyz_m: np.ndarray, K: np.
     _refuse(path, used & ~(error_px <= allowed_px), "uv = K xyz within 1 px, error in px", error_px)
 
 
-def _refuse(path: Path, bad: np.ndarray, expected: str, values: np.ndarray) -> None:
+def _refuse(path: Path, bad: np.ndarray, expected: str, values: np.ndarray, hint: str = "") -> None:
     """InputError for the first sample in which `bad` (N, ...) holds, with the value found there."""
     if bad.any():
         first = tuple(np.argwhere(bad)[0])
         row = f", row {first[1]}" if len(first) > 1 else ""
-        raise InputError(f"{path}: sample {first[0]}{row}: expected {expected}, found {values[first]}")
+        raise InputError(f"{path}: sample {first[0]}{row}: expected {expected}, found {_shown(values[first])}{hint}")
+
+
+def _shown(value: np.ndarray) -> str:
+    return f"{value:.6g}" if np.ndim(value) == 0 else str(value)

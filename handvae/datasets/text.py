@@ -1,5 +1,6 @@
 """Label files in text: one record a line, tokens between white space. Bounded in time and memory by the limits."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +21,9 @@ def records(path: Path, max_lines: int) -> Iterator[tuple[str, list[bytes]]]:
     Real files end lines in LF, CR LF or CR CR LF; the last leaves blank lines for those who read text. InputError for
     a missing file and for one that is larger, or has more lines, blank ones included, than such a file can have.
     """
-    plain_file.check(path, "a file")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, found {path.stat().st_size}")
-    with path.open("rb") as file:
+    with plain_file.opened(path, "a file") as file:
+        if (size := os.fstat(file.fileno()).st_size) > MAX_FILE_BYTES:
+            raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, found {size}")
         for number in range(1, max_lines + 2):
             line = file.readline(MAX_LINE_BYTES + 1)
             if not line:

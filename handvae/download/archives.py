@@ -3,10 +3,13 @@
 Every name and declared size is checked before the first byte is written, and the bytes that come are counted.
 """
 
+import errno
 import gzip
+import io
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -21,23 +24,29 @@ from handvae.base.errors import InputError
 from handvae.base.progress import tracked
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+KINDS = ", ".join(SUFFIXES)  # for messages
 MAX_BYTES = 200 * 10**9
-MAX_MEMBERS = 2_000_000  # NYU has 729,000
+MAX_MEMBERS = 1_000_000  # NYU has 729,081; the list of a million takes a gigabyte of memory
 MAX_EXPANSION = 200  # times the archive's size: deflate can reach 1032, pictures and labels stay under 20
 _SMALL_BYTES = 100 * 10**6  # any archive may expand to this much
 _CHUNK_BYTES = 65536
+_PAX_TYPES = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_EXTRA_TYPES = (*_PAX_TYPES, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_EXTRA_HEADERS = 16  # before one tar member's own: a real one has each kind once at most
 
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
     gzip.BadGzipFile,
     zlib.error,
+    struct.error,
     EOFError,
     ValueError,
     LookupError,
     NotImplementedError,
     RecursionError,
 )
+_NAMES = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)  # a file system's answers to a name that it cannot hold
 
 
 @dataclass(frozen=True, slots=True)  # slots: there may be a million of them
@@ -62,26 +71,65 @@ def extract(archive: Path, target: Path, max_bytes: int = MAX_BYTES) -> None:
                 _write(archive, member, target / path)
     except _DAMAGE as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{archive}: expected a whole archive, found damage ({reason})") from None
+        raise InputError(
+            f"{archive}: expected a whole archive, found damage ({reason}) in its {archive.stat().st_size:,} bytes; "
+            "download it again"
+        ) from None
+    except OSError as error:
+        if error.errno not in _NAMES:
+            raise
+        raise InputError(f"{archive}: expected names that this file system can hold, found {error}") from None
 
 
 @contextmanager
 def _members(archive: Path) -> Iterator[Iterator[_Member]]:
     if archive.name.endswith(".zip"):
-        with zipfile.ZipFile(archive) as file:
-            yield _zip_members(file)
+        with archive.open("rb") as file:
+            _check_directory(archive, file)
+            yield _zip_members(file, archive.stat().st_size)
     elif archive.name.endswith(SUFFIXES):
         with archive.open("rb") if archive.name.endswith(".tar") else gzip.open(archive) as file:
-            yield _tar_members(file)
+            yield _tar_members(file, _plausible_bytes(archive))
     else:
-        raise InputError(f"{archive}: expected an archive ({', '.join(SUFFIXES)}), found another suffix")
+        raise InputError(f"{archive}: expected an archive ({KINDS}), found another suffix")
 
 
-def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
+def _check_directory(archive: Path, file: BinaryIO) -> None:
+    """Count a zip's entries: zipfile takes a kilobyte of memory for each, and believes one that hides those after it.
+
+    InputError for too many; BadZipFile if the record at the end, where zipfile looks for it too, counts otherwise.
+    """
+    length = file.seek(0, os.SEEK_END)
+    tail_start = file.seek(max(length - 76 - 22 - 65535, 0))  # zip64's two records, the last one, its comment
+    tail = file.read()
+    end = tail.rfind(b"PK\5\6")
+    if end < 0 or end + 22 > len(tail):
+        raise zipfile.BadZipFile("no end record")
+    count, size = struct.unpack_from("<HI", tail, end + 10)
+    if end >= 76 and tail[end - 20 :].startswith(b"PK\6\7") and tail[end - 76 :].startswith(b"PK\6\6"):
+        end -= 76
+        count, size = struct.unpack_from("<QQ", tail, end + 32)
+    stop = tail_start + end
+    if size > stop:
+        raise zipfile.BadZipFile("a directory larger than the file")
+    found, position = 0, file.seek(stop - size)
+    while position < stop:
+        if found == MAX_MEMBERS:
+            raise InputError(f"{archive}: expected at most {MAX_MEMBERS:,} members, found more")
+        found += 1
+        position = file.seek(sum(struct.unpack_from("<3H", file.read(46), 28)), os.SEEK_CUR)  # name, extra, comment
+    if (found - count) % 65536:  # macOS writes large counts without zip64, in the 16 bits that there are
+        raise zipfile.BadZipFile(f"{count:,} entries announced and {found:,} there")
+
+
+def _zip_members(raw: BinaryIO, size: int) -> Iterator[_Member]:
+    file = zipfile.ZipFile(raw)  # owns nothing: `raw` is the caller's
     open_member = file.open  # one bound method for all
     for info in file.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)  # Unix archivers keep the mode here, others leave 0
         refused = ""
+        if not 0 <= info.header_offset < size:
+            raise zipfile.BadZipFile(f"a member at byte {info.header_offset:,}")
         if info.flag_bits & 1:
             refused = "encrypted"
         elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -91,52 +139,91 @@ def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
         yield _Member(info.filename, info.is_dir(), info.file_size, refused, partial(open_member, info))
 
 
-def _tar_members(file: BinaryIO) -> Iterator[_Member]:
-    archive = tarfile.open(fileobj=_SmallReads(file), mode="r:")  # noqa: SIM115, owns nothing: `file` is the caller's
-    open_member = archive.extractfile  # one bound method for all
-    end = 0
-    while info := archive.next():
+def _tar_members(file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
+    """tarfile parses single blocks only: its reader takes quadratic time for some headers, and memory for all."""
+    extra, headers = {}, 0  # what headers before the member's own say of it, and how many
+    while (block := file.read(tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")  # raises for the end of the file
+        if info.type in _EXTRA_TYPES:
+            headers += 1
+            if headers > _EXTRA_HEADERS or not 0 <= info.size <= _CHUNK_BYTES:
+                raise tarfile.ReadError(f"a header of {info.size:,} bytes, number {headers} of one member")
+            if file.tell() > max_bytes:  # of members alone we would know from their sizes
+                raise tarfile.ReadError(f"headers that expand to more than {max_bytes:,} bytes")
+            extra |= _extra(info.type, file.read(_padded(info.size))[: info.size])
+            continue
+        is_plain = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
         refused = ""
-        if info.issparse() or not (info.isreg() or info.isdir()):
+        if not (is_plain or info.isdir()) or any(key.startswith("GNU.sparse.") for key in extra):
             refused = "a link" if info.issym() or info.islnk() else "a device or other special file"
-        end = info.offset_data + (-(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if info.isreg() else 0)
-        yield _Member(info.name, info.isdir(), info.size, refused, partial(open_member, info))
-    # tarfile takes a damaged header for the end; the real end is a block of zeros
-    file.seek(end)
-    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError("no end of archive after the last member")
+        size, start = int(extra.get("size", info.size)), file.tell()
+        yield _Member(extra.get("path", info.name), info.isdir(), size, refused, partial(_Part, file, start, size))
+        file.seek(start + _padded(size) if is_plain else start)
+        extra, headers = {}, 0
+    if headers:
+        raise tarfile.ReadError("a header without its member at the end")
+    end = file.tell()
     while file.read(_CHUNK_BYTES):  # gzip checks its sum at the end of the stream
         if file.tell() > end + _SMALL_BYTES:
             raise tarfile.ReadError("data after the end of archive")
 
 
-class _SmallReads:
-    """A file for tarfile that refuses large reads: it would load a long name or header of any claimed size."""
+def _padded(size: int) -> int:
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
-    def __init__(self, file: BinaryIO):
-        self.tell, self.seek, self._read = file.tell, file.seek, file.read
+
+def _extra(kind: bytes, content: bytes) -> dict[str, str]:
+    """What an extra header says of the next member. A pax one has lines "<the line's length> <key>=<value>"."""
+    if kind == tarfile.GNUTYPE_LONGNAME:
+        return {"path": _text(content.partition(b"\0")[0])}
+    said, position = {}, 0 if kind in _PAX_TYPES else len(content)  # links and what is said of all members: not read
+    while position < len(content):
+        digits = content[position : position + 6].partition(b" ")[0]
+        record = content[position : position + int(digits)]
+        key, equals, value = record[len(digits) + 1 : -1].partition(b"=")
+        if len(record) != int(digits) or not equals or not record.endswith(b"\n"):
+            raise tarfile.ReadError("a pax header with a bad record")
+        said[_text(key)] = _text(value)
+        position += len(record)
+    return said
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+class _Part(io.RawIOBase):
+    """`size` bytes of `file` from `start` on, for reading once."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int):
+        file.seek(start)
+        self._file, self._left = file, size
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= _CHUNK_BYTES:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
-        return self._read(size)
+        content = self._file.read(min(size, self._left))
+        self._left -= len(content)
+        return content
 
 
 def _limits(archive: Path, target: Path, max_bytes: int) -> dict[str, int]:
     return {
         "allowed": min(max_bytes, MAX_BYTES),
         "free on the disk": shutil.disk_usage(target).free,
-        f"plausible ({MAX_EXPANSION} times the archive)": max(MAX_EXPANSION * archive.stat().st_size, _SMALL_BYTES),
+        f"plausible ({MAX_EXPANSION} times the archive)": _plausible_bytes(archive),
     }
+
+
+def _plausible_bytes(archive: Path) -> int:
+    return max(MAX_EXPANSION * archive.stat().st_size, _SMALL_BYTES)
 
 
 def _checked(archive: Path, members: Iterator[_Member], limits: dict[str, int]) -> dict[str, _Member]:
     """Relative path to member, in the archive's order. InputError for anything but files and folders of sane size."""
     paths: dict[str, _Member] = {}
     tree, total = {}, 0
-    for member in members:
+    for number, member in enumerate(members):
         where = f"{archive}: member {member.name[:200]!r}"
-        if len(paths) == MAX_MEMBERS:
+        if number == MAX_MEMBERS:  # of whatever path: a million times "./" is too many
             raise InputError(f"{archive}: expected at most {MAX_MEMBERS:,} members, found more")
         if member.refused:
             raise InputError(f"{where}: expected a plain file or folder, found it {member.refused}")

@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import io
 import json
 import re
 import shutil
@@ -16,7 +17,8 @@ from handvae.base.errors import InputError
 from handvae.base.progress import Progress
 from handvae.download import archives
 
-TIMEOUT_S = 60
+TIMEOUT_S = 60  # for one answer of the network, and the time in which a slow one must send
+MIN_BYTES_PER_S = 1000
 WAITS_S = (1, 3, 10, 30)  # before each further try after a broken connection
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _RECORD = "download.json"
@@ -83,7 +85,7 @@ def file_name(url: str) -> str:
         raise InputError(f"{url}: expected an http or https address, found {error}") from None
     name = re.sub(r"[^\w.-]", "_", path.rpartition("/")[2])[-100:]
     if not name.endswith(archives.SUFFIXES):
-        raise InputError(f"{url}: expected the address of an archive ({', '.join(archives.SUFFIXES)}), found {name!r}")
+        raise InputError(f"{url}: expected the address of an archive ({archives.KINDS}), found {name!r}")
     return name
 
 
@@ -104,6 +106,8 @@ def _attempt(url: str, file: Path, record_path: Path) -> None:
             raise InputError(f"{url}: expected an archive, found an HTML page")
         if response.length is None and not response.chunked:
             raise InputError(f"{url}: expected the server to state the file's length, found none")
+        if response.status == 206 and not have:
+            raise InputError(f"{url}: expected the whole file, found a part of it (HTTP status 206)")
         if response.status == 206:
             if _validator(response) != record["validator"] or not _continues(response, have):
                 record_path.unlink()
@@ -142,8 +146,10 @@ def _continues(response: http.client.HTTPResponse, have: int) -> bool:
 def _receive(url: str, response: http.client.HTTPResponse, file: Path, have: int) -> None:
     """Append the response's body to `file`, which holds `have` bytes."""
     total = None if response.length is None else have + response.length
+    if (total or 0) > archives.MAX_BYTES:
+        raise InputError(f"{url}: expected at most {archives.MAX_BYTES:,} bytes, found more")
     free = shutil.disk_usage(file.parent).free
-    if response.length is not None and response.length > min(free, archives.MAX_BYTES):
+    if (response.length or 0) > free:
         raise OSError(
             errno.ENOSPC, f"expected {response.length:,} bytes free for the download, found {free:,}", str(file)
         )
@@ -164,10 +170,55 @@ def _receive(url: str, response: http.client.HTTPResponse, file: Path, have: int
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
+    chunk = bytearray(_CHUNK_BYTES)
     try:
-        return response.read(_CHUNK_BYTES)
+        return bytes(chunk[: response.readinto(chunk)])  # .read() has no bound where a chunk's size is negative
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenError(" ".join(f"{type(error).__name__}: {error}".split())) from None
+
+
+class _Paced(io.RawIOBase):
+    """A connection's incoming bytes; TimeoutError if they drip: `TIMEOUT_S` alone allows a byte a minute for ever."""
+
+    def __init__(self, raw: io.RawIOBase):
+        self._raw, self._waited_s, self._came = raw, 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        start_s = time.monotonic()
+        count = self._raw.readinto(buffer)
+        if self._came:  # the wait for the first bytes has a limit of its own
+            self._waited_s += time.monotonic() - start_s  # the time that our disk takes does not count
+        self._came += count
+        if self._waited_s > TIMEOUT_S:
+            if self._came < MIN_BYTES_PER_S * self._waited_s:
+                raise TimeoutError(f"{self._came:,} bytes in {self._waited_s:.0f} s")
+            self._waited_s, self._came = 0.0, 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fp = io.BufferedReader(_Paced(self.fp.detach()))  # headers and body come through here
+
+
+class _Connections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Stands in for both of urllib's handlers; the responses are ours."""
+
+    def do_open(self, connection_class, request, **arguments):
+        def connect(*args, **kwargs):
+            connection = connection_class(*args, **kwargs)
+            connection.response_class = _Response
+            return connection
+
+        return super().do_open(connect, request, **arguments)
 
 
 class _HttpOnly(urllib.request.HTTPRedirectHandler):
@@ -176,13 +227,14 @@ class _HttpOnly(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, request, response, code, message, headers, new_url):
         if urllib.parse.urlsplit(new_url).scheme not in ("http", "https"):
             raise InputError(f"{request.full_url}: expected a redirect to http or https, found {new_url[:200]!r}")
+        response.close()  # urllib would read its body, of any length, into memory
         return super().redirect_request(request, response, code, message, headers, new_url)
 
 
 def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     try:
         request = urllib.request.Request(url, headers=headers)
-        return urllib.request.build_opener(_HttpOnly).open(request, timeout=TIMEOUT_S)
+        return urllib.request.build_opener(_Connections, _HttpOnly).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == (416 if "Range" in headers else 304 if len(headers) == 2 else None):
             return error

@@ -63,6 +63,8 @@ def locate(
         return _found(find, cache / name, source)
     if sha256 is not None:
         raise InputError(f"{source}: expected no SHA-256 for a folder, found {sha256}")
+    if Path(source).is_file():
+        raise InputError(f"{source}: expected a folder or an archive ({archives.KINDS}), found another file")
     if not Path(source).is_dir():
         raise InputError(f"{source}: expected a folder, found no folder")
     return _found(find, Path(source), source)
@@ -99,7 +101,9 @@ def _stems(name: str, pieces: Sequence[str]) -> list[str]:
     stems: dict[str, str] = {}  # by its casefolded self: some file systems hold A and a for one
     for piece in pieces:
         if kind(piece) == "folder":
-            raise InputError(f"{piece}: expected only archives and addresses of archives in a list, found neither")
+            raise InputError(
+                f"{piece}: expected only archives and addresses of archives in a list, found neither ({archives.KINDS})"
+            )
         file_name = _checked_address(piece) if kind(piece) == "url" else _checked_file(piece).name
         stem = file_name.removesuffix(next(suffix for suffix in archives.SUFFIXES if file_name.endswith(suffix)))
         if not stem or stem.startswith(".") or stem.endswith(".partial"):  # "..", or a name that we use
@@ -118,6 +122,8 @@ def _checked_file(source: str) -> Path:
 
 def _checked_address(source: str) -> str:
     """The name of the file at this address."""
+    if not source.isprintable():
+        raise InputError(f"{source!r}: expected an address of one line, found other characters in it")
     if not source.startswith(("http://", "https://")):
         raise InputError(
             f"{source}: expected a folder, an archive or an http(s) address, found {source.split(':')[0]!r}"
@@ -160,7 +166,9 @@ def _fetch(source: str, sha256: str | None, target: Path, download: Path, find: 
     origin = {"url": source, "validator": http_download.validator_of(download)}
     try:
         unpacked = _unpack(archive, source, sha256, target, find, origin)
-    except InputError:
+    except (OSError, MemoryError):
+        raise  # this machine's trouble, a full disk for one: the download is whole, and the next run goes on from it
+    except Exception:
         shutil.rmtree(download)
         raise
     shutil.rmtree(download)
