@@ -173,7 +173,7 @@ def contact_sheet(samples: list[Sample | DepthSample], skeleton: Skeleton, title
             axes.set_axis_off()
         for axes, sample in zip(panels.ravel(), samples, strict=False):
             _draw_sample(axes, sample, skeleton)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
         fingers = sorted(_bones_by_finger(skeleton), key=lambda finger: len(FINGERS) if finger is None else finger)
         keys = [Line2D([], [], color=_colour(finger), linewidth=3) for finger in fingers]

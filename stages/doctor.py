@@ -103,7 +103,8 @@ def examined_images(name: str, root: Path, frames: list) -> doctor.Examination:
         agreements = [doctor.depth_agreement(sample) for sample in samples]
     found = doctor.examine_images(agreements, samples, len(frames))
     shown, path = doctor.evenly(samples, IMAGES_SHOWN), SHEETS / f"{name}.png"
-    title = f"{root.resolve().name} ({TITLES[name]}'s layout): {len(shown)} of {len(frames):,} images"
+    folder = root.resolve().name.encode(errors="replace").decode()  # what no font can draw
+    title = f"{folder} ({TITLES[name]}'s layout): {len(shown)} of {len(frames):,} images"
     atomic.write_bytes(path, figures.png_bytes(doctor.contact_sheet(shown, dataset.SKELETON, title, CAPTION)))
     found.lines.append(f"{len(samples):,} of {len(frames):,} images decoded; joints over {len(shown)} of them: {path}")
     return found

@@ -162,6 +162,9 @@ def test_the_program_says_what_is_wrong_and_exits_with_1(roots, tmp_path):
     assert f"the set is in {roots['stb']}" in inside.stdout.splitlines()[-1]
     other = run(tmp_path, "icvl", str(roots["nyu"]))
     assert other.stdout.splitlines()[-1].endswith("; this looks like NYU")
+    odd = tmp_path / os.fsdecode(b"a $x_ \xff")
+    shutil.copytree(roots["msra"], odd)
+    assert run(tmp_path, "msra", str(odd)).returncode == 0
     unknown = run(tmp_path, "hands")
     assert unknown.returncode == 1 and "expected one of rhd, stb, icvl, nyu, msra, found 'hands'" in unknown.stderr
 
