@@ -10,6 +10,7 @@ from handvae.base.errors import InputError
 from handvae.datasets import text
 from handvae.evaluation import published
 from handvae.evaluation.published import EVALUATIONS
+from tests.damage import COPIES, damaged_text, refused_or
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CAMERAS = {
@@ -119,7 +120,7 @@ def test_the_order_of_frames_matters(tmp_path):
     assert published.score("icvl", truth, reverse).mean_mm > 50
 
 
-def testfile_names_blank_lines_and_either_line_end_change_nothing(tmp_path):
+def test_file_names_blank_lines_and_either_line_end_change_nothing(tmp_path):
     uvd = frames_uvd(16)
     plain = write_uvd(tmp_path / "plain.txt", uvd, end="\n")
     lines = [f"test_seq_1/image_{number:04}.png {line_of(frame)} " for number, frame in enumerate(uvd)]
@@ -204,6 +205,19 @@ def test_a_file_too_large_to_be_predictions_is_refused_unread(tmp_path):
         file.truncate(text.MAX_FILE_BYTES + 1)  # sparse: takes no space
     with pytest.raises(InputError, match=r"large\.txt: expected at most 400000000 bytes, found 400000001"):
         published.read_uvd(large, EVALUATIONS["icvl"])
+
+
+def test_damaged_predictions_are_what_their_lines_say_or_refused(tmp_path):
+    """Text has no checksum: a changed digit is another prediction."""
+    path, rng = write_uvd(tmp_path / "predictions.txt", frames_uvd(16)), np.random.default_rng(4)
+
+    def check():
+        found = published.read_uvd(path, EVALUATIONS["icvl"])
+        lines = [line.split()[-48:] for line in path.read_bytes().split(b"\n") if line.split()]
+        np.testing.assert_array_equal(found, np.array(lines, float).reshape(-1, 16, 3))
+
+    copies = [damaged_text(path.read_bytes(), rng) for _ in range(COPIES)]
+    assert refused_or(check, path, copies) > 80
 
 
 def test_a_long_word_of_digits_is_no_number_and_that_is_seen_at_once():
