@@ -225,5 +225,7 @@ def test_numbers_of_other_data_do_not_stand_beside_yours(here, tmp_path):
     assert "yours, other data" in page and "19.730" not in page and "rhd-rgb-v1" not in page
     few_labels = dataclasses.replace(own, label_fraction=0.1, metrics=own.metrics | {"mean_pose_epe_mm": 80.0})
     assert "rhd-rgb-v1" in pages.own_experiment_page(few_labels, GRID)
+    unscaled = dataclasses.replace(few_labels, label_fraction=1.0, invariances="T+H")
+    assert "rhd-rgb-v1" in pages.own_experiment_page(unscaled, GRID)
     other_frames = dataclasses.replace(few_labels, metrics=few_labels.metrics | {"frames": 57})
     assert "rhd-rgb-v1" not in pages.own_experiment_page(other_frames, GRID)

@@ -206,7 +206,7 @@ def test_an_unknown_centre_is_refused():
 def test_labels_alone_are_a_set_without_images(tmp_path):
     store.write(tmp_path / "set.h5", {"train": preprocess.hands(range(5), read_labels, CROPS, "stb train")}, {})
     assert store.read(tmp_path / "set.h5", ["train"], ["frame"])["frame"].tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(InputError, match="expected train with image_u8"):
+    with pytest.raises(InputError, match="expected train with images, found labels alone"):
         store.read(tmp_path / "set.h5", ["train"], ["image_u8"])
 
 

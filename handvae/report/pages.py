@@ -100,10 +100,11 @@ def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) 
 
 
 def _on_the_same_data(own: tables.Result, name: str, row: Experiment) -> bool:
-    """The mean pose's error tells sets apart; it is of the labelled samples, and where these differ, frames must do."""
+    """The mean pose's error tells sets apart, but it is of the labelled samples and, under S, of scaled hands: where an
+    experiment differs in these, the number of test frames must do."""
     found = json.loads((REPORTS / "metrics" / f"{name}.json").read_text())
-    keys = ["frames"] + ["mean_pose_epe_mm"] * (row.label_fraction == own.label_fraction)
-    return all(found[key] == own.metrics[key] for key in keys)
+    same_mean = (row.label_fraction, "S" in row.invariances) == (own.label_fraction, "S" in own.invariances)
+    return all(found[key] == own.metrics[key] for key in ["frames"] + ["mean_pose_epe_mm"] * same_mean)
 
 
 def data_notice(results: list[tables.Result]) -> str:
