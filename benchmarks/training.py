@@ -27,7 +27,8 @@ def random_set(path: Path, crop_px: int, context_px: int, rows: int) -> Path:
                 rng.integers(0, 256, (context_px, context_px, 3), np.uint8),
                 rng.normal(0, 50, (21, 3)).astype(np.float32) + np.float32([0, 0, 600]),
                 rng.uniform(20, context_px - 20, (21, 2)).astype(np.float32),
-                np.ones(21, bool), np.eye(3), number % 2, np.float32(49), str(number), "", "", number,
+                np.ones(21, bool), np.eye(3), number % 2, np.float32(49), True,
+                str(number), "", "", number, str(number),
             )  # fmt: skip
 
     store.write(path, {"train": hands()}, {"crop_px": crop_px, "context_px": context_px})

@@ -8,6 +8,9 @@ from handvae.base.errors import InputError
 from handvae.base.joints import ICVL16, LEFT
 from handvae.datasets import icvl, png
 from handvae.evaluation import published
+from handvae.model.batches import labelled_rows
+from handvae.preprocessing import store
+from handvae.preprocessing.preprocess import crop_depth_hand, size
 from tests.conftest import REAL, needs_real
 from tests.damage import COPIES, damaged, damaged_text, refusal, refused_or
 
@@ -284,3 +287,14 @@ def test_an_image_of_another_kind_or_size_is_refused(small):
     png.write_u16(frame.images / frame.path, np.zeros((320, 240), np.uint16))
     with pytest.raises(InputError, match="expected 320x240 px, found 240x320"):
         icvl.read(frame)
+
+
+def test_a_turned_copy_counts_as_labelled_with_its_original_alone(small):
+    samples = [icvl.read(frame)[0] for frame in icvl.frames(small, rotated_copies=True)["train"]]
+    rows = [crop_depth_hand(sample, size(64, 1.5), "joint")[0] for sample in samples]
+    store.write(small / "icvl.h5", {"train": rows}, {})
+    stored = store.read(small / "icvl.h5", ["train"], ["moment", "name"])
+    for row in labelled_rows(stored["moment"], 0.25), labelled_rows(stored["moment"], 0.5):
+        upright = [name.removeprefix("45/") for name in stored["name"][row]]
+        assert {upright.count(name) for name in upright} == {2}  # the original and its copy
+    assert len(rows) == 8 and len(labelled_rows(stored["moment"], 0.25)) == 2

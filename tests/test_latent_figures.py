@@ -64,7 +64,7 @@ def write_images(folder):
     images = random("images").integers(0, 256, (FRAMES, CONTEXT_PX, CONTEXT_PX, 3), dtype=np.uint8)
     uv_px = random("labels").uniform(4, 20, (FRAMES, 21, 2))
     rows = (
-        store.ColourHand(image, joints_mm, uv, np.ones(21, bool), np.eye(3), 0, 44, name, "", "", 0)
+        store.ColourHand(image, joints_mm, uv, np.ones(21, bool), np.eye(3), 0, 44, True, name, "", "", 0, name)
         for image, joints_mm, uv, name in zip(images, hands_mm(), uv_px, names(), strict=True)
     )
     store.write(folder / "rhd.h5", {"test": rows}, {"crop_px": CROP_PX, "context_px": CONTEXT_PX})

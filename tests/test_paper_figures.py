@@ -35,10 +35,18 @@ def names(group):
 def row(dataset, group, frame):
     joints_mm, random = hands_mm(dataset, group)[frame], seeded(dataset, group, frame)
     common = {"joints_mm": joints_mm, "uv_px": random.random((len(joints_mm), 2)) * CROP_PX, "camera": np.eye(3)}
-    common |= {"side": 0, "name": names(group)[frame], "subject": "", "sequence": "", "frame": 0}
+    common |= {
+        "side": 0,
+        "name": names(group)[frame],
+        "subject": "",
+        "sequence": "",
+        "frame": 0,
+        "moment": names(group)[frame],
+        "trainable": True,
+    }
     if dataset in DEPTH:
         depth = random.uniform(-1, 1, (CROP_PX, CROP_PX))
-        return store.DepthHand(depth_f16=depth, centre_mm=CENTRE_MM, cube_mm=250, trainable=True, **common)
+        return store.DepthHand(depth_f16=depth, centre_mm=CENTRE_MM, cube_mm=250, **common)
     image = random.integers(0, 255, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
     return store.ColourHand(image_u8=image, visible=np.ones(len(joints_mm), bool), scale_bone_mm=44, **common)
 

@@ -23,7 +23,20 @@ def sample(seed=0, centre_mm=(0.0, 0.0), background=0):
     spots = sum(np.exp(-((u - uv[j, 0]) ** 2 + (v - uv[j, 1]) ** 2) / (2 * 1.5**2)) for j in (4, 9, 20))
     image = np.repeat((background + 200 * spots.clip(0, 1))[..., None], 3, axis=2).astype(np.uint8)
     return Sample(
-        "made up", image, (320, 320), joints, uv, np.ones(21, bool), CAMERA, LEFT, "A", "B1", seed, sizing_uv_px=uv
+        "made up",
+        image,
+        (320, 320),
+        joints,
+        uv,
+        np.ones(21, bool),
+        CAMERA,
+        LEFT,
+        "A",
+        "B1",
+        seed,
+        f"B1/{seed}",
+        True,
+        uv,
     )
 
 
@@ -44,6 +57,7 @@ def depth_sample(number=0, measured=True):
         subject="P1",
         sequence="TIP",
         frame=number,
+        moment=f"TIP/{number}",
         cube_mm=200.0,
         centre_joint=2,
         trainable=number != 3,

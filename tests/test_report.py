@@ -49,10 +49,12 @@ def write_processed(folder):
             camera=np.eye(3),
             side=0,
             scale_bone_mm=44.0,
+            trainable=True,
             name=name,
             subject="",
             sequence="",
             frame=0,
+            moment=name,
         )
         for joints_mm, name in zip(hands(), names(), strict=True)
     ]

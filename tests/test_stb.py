@@ -8,6 +8,8 @@ from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RING_MCP, ROOT
 from handvae.datasets import png, stb
+from handvae.model.batches import labelled_rows
+from handvae.preprocessing import store
 from handvae.preprocessing.preprocess import crop_hand, size
 from tests.conftest import REAL, needs_real
 from tests.damage import COPIES, damaged, refusal, refused_or
@@ -291,3 +293,17 @@ def test_an_image_of_another_size_is_refused(small):
     png.write_u8(frame.image, np.zeros((320, 320, 3), np.uint8))
     with pytest.raises(InputError, match="expected 640x480 px, found 320x320"):
         stb.read(frame)
+
+
+def test_a_tenth_of_the_labels_is_a_tenth_of_the_poses_in_both_their_views(tmp_path):
+    chosen = frames(
+        write_set(tmp_path, {"B1Counting": 1, "B2Counting": 30}, images=False), ["B2Counting"], images=False
+    )
+    rows = [crop_hand(stb.read(frame)[0], size(64, 1.5)) for frame in chosen["train"]]
+    store.write(tmp_path / "stb.h5", {"train": rows}, {})
+    stored = store.read(tmp_path / "stb.h5", ["train"], ["moment", "joints_mm", "sequence"])
+    labelled = labelled_rows(stored["moment"], 0.1)
+    # in the right camera's frame a point's x is smaller by the baseline: the same pose otherwise
+    poses = {tuple(np.round(joints_mm[0, 1:], 3)) for joints_mm in stored["joints_mm"][labelled]}
+    assert len(rows) == 60 and len(labelled) == 6 and len(poses) == 3
+    assert sorted(stored["sequence"][labelled]) == 3 * ["B2Counting left"] + 3 * ["B2Counting right"]

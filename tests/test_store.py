@@ -20,10 +20,12 @@ def colour_hand(number, image=True):
         camera=rng.normal(size=(3, 3)),
         side=number % 2,
         scale_bone_mm=np.float32(number),
+        trainable=number % 3 > 0,
         name=f"händ {number}",
         subject="",
         sequence="B1Counting left",
         frame=number,
+        moment=f"B1Counting/{number:04d}",
     )
 
 
@@ -46,6 +48,7 @@ def depth_hand(number):
         subject="P0",
         sequence="TIP",
         frame=number,
+        moment=f"B1Counting/{number:04d}",
     )
 
 
@@ -164,7 +167,7 @@ def test_missing_foreign_and_outdated_files_are_refused_by_name(tmp_path):
     write(tmp_path / "old.h5", 2)
     with h5py.File(tmp_path / "old.h5", "a") as file:
         file.attrs["version"] = 1
-    with pytest.raises(InputError, match="expected preprocessing version 2, found 1"):
+    with pytest.raises(InputError, match="expected preprocessing version 3, found 1"):
         store.read(tmp_path / "old.h5", ["train"], ["side"])
 
 

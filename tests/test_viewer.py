@@ -45,10 +45,10 @@ def row(dataset, group, frame):
     joints_mm, random = hands_mm(dataset, group)[frame], seeded(dataset, group, frame)
     uv_px = (joints_mm[:, :2] - joints_mm[0, :2]) * 0.15 + CONTEXT_PX / 2
     common = {"joints_mm": joints_mm, "uv_px": uv_px, "camera": np.eye(3), "side": 0, "name": names(group)[frame]}
-    common |= {"subject": "", "sequence": "", "frame": 0}
+    common |= {"subject": "", "sequence": "", "frame": 0, "moment": names(group)[frame], "trainable": True}
     if dataset in DEPTH:
         depth = random.uniform(-1, 1, (CONTEXT_PX, CONTEXT_PX))
-        return store.DepthHand(depth_f16=depth, centre_mm=CENTRE_MM, cube_mm=250, trainable=True, **common)
+        return store.DepthHand(depth_f16=depth, centre_mm=CENTRE_MM, cube_mm=250, **common)
     image = random.integers(0, 255, (CONTEXT_PX, CONTEXT_PX, 3), dtype=np.uint8)
     return store.ColourHand(image_u8=image, visible=np.ones(len(joints_mm), bool), scale_bone_mm=44, **common)
 

@@ -127,6 +127,7 @@ def read(frame: Frame) -> list[DepthSample]:
             subject="",
             sequence=folder,
             frame=int(name.removeprefix("image_").removesuffix(".png")),
+            moment=_upright(frame.path).removesuffix(".png"),
             cube_mm=CUBE_MM,
             centre_joint=PALM,
             trainable=True,

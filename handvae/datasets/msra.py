@@ -102,6 +102,7 @@ def read(frame: Frame) -> list[DepthSample]:
             subject=frame.subject,
             sequence=f"{frame.subject}/{frame.gesture}",
             frame=frame.number,
+            moment=f"{frame.subject}/{frame.gesture}/{frame.number:06d}",
             cube_mm=CUBE_MM[frame.subject],
             centre_joint=MIDDLE_MCP,
             trainable=frame.trainable,

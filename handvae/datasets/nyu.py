@@ -71,6 +71,7 @@ def read(frame: Frame) -> list[DepthSample]:
             subject=frame.subject,
             sequence=frame.split,
             frame=frame.number,
+            moment=f"{frame.split}/{frame.number:07d}",
             cube_mm=CUBE_MM[frame.subject],
             centre_joint=NYU_PALM,
             trainable=True,

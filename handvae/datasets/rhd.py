@@ -232,5 +232,7 @@ def _sample(split: str, index: int, image_u8: np.ndarray, annotation: Annotation
         subject="",
         sequence="",
         frame=index,
+        moment=f"{split}/{index:05d}",
+        trainable=True,
         sizing_uv_px=uv_px,
     )

@@ -24,6 +24,8 @@ class Sample:
     subject: str  # where the dataset names one, else ""
     sequence: str  # frames of one sequence follow each other in time; "" where they do not
     frame: int  # number in the sequence
+    moment: str  # the pose: views, turned copies and both hands of an image at one moment share it
+    trainable: bool  # False: tested on where the protocol does so, but not trained on
     sizing_uv_px: np.ndarray  # (J, 2) pixels from which the crop's size is taken: uv_px, unless the protocol differs
 
 
@@ -40,6 +42,7 @@ class DepthSample:
     subject: str
     sequence: str
     frame: int
+    moment: str
     cube_mm: float  # side of the cube around the hand that the protocol cuts out for this set and subject
     centre_joint: int  # the joint on which the protocol centres it
     trainable: bool  # False for frames that the protocol tests on but does not train on (wrong label, no hand)

@@ -107,6 +107,8 @@ def read(frame: Frame) -> list[Sample]:
             subject="",
             sequence=f"{frame.sequence} {frame.view}",
             frame=frame.number,
+            moment=f"{frame.sequence}/{frame.number:04d}",
+            trainable=True,
             sizing_uv_px=sizing_uv_px,
         )
     ]

@@ -60,13 +60,12 @@ def load_split(
     depth = "cube_mm" in store.columns(path, groups[0])
     keys = ["joints_mm", "uv_px", "camera", "side", *(["cube_mm", "centre_mm"] if depth else ["scale_bone_mm"])]
     image = "depth_f16" if depth else "image_u8"
-    kept = store.read(path, groups, ["trainable"])["trainable"] if depth and trainable_only else slice(None)
+    kept = store.read(path, groups, ["trainable"])["trainable"] if trainable_only else slice(None)
     columns = {
         key: torch.from_numpy(values[kept]).to(device)
         for key, values in store.read(path, groups, [*keys, image] if images else keys).items()
     }
-    moments = store.read(path, groups, ["sequence", "frame", "name"])
-    labelled = labelled_rows(*(moments[key][kept] for key in ("sequence", "frame", "name")), label_fraction)
+    labelled = labelled_rows(store.read(path, groups, ["moment"])["moment"][kept], label_fraction)
     scale_mm = columns["cube_mm"] / 2 if depth else columns["scale_bone_mm"]
     return Split(
         image_u8=columns.get("image_u8"),
@@ -83,21 +82,20 @@ def load_split(
     )
 
 
-def labelled_rows(sequence: np.ndarray, frame: np.ndarray, name: np.ndarray, fraction: float) -> np.ndarray:
-    """The rows (L,) whose labels may be used: those of a share `fraction` of the moments, drawn at random.
+def labelled_rows(moment: np.ndarray, fraction: float) -> np.ndarray:
+    """The rows (L,) whose labels may be used: those of a share `fraction` of the moments (N,), drawn at random.
 
-    A moment is a frame of a sequence in all its views and copies, or a row of a set without sequences, so that a hand
-    that counts as unlabelled has no labelled picture from beside. A smaller share is part of every larger one, and the
+    All views and turned copies of a pose share its moment, so that a hand that counts as unlabelled has no labelled
+    picture from beside. A smaller share is part of every larger one, and the
     choice does not depend on an experiment's seed: models of one share can be compared.
 
     paper: "percentage of labeled data", how it is chosen not stated; here at random, since STB is a video whose first
     part shows a few of its poses only.
     """
-    keys = [(s, f) if s else (n, 0) for s, f, n in zip(sequence, frame.tolist(), name, strict=True)]
-    moments = list(dict.fromkeys(keys))
+    moments = list(dict.fromkeys(moment))
     order = np.random.default_rng(LABELS_SEED).permutation(len(moments))
-    chosen = {moments[place] for place in order[: max(1, round(fraction * len(moments)))]}
-    return np.array([row for row, key in enumerate(keys) if key in chosen], np.int64)
+    chosen = {moments[index] for index in order[: max(1, round(fraction * len(moments)))]}
+    return np.array([row for row, key in enumerate(moment) if key in chosen], np.int64)
 
 
 @dataclass

@@ -143,10 +143,12 @@ def crop_hand(sample: Sample, crops: Size) -> ColourHand:
         camera=transform @ sample.camera,
         side=sample.side,
         scale_bone_mm=geometry.scale_bone_mm(sample.joints_mm),
+        trainable=sample.trainable,
         name=sample.name,
         subject=sample.subject,
         sequence=sample.sequence,
         frame=sample.frame,
+        moment=sample.moment,
     )
 
 
@@ -177,6 +179,7 @@ def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[Dept
         subject=sample.subject,
         sequence=sample.sequence,
         frame=sample.frame,
+        moment=sample.moment,
     )
     return row, seen
 

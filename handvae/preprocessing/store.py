@@ -14,7 +14,7 @@ import numpy as np
 from handvae.base.atomic import replacing_file
 from handvae.base.errors import InputError
 
-VERSION = 2  # of the preprocessing; a file of another version is refused
+VERSION = 3  # of the preprocessing; a file of another version is refused
 BLOCK = 64  # rows written, and stored as one HDF5 chunk, at a time
 
 # kind and unit of every column that a row may have
@@ -34,6 +34,7 @@ COLUMNS: dict[str, tuple[type, str]] = {
     "subject": (str, ""),
     "sequence": (str, ""),
     "frame": (np.int32, "number in the sequence"),
+    "moment": (str, "rows that show one pose share it"),
 }
 
 
@@ -48,10 +49,12 @@ class ColourHand:
     camera: np.ndarray  # (3, 3)
     side: int
     scale_bone_mm: float
+    trainable: bool
     name: str
     subject: str
     sequence: str
     frame: int
+    moment: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class DepthHand:
     subject: str
     sequence: str
     frame: int
+    moment: str
 
 
 Hand = ColourHand | DepthHand
