@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from handvae.base import params
-from handvae.model import checkpoints, training
+from handvae.model import checkpoints, parts, training
 from handvae.model.settings import settings_of
 from stages import run
 
@@ -24,11 +24,11 @@ def main(name: str = params.OWN) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.backends.cudnn.benchmark = False
-    data = Path(f"data/processed/{loaded.experiment(name).dataset}.h5")
+    trained_on = parts.training_parts(Path("data/processed"), loaded.experiment(name))
     for number in range(seeds):
         folder = checkpoints.seed_folder(Path(f"models/{name}"), number)
         checkpoint = Path("checkpoints") / (f"{name}-{folder.name}.pt" if number else f"{name}.pt")
-        training.train(settings_of(loaded, name, number), data, folder, checkpoint, device)
+        training.train(settings_of(loaded, name, number), trained_on, folder, checkpoint, device)
 
 
 if __name__ == "__main__":

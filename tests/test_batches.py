@@ -10,6 +10,7 @@ from handvae.base.joints import ROOT
 from handvae.base.params import Augmentation
 from handvae.model import batches
 from handvae.model.batches import Draw
+from handvae.model.parts import whole
 from handvae.preprocessing import store
 
 CPU = torch.device("cpu")
@@ -17,7 +18,7 @@ AUGMENTATION = Augmentation(rotation_deg=45.0, shift=0.1, scale=[0.8, 1.2], flip
 CROP, CONTEXT = 64, 96
 
 
-def write_hands(path, count=6, seed=0, groups=("train",), **attributes):
+def write_hands(path, count=6, seed=0, groups=("train",), sides=2, **attributes):
     """Hands whose images show a bright Gaussian blob on the middle MCP, so that the warp can be seen in the pixels."""
     rng = np.random.default_rng(seed)
     camera = np.array([[400.0, 0.0, 50.0], [0.0, 400.0, 45.0], [0.0, 0.0, 1.0]])
@@ -30,7 +31,7 @@ def write_hands(path, count=6, seed=0, groups=("train",), **attributes):
             blob = np.exp(-((u - uv[9, 0]) ** 2 + (v - uv[9, 1]) ** 2) / (2 * 2.5**2))
             image = np.repeat((128 + 120 * blob)[..., None].round().astype(np.uint8), 3, axis=2)
             yield store.ColourHand(
-                image, joints.astype(np.float32), uv.astype(np.float32), np.ones(21, bool), camera, number % 2,
+                image, joints.astype(np.float32), uv.astype(np.float32), np.ones(21, bool), camera, number % sides,
                 np.float32(40 + number), True, f"hand {number}", "", "", number, f"hand {number}",
             )  # fmt: skip
 
@@ -41,12 +42,30 @@ def write_hands(path, count=6, seed=0, groups=("train",), **attributes):
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
     path = write_hands(tmp_path_factory.mktemp("store") / "set.h5")
-    return batches.load_split(path, ["train"], images=True, scale_invariant=True, device=CPU)
+    return load(path)
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory):
+    """Six hands of both sides and ten left ones, as two sets."""
+    folder = tmp_path_factory.mktemp("joint")
+    both, left = write_hands(folder / "rhd.h5"), write_hands(folder / "stb.h5", count=10, seed=1, sides=1)
+    return batches.load_split([whole(both, ["train"]), whole(left, ["train"])], True, 50.0, CPU)
+
+
+def load(path, groups=("train",), images=True, unit_mm=None, label_fraction=1.0):
+    """All rows of some groups of one file, on the CPU."""
+    return batches.load_split([whole(path, list(groups))], images, unit_mm, CPU, label_fraction)
+
+
+def drawn(seed, block, size, rows, pairs=1, augmentation=AUGMENTATION, mirrored=True):
+    """A draw from one pool of rows that are all mirrored half of the times, or none of which is."""
+    pools, mirrored = [torch.arange(rows)], torch.full((rows,), mirrored)
+    return batches.draw_block(seed, block, size, pools, pairs, augmentation, mirrored)
 
 
 def some_draw(rows=6, seed=0):
-    draw, _ = batches.draw_block(seed, 0, 1, rows, 1, AUGMENTATION, True)
-    return draw
+    return drawn(seed, 0, 1, rows)[0]
 
 
 def test_without_augmentation_the_crop_is_the_middle_of_the_context(split):
@@ -135,45 +154,42 @@ def test_targets_are_palm_relative_in_units_of_the_scale(split):
 
 def test_without_scale_invariance_every_hand_has_the_same_unit(tmp_path):
     path = write_hands(tmp_path / "set.h5")
-    split = batches.load_split(path, ["train"], images=False, scale_invariant=False, device=CPU)
-    assert split.scale_mm.unique().tolist() == [batches.UNIT_MM] and split.image_u8 is None
+    split = load(path, images=False, unit_mm=1000.0)
+    assert split.scale_mm.unique().tolist() == [1000.0] and split.image_u8 is None
 
 
 def test_each_epoch_visits_every_row_once_and_in_another_order():
     rows, size = 50, 7
     count = 2 * rows
     blocks = -(-count // (batches.BLOCK * size))
-    visited = torch.cat(
-        [batches.draw_block(0, block, size, rows, 1, AUGMENTATION, True)[0].rows for block in range(blocks)]
-    )
+    visited = torch.cat([drawn(0, block, size, rows)[0].rows for block in range(blocks)])
     first, second = visited[:rows].tolist(), visited[rows:count].tolist()
     assert sorted(first) == sorted(second) == list(range(rows)) and first != second
 
 
 def test_draws_follow_from_seed_and_block_alone_and_stay_in_their_ranges():
     def draws(seed, block):
-        draw, noise = batches.draw_block(seed, block, 8, 100, 2, AUGMENTATION, True)
+        draw, noise = drawn(seed, block, 8, 100, pairs=2)
         return torch.cat([draw.rows.float(), draw.rotation_rad, draw.shift.flatten(), draw.scale, noise.flatten()])
 
     assert torch.equal(draws(0, 3), draws(0, 3))
     assert not torch.equal(draws(0, 3), draws(0, 4)) and not torch.equal(draws(0, 3), draws(1, 3))
-    draw, noise = batches.draw_block(0, 0, 500, 100, 1, AUGMENTATION, True)
+    draw, noise = drawn(0, 0, 500, 100)
     assert draw.rotation_rad.abs().max() <= np.pi / 4 and draw.rotation_rad.std() > 0.4
     assert draw.shift.abs().max() <= 0.1 and draw.scale.min() >= 0.8 and draw.scale.max() <= 1.2
     assert 0.45 < draw.flip.float().mean() < 0.55
     assert abs(noise.mean()) < 0.01 and abs(noise.std() - 1) < 0.01
 
 
-def test_only_sets_with_hands_of_both_sides_are_mirrored_unless_asked_for(split):
-    lefts = replace(split, side=torch.zeros_like(split.side))
-    for flip, expected in (("two_sided", (True, False)), ("always", (True, True)), ("never", (False, False))):
-        augmentation = replace(AUGMENTATION, flip=flip)
-        assert (batches.mirrors(split, augmentation), batches.mirrors(lefts, augmentation)) == expected
+def test_only_sets_with_hands_of_both_sides_are_mirrored_unless_asked_for(joint):
+    for flip, expected in (("two_sided", (6, 0)), ("always", (6, 10)), ("never", (0, 0))):
+        rows = batches.mirrors(joint, replace(AUGMENTATION, flip=flip))
+        assert (int(rows[:6].sum()), int(rows[6:].sum())) == expected
 
 
 def test_augmentation_can_be_switched_off():
     off = Augmentation(0.0, 0.0, [1.0, 1.0], "never")
-    draw, _ = batches.draw_block(0, 0, 32, 100, 1, off, mirrored=False)
+    draw, _ = drawn(0, 0, 32, 100, augmentation=off, mirrored=False)
     plain = batches.unaugmented(draw.rows)
     for field in Draw.__dataclass_fields__:
         assert torch.equal(getattr(draw, field), getattr(plain, field))
@@ -213,7 +229,7 @@ def write_depth_hands(path, groups=("train",), count=6, seed=1):
 @pytest.fixture(scope="module")
 def depth_split(tmp_path_factory):
     path = write_depth_hands(tmp_path_factory.mktemp("store") / "set.h5")
-    return batches.load_split(path, ["train"], images=True, scale_invariant=False, device=CPU)
+    return load(path, unit_mm=50.0)
 
 
 def test_depth_joints_are_in_units_of_half_the_cube_about_its_centre(depth_split):
@@ -260,12 +276,6 @@ def test_outside_the_context_crop_is_background_and_zoomed_background_stays(dept
     torch.testing.assert_close(seen.unique(), torch.tensor([-0.375, 1.0]))
 
 
-def test_frames_with_a_wrong_label_are_left_out_of_training_only(tmp_path):
-    path = write_depth_hands(tmp_path / "set.h5", ["P0", "P1"])
-    kept = batches.load_split(path, ["P0", "P1"], False, False, CPU, trainable_only=True)
-    assert len(kept) == 10 and len(batches.load_split(path, ["P1"], True, False, CPU)) == 6
-
-
 def test_one_subject_is_left_out_in_turn(tmp_path):
     path = write_depth_hands(tmp_path / "set.h5", ["P0", "P1", "P2"])
     assert store.split_groups(path, "train", "P1") == ["P0", "P2"]
@@ -276,19 +286,11 @@ def test_one_subject_is_left_out_in_turn(tmp_path):
         store.split_groups(path, "test", "P7")
 
 
-def moments(sequences=4, frames=25, views=2):
-    """The moment of every row of a video set seen by some cameras."""
-    names = [f"S{s}/{frame}" for s in range(sequences) for _ in range(views) for frame in range(frames)]
-    return np.array(names, object)
-
-
-def test_the_labelled_part_is_a_share_of_moments_in_all_their_rows():
-    rows = batches.labelled_rows(moments(), 0.3)
-    chosen = set(moments()[rows])
-    assert len(chosen) == 30 and len(rows) == 60 and (np.diff(rows) > 0).all()
-    assert len({moment.split("/")[0] for moment in chosen}) == 4  # from everywhere, not the first part
-
-
-def test_a_smaller_labelled_part_lies_in_every_larger_one():
-    parts = [set(batches.labelled_rows(moments(), fraction)) for fraction in (0.001, 0.1, 0.5, 1.0)]
-    assert parts[0] < parts[1] < parts[2] < parts[3] == set(range(200)) and len(parts[0]) == 2
+def test_two_sets_are_one_split_and_each_may_have_an_equal_share_of_every_batch(joint):
+    assert len(joint) == len(joint.image_u8) == 16 and [len(rows) for rows in joint.set_rows] == [6, 10]
+    draw, _ = batches.draw_block(0, 0, 4, joint.set_rows, 1, AUGMENTATION, joint.two_sided)
+    for batch_rows in draw.rows.split(4):
+        assert (batch_rows < 6).sum() == 2
+    seconds = draw.rows[draw.rows >= 6]
+    assert sorted(seconds[:10].tolist()) == list(range(6, 16))  # each set has epochs of its own
+    assert not draw.flip[draw.rows >= 6].any() and draw.flip[draw.rows < 6].any()

@@ -13,10 +13,11 @@ from handvae.base.errors import InputError
 from handvae.base.joints import SKELETONS
 from handvae.evaluation import latent, predict
 from handvae.model import batches
+from handvae.model.parts import whole
 from handvae.model.settings import settings_of
 from handvae.model.vae import CrossModalVAE
 from tests.conftest import REPOSITORY
-from tests.test_batches import write_depth_hands, write_hands
+from tests.test_batches import load, write_depth_hands, write_hands
 
 CPU = torch.device("cpu")
 HANDS = 12
@@ -48,8 +49,9 @@ def made(name, data, seed=0, certain=False):
     if certain:
         for encoder in model.encoders.values():
             encoder.head.bias.data[30:] = -8
-    predictions = predict.predict_split(model, of_name, data, CPU)
-    return of_name, predictions, latent.latent_columns(model, of_name, data, predictions, CPU)
+    scored, trained_on = whole(data, ["test"]), [whole(data, ["train"])]
+    predictions = predict.predict_split(model, of_name, scored, trained_on, CPU)
+    return of_name, predictions, latent.latent_columns(model, of_name, scored, predictions, CPU)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_samples_do_not_depend_on_how_many_rows_are_decoded_at_once(colour, monk
 
 def test_walks_begin_and_end_at_what_is_decoded_from_their_two_images(colour):
     of_name, _, columns = made("stb-cross", colour)
-    split = batches.load_split(colour, ["test"], True, True, CPU)
+    split = load(colour, ["test"], True, None)
     model = CrossModalVAE(of_name.architecture, seed=0).eval()
     for end, step in ((0, 0), (1, -1)):
         rows = torch.from_numpy(columns["walk_row"][:, end])
@@ -154,7 +156,7 @@ class Truth:
 
 @pytest.mark.parametrize("scale_invariant", [True, False])
 def test_a_perfect_model_walks_from_truth_to_truth_in_millimetres_and_pixels(colour, scale_invariant):
-    split = batches.load_split(colour, ["test"], False, scale_invariant, CPU)
+    split = load(colour, ["test"], False, None if scale_invariant else 50.0)
     pairs = np.array([[0, 4], [3, 9]])
     columns = latent.walk_columns(Truth(split), torch.eye(HANDS, 30), split, pairs, np.array([1]))
     true_mm = (split.joints_mm - split.joints_mm[:, :1]).numpy()
@@ -172,7 +174,7 @@ def test_a_perfect_model_walks_from_truth_to_truth_in_millimetres_and_pixels(col
 
 
 def test_decoded_images_are_clipped_to_what_a_screen_can_show(colour):
-    split = batches.load_split(colour, ["test"], False, True, CPU)
+    split = load(colour, ["test"], False, None)
     columns = latent.walk_columns(Truth(split), torch.eye(HANDS, 30), split, np.array([[1, 0]]), np.array([0]))
     assert columns["walk_rgb_u8"].shape == (1, 9, 4, 4, 3)
     # 0.5 + z is added to black, grey and white along a walk from z = 0 to 1

@@ -51,7 +51,7 @@ def every_key(tree, path=()):
 
 
 # Rows that users may add and remove: a missing one is not an error in itself.
-FREE = {("profiles",), ("experiments",), ("variants",)}
+FREE = {("profiles",), ("experiments",), ("variants",), ("recipes",)}
 
 
 def test_every_missing_key_is_an_error_that_names_it(params_tree, tmp_path):
@@ -85,6 +85,11 @@ def test_a_source_may_be_a_list_of_archives(params_tree, tmp_path):
             {"dataset": "msra", "input": "depth", "invariances": "T"},
             "test_subject: expected P0, .*, P8 with dataset msra, found null",
         ),
+        ({"dataset": "stb+rhd"}, "dataset: expected one of .*, rhd.stb, found 'stb.rhd'"),
+        (
+            {"dataset": "rhd+stb", "input": "depth"},
+            "input: expected rgb or joints_2d with dataset rhd.stb, found 'depth'",
+        ),
         ({"test_subject": "P0"}, "test_subject: expected null with dataset rhd, found P0"),
         (
             {"dataset": "icvl", "input": "depth", "invariances": "T+H", "variant": "separate"},
@@ -104,8 +109,8 @@ def test_depth_has_its_own_modality_and_folds(params_tree, tmp_path):
 
 
 def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
-    params_tree["loss"]["kl_wieght"] = params_tree["loss"].pop("kl_weight")
-    with pytest.raises(InputError, match=r"params.yaml: loss.*missing: kl_weight; unknown: kl_wieght"):
+    params_tree["recipes"]["ours"]["kl_wieght"] = params_tree["recipes"]["ours"].pop("kl_weight")
+    with pytest.raises(InputError, match=r"params.yaml: recipes.ours.*missing: kl_weight; unknown: kl_wieght"):
         load(params_tree, tmp_path)
 
 
@@ -118,12 +123,12 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("input",), "depth", "input: expected rgb or joints_2d with dataset rhd, found 'depth'"),
         (("dataset",), "hands", "dataset: expected one of .*stb.*, found 'hands'"),
         (("profile",), "big", "profile: expected one of .*, found 'big'"),
-        (("loss", "kl_weight"), "1e-4", "loss.kl_weight: expected float, found '1e-4' .*write 1.0e-4"),
-        (("loss", "kl_weight"), -1.0, "loss.kl_weight: expected a positive number, found -1.0"),
+        (("recipes", "ours", "kl_weight"), "1e-4", "ours.kl_weight: expected float, found '1e-4' .*write 1.0e-4"),
+        (("recipes", "ours", "kl_weight"), -1.0, "ours.kl_weight: expected a positive number, found -1.0"),
         (
-            ("loss", "modality_weights"),
+            ("recipes", "ours", "modality_weights"),
             {"rgb": 1.0},
-            "modality_weights: expected rgb, depth, joints_2d, joints_3d, found rgb",
+            "modality_weights: expected the keys rgb, depth, joints_2d, joints_3d; missing: depth",
         ),
         (("variants", "1"), ["i->q"], r"variants.1: expected a->b with a and b of i, t, rgb.*, found 'i->q'"),
         (("variants", "1"), ["i->t", "i->t"], "variants.1: expected one or more pairs, each once"),
@@ -133,8 +138,13 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
             "variant: expected a pair rgb->joints_3d or joints_3d->joints_3d to score, found rgb->rgb",
         ),
         (("label_fraction",), 0.0, "label_fraction: expected more than 0 and at most 1, found 0.0"),
+        (("validation",), 1.0, "validation: expected at least 0 and less than 1, found 1.0"),
+        (("recipe",), "theirs", "recipe: expected one of original, ours, found 'theirs'"),
+        (("balance",), "fair", "balance: expected one of proportional, equal, found 'fair'"),
+        (("profiles", "paper", "unscaled_unit_mm"), 0, "paper.unscaled_unit_mm: expected a positive number, found 0"),
+        (("defaults", "sede"), 1, "defaults: expected keys of an experiment, found sede"),
         (("seeds",), 0, "seeds: expected a positive number, found 0"),
-        (("augmentation", "scale"), [1.2, 1.0], "scale: expected .low, high."),
+        (("profiles", "small", "augmentation", "rgb", "scale"), [1.2, 1.0], "rgb.scale: expected .low, high."),
         (("profiles", "small", "crop_px"), 100, "crop_px: expected a power of two, at least 64, found 100"),
         (
             ("profiles", "small", "training", "rgb", "steps"),

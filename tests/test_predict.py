@@ -5,7 +5,7 @@ import torch
 from handvae.evaluation import predict
 from handvae.model import batches
 from handvae.model.vae import Architecture, CrossModalVAE
-from tests.test_batches import write_depth_hands, write_hands
+from tests.test_batches import load, write_depth_hands, write_hands
 
 CPU = torch.device("cpu")
 
@@ -26,7 +26,7 @@ class Oracle:
 
 def splits(tmp_path, scale_invariant=True):
     path = write_hands(tmp_path / "set.h5")
-    return batches.load_split(path, ["train"], False, scale_invariant, CPU)
+    return load(path, images=False, unit_mm=None if scale_invariant else 50.0)
 
 
 def test_the_ground_truth_scale_is_given_back_with_and_without_scale_invariance(tmp_path, monkeypatch):
@@ -78,7 +78,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 def test_depth_predictions_come_back_to_absolute_millimetres(tmp_path):
     path = write_depth_hands(tmp_path / "set.h5")
-    split = batches.load_split(path, ["train"], True, False, CPU)
+    split = load(path, ["train"], True, 50.0)
     predicted = predict.predict_joints_mm(Oracle(split), "depth", split)
     np.testing.assert_allclose(predicted, split.joints_mm, atol=1e-3)
     np.testing.assert_array_equal(predict.true_joints_mm(split), split.joints_mm)
@@ -87,7 +87,7 @@ def test_depth_predictions_come_back_to_absolute_millimetres(tmp_path):
 
 
 def test_the_mean_pose_of_depth_is_placed_in_each_test_hands_cube(tmp_path):
-    split = batches.load_split(write_depth_hands(tmp_path / "set.h5"), ["train"], True, False, CPU)
+    split = load(write_depth_hands(tmp_path / "set.h5"))
     baseline = predict.mean_pose_mm(split, split)
     relative = (split.joints_mm - split.centre_mm[:, None]).numpy()
     np.testing.assert_allclose(

@@ -177,3 +177,20 @@ def test_absent_groups_and_columns_are_refused_by_name(tmp_path):
         store.read(tmp_path / "set.h5", ["validation"], ["side"])
     with pytest.raises(InputError, match="expected train with images, found labels alone"):
         store.read(tmp_path / "set.h5", ["train"], ["side", "image_u8"])
+
+
+def test_a_combined_file_changes_with_either_set_and_refuses_sets_that_do_not_fit(tmp_path):
+    paths = [tmp_path / "rhd.h5", tmp_path / "stb.h5"]
+    facts = ATTRIBUTES | {"context_px": 6, "skeleton": "HAND21"}
+
+    def combined(*counts, **changes):
+        for path, count in zip(paths, counts, strict=True):
+            store.write(path, {"train": map(colour_hand, range(count))}, facts | changes)
+            changes = {}
+        store.write_combined(tmp_path / "rhd+stb.h5", paths)
+        return (tmp_path / "rhd+stb.h5").read_bytes()
+
+    assert combined(2, 3) == combined(2, 3)
+    assert len({combined(2, 3), combined(2, 4), combined(3, 3)}) == 3
+    with pytest.raises(InputError, match="expected sets of one crop_px, found 8 and 4"):
+        combined(2, 3, crop_px=8)

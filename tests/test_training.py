@@ -17,9 +17,10 @@ from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.evaluation import predict
 from handvae.model import batches, checkpoints, training
+from handvae.model.parts import whole
 from handvae.model.settings import settings_from_dict, settings_of
 from tests.conftest import REPOSITORY
-from tests.test_batches import write_hands
+from tests.test_batches import load, write_hands
 
 CPU = torch.device("cpu")
 
@@ -38,7 +39,7 @@ def settings(name="rhd-rgb-v4", **changes):
 
 
 def train(settings, data, folder, name="model"):
-    training.train(settings, data, folder / name, folder / f"{name}.pt", CPU)
+    training.train(settings, [whole(data, ["train"])], folder / name, folder / f"{name}.pt", CPU)
     return {path.name: path.read_bytes() for path in (folder / name).iterdir()}
 
 
@@ -66,7 +67,7 @@ def test_kl_weight_rises_geometrically_and_then_stays():
 
 def test_a_step_on_one_pair_moves_its_own_encoder_and_decoder_only(data):
     run = training.Run(settings(), CPU)
-    split = batches.load_split(data, ["train"], True, True, CPU)
+    split = load(data, ["train"], True, None)
     before = {key: value.clone() for key, value in run.model.named_parameters()}
     batch = batches.batch(split, batches.unaugmented(torch.arange(6)), run.settings.modalities)
     training.training_step(run, ("rgb", "rgb"), batch, torch.zeros(6, 30))
@@ -82,7 +83,7 @@ def test_every_pair_of_algorithm_1_gets_one_step_a_batch(data, monkeypatch):
         training, "training_step", lambda run, pair, *rest: seen.append(pair) or original(run, pair, *rest)
     )
     run = training.Run(settings(steps=3), CPU)
-    training.train_block(run, batches.load_split(data, ["train"], True, True, CPU))
+    training.train_block(run, load(data, ["train"], True, None))
     assert seen == 3 * [("rgb", "joints_3d"), ("rgb", "rgb"), ("joints_3d", "joints_3d")]
 
 
@@ -90,7 +91,7 @@ def test_training_brings_the_error_under_the_mean_poses(data, tmp_path):
     still = replace(settings().augmentation, rotation_deg=0.0, shift=0.0, flip="never")
     train(settings("rhd-2d-v1", steps=300, learning_rate=1e-3, augmentation=still), data, tmp_path)
     model, _, _ = checkpoints.load_model(tmp_path / "model", CPU)
-    split = batches.load_split(data, ["train"], False, True, CPU)
+    split = load(data, ["train"], False, None)
     truth = split.joints_mm - split.joints_mm[:, :1]
     predicted = torch.from_numpy(predict.predict_joints_mm(model, "joints_2d", split))
     mean_pose = torch.from_numpy(predict.mean_pose_mm(split, split))
@@ -129,9 +130,11 @@ CHILD = """
 import sys
 from pathlib import Path
 from handvae.model import training
+from handvae.model.parts import whole
 from tests.test_training import CPU, settings
 training.CHECKPOINT_EVERY_S = 0.0
-training.train(settings(steps=96), Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), CPU)
+data, model, checkpoint = map(Path, sys.argv[1:])
+training.train(settings(steps=96), [whole(data, ["train"])], model, checkpoint, CPU)
 """
 
 
@@ -196,7 +199,7 @@ def test_a_full_disk_leaves_no_model(data, tmp_path, monkeypatch):
 def changed(data, path, labelled_too=False, images=False):
     """The data with other labels, or images, in the rows that count as unlabelled at a third."""
     shutil.copy(data, path)
-    labelled = batches.load_split(data, ["train"], False, True, CPU, label_fraction=1 / 3).labelled.numpy()
+    labelled = load(data, ["train"], False, None, label_fraction=1 / 3).labelled[0].numpy()
     with h5py.File(path, "r+") as file:
         group = file["train"]
         rows = np.array([row for row in range(len(group["side"])) if labelled_too == (row in labelled)])
@@ -229,9 +232,7 @@ def test_separate_models_train_as_if_each_were_alone(data):
     """Pairs without a common parameter take no part in each other's steps, though they share an optimiser."""
     chosen = settings("stb-separate")
     together, alone = training.Run(chosen, CPU), training.Run(chosen, CPU)
-    batch = batches.batch(
-        batches.load_split(data, ["train"], True, True, CPU), batches.unaugmented(torch.arange(6)), chosen.modalities
-    )
+    batch = batches.batch(load(data, ["train"], True, None), batches.unaugmented(torch.arange(6)), chosen.modalities)
     noise = torch.randn(3, 6, 30, generator=torch.Generator().manual_seed(0))
     for step in range(3):
         for pair in chosen.pairs:

@@ -17,6 +17,7 @@ INPUTS = ("rgb", "depth", "joints_2d")
 TARGET = "joints_3d"
 MODALITIES = (*INPUTS, TARGET)
 SPLITS = ("training", "evaluation")
+BOTH = "rhd+stb"  # an experiment's `dataset` that is trained on two sets and tested on each
 MSRA_SUBJECTS = tuple(f"P{number}" for number in range(9))
 OWN = "experiment"  # the name under which the top-level experiment is trained and evaluated
 
@@ -31,6 +32,14 @@ class Experiment:
     seed: int
     test_subject: str | None
     label_fraction: float
+    validation: float
+    recipe: str
+    balance: typing.Literal["proportional", "equal"]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The sets that are trained on together; each is tested on apart."""
+        return self.dataset.split("+")
 
     @property
     def scale_invariant(self) -> bool:
@@ -131,6 +140,8 @@ class Profile:
     crop_px: int
     context: float
     encoder_width: int
+    unscaled_unit_mm: float
+    augmentation: dict[str, Augmentation]
     training: dict[str, Training]
 
 
@@ -141,8 +152,7 @@ class Params:
     profile: Profile
     data: dict[str, Source]
     variants: dict[str, list[str]]
-    loss: Loss
-    augmentation: Augmentation
+    recipes: dict[str, Loss]
     seeds: int  # models a row of the grid
     experiments: dict[str, Experiment]
 
@@ -174,11 +184,11 @@ def load(path: Path | str = "params.yaml") -> Params:
         "profile": str,
         "data": dict[str, Source],
         "variants": dict[str, list[str]],
-        "loss": Loss,
-        "augmentation": Augmentation,
+        "recipes": dict[str, Loss],
         "seeds": int,
         "profiles": dict[str, Profile],
-        "experiments": dict[str, Experiment],
+        "defaults": dict[str, typing.Any],
+        "experiments": dict[str, dict[str, typing.Any]],
     }
     check_keys(tree, [*own_keys, *sections], str(path))
     own = convert({key: tree[key] for key in own_keys}, Experiment, str(path))
@@ -188,6 +198,7 @@ def load(path: Path | str = "params.yaml") -> Params:
         raise InputError(f"{path}: profile: expected one of {', '.join(profiles)}, found '{profile_name}'")
     for name, profile in profiles.items():
         _check_profile(profile, f"{path}: profiles.{name}")
+    values["experiments"] = _rows(values.pop("defaults"), values["experiments"], str(path))
     check_keys(values["data"], list(PROTOCOLS), f"{path}: data")
     values["data"] = {name: _with_protocol(source, name, str(path)) for name, source in values["data"].items()}
     params = Params(own, profile_name, profiles[profile_name], **values)
@@ -195,27 +206,31 @@ def load(path: Path | str = "params.yaml") -> Params:
     return params
 
 
+def _rows(defaults: dict[str, object], rows: dict[str, dict], path: str) -> dict[str, Experiment]:
+    """The grid's rows, each with the defaults that it does not overrule."""
+    needless = [key for key in defaults if key not in Experiment.__dataclass_fields__]
+    if needless:
+        raise InputError(f"{path}: defaults: expected keys of an experiment, found {', '.join(map(str, needless))}")
+    return {name: convert(defaults | row, Experiment, f"{path}: experiments.{name}") for name, row in rows.items()}
+
+
 def _check_references(params: Params, path: str) -> None:
     """Checks that span keys: names that refer to other sections, and ranges."""
     _check_variants(params.variants, f"{path}: variants")
     for name, experiment in [(OWN, params.own), *params.experiments.items()]:
         where = path if name == OWN else f"{path}: experiments.{name}"
-        for key, known in [("dataset", params.data), ("variant", params.variants)]:
+        known_values = {"dataset": [*params.data, BOTH], "variant": params.variants, "recipe": params.recipes}
+        for key, known in known_values.items():
             if str(getattr(experiment, key)) not in known:
                 expected = ", ".join(map(str, known))
                 raise InputError(f"{where}: {key}: expected one of {expected}, found '{getattr(experiment, key)}'")
         _check_experiment(experiment, params.pairs(experiment), where)
     if OWN in params.experiments:
         raise InputError(f"{path}: experiments: the name '{OWN}' is taken by the top-level experiment")
-    if sorted(params.loss.modality_weights) != sorted(MODALITIES):
-        found = ", ".join(params.loss.modality_weights)
-        raise InputError(f"{path}: loss.modality_weights: expected {', '.join(MODALITIES)}, found {found}")
-    low_high = params.augmentation.scale
-    if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
-        raise InputError(f"{path}: augmentation.scale: expected [low, high] with 0 < low <= high, found {low_high}")
-    _check_positive(
-        {"kl_weight": params.loss.kl_weight, "kl_weight_start": params.loss.kl_weight_start}, f"{path}: loss"
-    )
+    for name, loss in params.recipes.items():
+        check_keys(loss.modality_weights, list(MODALITIES), f"{path}: recipes.{name}.modality_weights")
+        weights = {"kl_weight": loss.kl_weight, "kl_weight_start": loss.kl_weight_start}
+        _check_positive(weights, f"{path}: recipes.{name}")
     _check_positive({"seeds": params.seeds}, path)
 
 
@@ -231,7 +246,7 @@ def _check_variants(variants: dict[str, list[str]], where: str) -> None:
 
 def _check_experiment(experiment: Experiment, pairs: list[tuple[str, str]], where: str) -> None:
     """What depends on the kind of dataset: its inputs, its invariances, its folds, the modalities it has."""
-    depth = PROTOCOLS[experiment.dataset] not in (RhdProtocol, StbProtocol)
+    depth = PROTOCOLS[experiment.datasets[0]] not in (RhdProtocol, StbProtocol)
     inputs = ("depth",) if depth else ("rgb", "joints_2d")
     if experiment.input not in inputs:
         expected = f"{' or '.join(inputs)} with dataset {experiment.dataset}"
@@ -254,6 +269,8 @@ def _check_experiment(experiment: Experiment, pairs: list[tuple[str, str]], wher
         raise InputError(
             f"{where}: label_fraction: expected more than 0 and at most 1, found {experiment.label_fraction}"
         )
+    if not 0 <= experiment.validation < 1:
+        raise InputError(f"{where}: validation: expected at least 0 and less than 1, found {experiment.validation}")
     subjects = MSRA_SUBJECTS if experiment.dataset == "msra" else (None,)
     if experiment.test_subject not in subjects:
         expected = ", ".join(subject or "null" for subject in subjects)
@@ -287,7 +304,14 @@ def _check_profile(profile: Profile, where: str) -> None:
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
     if profile.context < 1:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
-    _check_positive({"encoder_width": profile.encoder_width}, where)
+    sizes = {"encoder_width": profile.encoder_width, "unscaled_unit_mm": profile.unscaled_unit_mm}
+    _check_positive(sizes, where)
+    check_keys(profile.augmentation, list(INPUTS), f"{where}.augmentation")
+    for name, augmentation in profile.augmentation.items():
+        zoom = augmentation.scale
+        if len(zoom) != 2 or not 0 < zoom[0] <= zoom[1]:
+            expected = "[low, high] with 0 < low <= high"
+            raise InputError(f"{where}.augmentation.{name}.scale: expected {expected}, found {zoom}")
     for name, training in profile.training.items():
         sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate")}
         _check_positive(sizes, f"{where}.training.{name}")

@@ -5,8 +5,6 @@ Encodings of the test hands, joints decoded from samples of their posteriors and
 decided by rules, never by eye.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -20,9 +18,9 @@ from handvae.evaluation.statistics import evenly_ranked
 from handvae.model import batches, vae
 from handvae.model.batches import Split
 from handvae.model.networks import LATENT
+from handvae.model.parts import Part
 from handvae.model.settings import Settings
 from handvae.model.vae import CrossModalVAE
-from handvae.preprocessing import store
 
 SAMPLES = 20  # of each posterior
 SAMPLED_ROWS = 6  # whose samples are kept, for Figure 11
@@ -35,16 +33,15 @@ POSTERIOR_STREAM, WALK_STREAM = 3, 4  # of an experiment's random numbers; train
 
 @torch.inference_mode()
 def latent_columns(
-    model: CrossModalVAE, settings: Settings, data: Path, predictions: Columns, device: torch.device
+    model: CrossModalVAE, settings: Settings, scored: Part, predictions: Columns, device: torch.device
 ) -> Columns:
-    """The latent columns of the N test rows of `data`, whose `predictions` are those of `predict.predict_split`.
+    """The latent columns of the N rows `scored`, whose `predictions` are those of `predict.predict_split`.
 
     mu_<modality>, log_var_<modality> (N, 30) of every encoder; decoded_mm_<modality> (N, J, 3), the joints decoded from
     mu in the frame of joints_pred_mm, where it was trained to give joints; the columns of `posterior_columns`; and
     those of `walk_columns` where the model was trained on all pairs of WALKED.
     """
-    groups = store.split_groups(data, "test", settings.experiment.test_subject)
-    split = batches.load_split(data, groups, settings.uses_images, settings.experiment.scale_invariant, device)
+    split = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device)
     errors_mm, seed = frame_errors_mm(predictions, settings.skeleton), settings.experiment.seed
     encodings = {modality: encode_split(model, modality, split) for modality in model.encoders}
     columns = {}
@@ -56,7 +53,7 @@ def latent_columns(
     if set(WALKED) <= set(settings.pairs):
         pairs = random_pairs(predictions["side"], errors_mm, seed)
         if not len(pairs):
-            raise InputError(f"{data}: expected two test hands of one side to walk between, found none")
+            raise InputError(f"{scored.path}: expected two test hands of one side to walk between, found none")
         shown = shown_pairs(pairs, errors_mm, predictions["joints_true_mm"])
         columns |= walk_columns(model, encodings["rgb"][0], split, pairs, shown)
     return columns

@@ -10,9 +10,9 @@ from handvae.base import atomic, geometry
 from handvae.base.params import TARGET
 from handvae.model import batches
 from handvae.model.batches import Split
+from handvae.model.parts import Part
 from handvae.model.settings import Settings
 from handvae.model.vae import CrossModalVAE
-from handvae.preprocessing import store
 
 BATCH = 256
 
@@ -56,28 +56,24 @@ def previous_rows(sequence: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.array([row_of.get((name, number - 1), -1) if name else -1 for name, number in pairs], np.int64)
 
 
-def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: torch.device) -> Columns:
-    """Predictions for the test rows of `data`, as written by `write`."""
+def predict_split(
+    model: CrossModalVAE, settings: Settings, scored: Part, trained_on: list[Part], device: torch.device
+) -> Columns:
+    """Predictions for the rows `scored`, as written by `write`; the mean pose is that of the rows `trained_on`."""
     experiment = settings.experiment
-    groups = {split: store.split_groups(data, split, experiment.test_subject) for split in ("train", "test")}
-    scale_invariant = experiment.scale_invariant
-    test = batches.load_split(data, groups["test"], settings.uses_images, scale_invariant, device)
-    train = batches.load_split(data, groups["train"], False, scale_invariant, device, trainable_only=True)
-    columns = store.read(data, groups["test"], ["side", "name", "sequence", "frame"])
+    test = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device)
+    train = batches.load_split(trained_on, False, settings.joint_unit_mm, device)
     true_mm = true_joints_mm(test).astype(np.float32)
-    if experiment.input == "depth":
-        visible = np.ones(true_mm.shape[:2], bool)  # the depth sets say nothing of visibility: every joint counts
-    else:
-        visible = store.read(data, groups["test"], ["visible"])["visible"]
+    every = np.ones(true_mm.shape[:2], bool)  # the depth sets say nothing of visibility: every joint counts
     return {
         "joints_pred_mm": predict_joints_mm(model, settings.encoded, test).astype(np.float32),
         "joints_true_mm": true_mm,
         "mean_pose_mm": mean_pose_mm(train, test).astype(np.float32),
-        "visible": visible,
-        "side": columns["side"],
-        "row": np.arange(len(test), dtype=np.int64),
-        "previous_row": previous_rows(columns["sequence"], columns["frame"]),
-        "name": columns["name"],
+        "visible": every if experiment.input == "depth" else scored.column("visible"),
+        "side": scored.column("side"),
+        "row": np.flatnonzero(scored.rows),
+        "previous_row": previous_rows(scored.column("sequence"), scored.column("frame")),
+        "name": scored.column("name"),
     }
 
 

@@ -6,7 +6,6 @@ another device, sees the same samples, warps and noise.
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,12 +14,11 @@ import torch.nn.functional as F
 from handvae.base.joints import ROOT
 from handvae.base.params import Augmentation
 from handvae.model.networks import LATENT
+from handvae.model.parts import Part, labelled_rows
 from handvae.preprocessing import store
 
 BLOCK = 8  # steps whose batches are made, and whose terms are checked and recorded, together: shares small costs
-# paper: metres without S (its evaluation code); here 50 mm, about the scale bone, so that loss weights mean the same
-UNIT_MM = 50.0
-LABELS_SEED = 0  # of the labelled part of a training split
+ROW_STREAMS = (2, 5)  # of an experiment's random numbers: the order of the rows, of each of two sets
 
 
 @dataclass
@@ -34,8 +32,10 @@ class Split:
     camera: torch.Tensor  # (N, 3, 3) of the context crop
     side: torch.Tensor  # (N,) int64
     centre_mm: torch.Tensor | None  # (N, 3) of the depth's cube; None: joints are taken relative to the palm
-    scale_mm: torch.Tensor  # (N,) what joints are divided by: the scale bone, UNIT_MM, or half the cube's side
-    labelled: torch.Tensor  # (L,) int64, on the CPU: the rows whose joints may be trained on, in order
+    scale_mm: torch.Tensor  # (N,) what joints are divided by: the scale bone, a unit, or half the cube's side
+    labelled: list[torch.Tensor]  # of each set, on the CPU: the rows (L,) whose joints may be trained on, in order
+    set_rows: list[torch.Tensor]  # of each set, on the CPU: its rows
+    two_sided: torch.Tensor  # (N,) bool, on the CPU: whether the row's set has hands of both sides
     crop_px: int
     context_px: int
 
@@ -44,28 +44,32 @@ class Split:
 
 
 def load_split(
-    path: Path | str,
-    groups: list[str],
+    parts: list[Part],
     images: bool,
-    scale_invariant: bool,
+    unit_mm: float | None,
     device: torch.device,
-    trainable_only: bool = False,
     label_fraction: float = 1.0,
 ) -> Split:
-    """Read some groups of data/processed/<set>.h5 onto the device, one after the other.
+    """Read rows of one or more sets of one kind onto the device, one after the other.
 
-    `trainable_only` leaves out the rows that the protocol tests on but does not train on; see `labelled_rows`.
+    `unit_mm`: what joints are divided by, None for each hand's scale bone; of depth it is half the cube's side.
+    `label_fraction`: of each set's moments; see `parts.labelled_rows`.
     """
-    attributes = store.attributes(path)
-    depth = "cube_mm" in store.columns(path, groups[0])
+    attributes = store.attributes(parts[0].path)
+    depth = "cube_mm" in store.columns(parts[0].path, parts[0].groups[0])
     keys = ["joints_mm", "uv_px", "camera", "side", *(["cube_mm", "centre_mm"] if depth else ["scale_bone_mm"])]
     image = "depth_f16" if depth else "image_u8"
-    kept = store.read(path, groups, ["trainable"])["trainable"] if trainable_only else slice(None)
-    columns = {
-        key: torch.from_numpy(values[kept]).to(device)
-        for key, values in store.read(path, groups, [*keys, image] if images else keys).items()
-    }
-    labelled = labelled_rows(store.read(path, groups, ["moment"])["moment"][kept], label_fraction)
+    read = [
+        {key: values[part.rows] for key, values in store.read(part.path, part.groups, keys + [image] * images).items()}
+        for part in parts
+    ]
+    columns = {key: torch.from_numpy(np.concatenate([of_part[key] for of_part in read])).to(device) for key in read[0]}
+    sizes = [len(of_part["side"]) for of_part in read]
+    firsts = np.cumsum([0, *sizes[:-1]])
+    labelled = [
+        first + labelled_rows(part.column("moment"), label_fraction) for first, part in zip(firsts, parts, strict=True)
+    ]
+    two_sided = [np.full(len(of_part["side"]), len(np.unique(of_part["side"])) == 2) for of_part in read]
     scale_mm = columns["cube_mm"] / 2 if depth else columns["scale_bone_mm"]
     return Split(
         image_u8=columns.get("image_u8"),
@@ -75,27 +79,13 @@ def load_split(
         camera=columns["camera"].float(),
         side=columns["side"].long(),
         centre_mm=columns.get("centre_mm"),
-        scale_mm=scale_mm if depth or scale_invariant else torch.full_like(scale_mm, UNIT_MM),
-        labelled=torch.from_numpy(labelled),
+        scale_mm=scale_mm if depth or unit_mm is None else torch.full_like(scale_mm, unit_mm),
+        labelled=[torch.from_numpy(rows) for rows in labelled],
+        two_sided=torch.from_numpy(np.concatenate(two_sided)),
+        set_rows=[torch.arange(size) + int(first) for first, size in zip(firsts, sizes, strict=True)],
         crop_px=attributes["crop_px"],
         context_px=attributes["context_px"],
     )
-
-
-def labelled_rows(moment: np.ndarray, fraction: float) -> np.ndarray:
-    """The rows (L,) whose labels may be used: those of a share `fraction` of the moments (N,), drawn at random.
-
-    All views and turned copies of a pose share its moment, so that a hand that counts as unlabelled has no labelled
-    picture from beside. A smaller share is part of every larger one, and the
-    choice does not depend on an experiment's seed: models of one share can be compared.
-
-    paper: "percentage of labeled data", how it is chosen not stated; here at random, since STB is a video whose first
-    part shows a few of its poses only.
-    """
-    moments = list(dict.fromkeys(moment))
-    order = np.random.default_rng(LABELS_SEED).permutation(len(moments))
-    chosen = {moments[index] for index in order[: max(1, round(fraction * len(moments)))]}
-    return np.array([row for row, key in enumerate(moment) if key in chosen], np.int64)
 
 
 @dataclass
@@ -120,46 +110,57 @@ def unaugmented(rows: torch.Tensor) -> Draw:
     return Draw(rows, zeros, torch.stack([zeros, zeros], 1), zeros + 1.0, zeros.bool())
 
 
-def mirrors(split: Split, augmentation: Augmentation) -> bool:
-    """Whether half of a training split's samples are mirrored.
+def mirrors(split: Split, augmentation: Augmentation) -> torch.Tensor:
+    """Which rows (N,) of a training split are mirrored half of the times, on the CPU.
 
-    paper: "flips", of every set; here by default of sets with hands of both sides, because in a set of left hands a
-    mirrored hand is none that is ever tested, and a model without H cannot know which of the two it sees.
+    paper: "flips", of every set; "two_sided" leaves out sets of hands of one side, where a mirrored hand is none that
+    is ever tested, and a model without H cannot know which of the two it sees.
     """
     if augmentation.flip == "two_sided":
-        return len(split.side.unique()) == 2
-    return augmentation.flip == "always"
+        return split.two_sided
+    return torch.full_like(split.two_sided, augmentation.flip == "always")
 
 
 def draw_block(
-    seed: int, block: int, batch_size: int, rows: int, pairs: int, augmentation: Augmentation, mirrored: bool
+    seed: int,
+    block: int,
+    batch_size: int,
+    pools: list[torch.Tensor],
+    pairs: int,
+    augmentation: Augmentation,
+    mirrored: torch.Tensor,
 ) -> tuple[Draw, torch.Tensor]:
     """The draw of one block of steps, BLOCK * batch_size samples, and its noise (BLOCK, pairs, batch_size, 30).
 
-    `mirrored`: see `mirrors`.
-
-    Samples come in epochs, each a permutation of all rows; batches run on over the end of an epoch.
+    Each of the `pools` of rows gives an equal share of every batch, in epochs: each a permutation of the pool; batches
+    run on over the end of an epoch. `mirrored` (N,): see `mirrors`.
     """
     generator = torch.Generator().manual_seed(_mix(seed, 1, block))
     samples = BLOCK * batch_size
     uniform = torch.rand(5, samples, generator=generator)
     noise = torch.randn(BLOCK, pairs, batch_size, LATENT, generator=generator)
     low, high = augmentation.scale
+    share = samples // len(pools)
+    of_pools = [
+        pool[_rows_of_block(seed, stream, block * share, share, len(pool))]
+        for stream, pool in zip(ROW_STREAMS, pools, strict=False)
+    ]
+    rows = torch.stack(of_pools, dim=1).flatten()  # of two pools one row each in turn
     draw = Draw(
-        rows=_rows_of_block(seed, block * samples, samples, rows),
+        rows=rows,
         rotation_rad=(2 * uniform[0] - 1) * math.radians(augmentation.rotation_deg),
         shift=((2 * uniform[1:3] - 1) * augmentation.shift).T.contiguous(),
         scale=low + (high - low) * uniform[3],
-        flip=(uniform[4] < 0.5) & mirrored,
+        flip=(uniform[4] < 0.5) & mirrored[rows],
     )
     return draw, noise
 
 
-def _rows_of_block(seed: int, first: int, count: int, rows: int) -> torch.Tensor:
+def _rows_of_block(seed: int, stream: int, first: int, count: int, rows: int) -> torch.Tensor:
     epochs = range(first // rows, (first + count - 1) // rows + 1)
-    orders = [torch.randperm(rows, generator=torch.Generator().manual_seed(_mix(seed, 2, epoch))) for epoch in epochs]
+    generators = (torch.Generator().manual_seed(_mix(seed, stream, epoch)) for epoch in epochs)
     start = first - epochs[0] * rows
-    return torch.cat(orders)[start : start + count]
+    return torch.cat([torch.randperm(rows, generator=generator) for generator in generators])[start : start + count]
 
 
 def _mix(seed: int, stream: int, number: int) -> int:

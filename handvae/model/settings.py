@@ -19,9 +19,15 @@ class Settings:
     pairs: tuple[Pair, ...]
     crop_px: int
     width: int
+    unscaled_unit_mm: float
     loss: Loss
     augmentation: Augmentation
     training: Training
+
+    @property
+    def joint_unit_mm(self) -> float | None:
+        """What joints are divided by; None: by the hand's scale bone (invariance S). Depth: by half the cube's side."""
+        return None if self.experiment.scale_invariant else self.unscaled_unit_mm
 
     @property
     def architecture(self) -> Architecture:
@@ -32,7 +38,7 @@ class Settings:
 
     @property
     def skeleton(self) -> Skeleton:
-        return SKELETONS[SKELETON_OF[self.experiment.dataset]]
+        return SKELETONS[SKELETON_OF[self.experiment.datasets[0]]]
 
     @property
     def modalities(self) -> set[str]:
@@ -68,8 +74,9 @@ def settings_of(params: Params, name: str, seed_number: int = 0) -> Settings:
         tuple(params.pairs(experiment)),
         profile.crop_px,
         profile.encoder_width,
-        params.loss,
-        params.augmentation,
+        profile.unscaled_unit_mm,
+        params.recipes[experiment.recipe],
+        profile.augmentation[experiment.input],
         profile.training[experiment.input],
     )
 

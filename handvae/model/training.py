@@ -15,8 +15,9 @@ import torch
 from handvae.base.errors import InputError
 from handvae.base.params import Loss, Training
 from handvae.base.progress import Progress
-from handvae.model import batches, checkpoints, vae
+from handvae.model import batches, checkpoints, parts, vae
 from handvae.model.batches import BLOCK, Split
+from handvae.model.parts import Part
 from handvae.model.settings import Settings
 from handvae.preprocessing import store
 
@@ -120,21 +121,22 @@ def _block_batches(run: Run, split: Split) -> tuple[dict[bool, dict[str, torch.T
     """
     settings, size = run.settings, run.settings.training.batch_size
     mirrored = batches.mirrors(split, settings.augmentation)
-    whole = len(split.labelled) == len(split)
-    rows_of = {True: split.labelled, False: torch.arange(len(split))}
+    whole = sum(map(len, split.labelled)) == len(split)
+    pools_of = {True: split.labelled, False: split.set_rows}
     made = {}
     for needs_labels in {True} if whole else {settings.needs_labels(pair) for pair in settings.pairs}:
-        rows = rows_of[needs_labels]
+        pools = pools_of[needs_labels]
+        if settings.experiment.balance == "proportional":
+            pools = [torch.cat(pools)]
         draw, noise = batches.draw_block(
             settings.experiment.seed,
             run.step // BLOCK,
             size,
-            len(rows),
+            pools,
             len(settings.pairs),
             settings.augmentation,
             mirrored,
         )
-        draw.rows = rows[draw.rows]
         made[needs_labels] = batches.batch(split, draw.to(run.device), settings.modalities)
     return made | ({False: made[True]} if whole else {}), noise.to(run.device, non_blocking=True)
 
@@ -150,29 +152,24 @@ def _check_finite(terms: torch.Tensor, first_step: int, settings: Settings) -> N
     )
 
 
-def train(settings: Settings, data: Path, model_folder: Path, checkpoint: Path, device: torch.device) -> None:
-    """Train one experiment on the training rows of `data` and write its model folder, all or nothing.
+def train(
+    settings: Settings, trained_on: list[Part], model_folder: Path, checkpoint: Path, device: torch.device
+) -> None:
+    """Train one experiment on the rows `trained_on` and write its model folder, all or nothing.
 
     An interrupted run leaves `checkpoint`; the next call goes on from there, or refuses it if it was made with other
     settings or data.
     """
-    attributes = store.attributes(data)
-    if attributes["crop_px"] != settings.crop_px:
-        raise InputError(f"{data}: expected crops of {settings.crop_px} px, found {attributes['crop_px']} px")
-    groups = store.split_groups(data, "train", settings.experiment.test_subject)
-    identity = {"settings": settings.as_dict(), "data_sha256": store.digest(data, groups)}
+    for part in trained_on:
+        if (crop_px := store.attributes(part.path)["crop_px"]) != settings.crop_px:
+            raise InputError(f"{part.path}: expected crops of {settings.crop_px} px, found {crop_px} px")
+    identity = {"settings": settings.as_dict(), "data_sha256": parts.digest(trained_on)}
     run, history = Run(settings, device), []
     if checkpoint.exists():
         state, history = checkpoints.load_checkpoint(checkpoint, identity)
         run.load_state(state)
     split = batches.load_split(
-        data,
-        groups,
-        settings.uses_images,
-        settings.experiment.scale_invariant,
-        device,
-        trainable_only=True,
-        label_fraction=settings.experiment.label_fraction,
+        trained_on, settings.uses_images, settings.joint_unit_mm, device, settings.experiment.label_fraction
     )
     progress = Progress(f"train {settings.name}", settings.training.steps * settings.training.batch_size, "samples")
     progress.resume_at(run.step * settings.training.batch_size)

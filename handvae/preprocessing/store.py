@@ -139,6 +139,18 @@ def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int,
     return count + len(rows)
 
 
+def write_combined(path: Path | str, members: list[Path]) -> None:
+    """Write a file without hands that says which rows the members hold. InputError if their crops differ."""
+    found = [attributes(member) for member in members]
+    for key in ("crop_px", "context_px", "skeleton"):
+        if found[0][key] != found[1][key]:
+            raise InputError(f"{path}: expected sets of one {key}, found {found[0][key]} and {found[1][key]}")
+    with replacing_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["version"] = VERSION
+        for member, facts in zip(members, found, strict=True):
+            file.attrs.update({f"{member.stem}_{key}": facts[key] for key in sorted(facts) if key.endswith("_sha256")})
+
+
 def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[str, np.ndarray]:
     """The named columns of some groups, one after the other (strings as str objects). InputError on a foreign file."""
     parts: dict[str, list[np.ndarray]] = {key: [] for key in keys}
@@ -152,6 +164,11 @@ def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[s
                 column = file[name][key]
                 values.append(column.asstr()[:] if COLUMNS[key][0] is str else column[:])
     return {key: values[0] if len(values) == 1 else np.concatenate(values) for key, values in parts.items()}
+
+
+def rows(path: Path | str, groups: Iterable[str]) -> int:
+    """The number of rows of some groups together."""
+    return len(read(path, groups, ["side"])["side"])
 
 
 def columns(path: Path | str, group: str) -> list[str]:

@@ -1,0 +1,109 @@
+"""Which rows of the preprocessed sets an experiment trains on, and which it is scored on.
+
+Rows that show one pose are never parted: labels are withheld, and validation rows held out, by moments.
+"""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from handvae.base.params import Experiment
+from handvae.preprocessing import store
+
+LABELS_SEED = 0  # of the labelled part of a training split
+VALIDATION_SEED = 1
+VALIDATION_FRAMES = 25  # of a video, held out together: a frame's neighbours show nearly its pose
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of one preprocessed set."""
+
+    path: Path
+    groups: list[str]  # read one after the other
+    rows: np.ndarray  # (N,) bool: which of all rows of the groups
+
+    def column(self, key: str) -> np.ndarray:
+        """A column of data/processed/<set>.h5 at these rows."""
+        return store.read(self.path, self.groups, [key])[key][self.rows]
+
+
+def whole(path: Path, groups: list[str]) -> Part:
+    """All rows of some groups."""
+    return Part(path, groups, np.ones(store.rows(path, groups), bool))
+
+
+def training_parts(processed: Path, experiment: Experiment) -> list[Part]:
+    """The training rows of each of an experiment's sets, without those that the protocol or the user holds out."""
+    parts = [_training_part(processed, experiment, dataset) for dataset in experiment.datasets]
+    return [dataclasses.replace(part, rows=part.rows & ~_held_out(part, experiment.validation)) for part in parts]
+
+
+def scored_part(processed: Path, experiment: Experiment, dataset: str) -> Part:
+    """The rows of one set on which an experiment is scored: its test split, or with `validation` the part held out."""
+    if not experiment.validation:
+        return whole(*_groups(processed, dataset, "test", experiment))
+    part = _training_part(processed, experiment, dataset)
+    return dataclasses.replace(part, rows=part.rows & _held_out(part, experiment.validation))
+
+
+def digest(parts: list[Part]) -> str:
+    """SHA-256 of all rows of the parts' groups: what a model was trained from, with its settings."""
+    digests = [store.digest(part.path, part.groups) for part in parts]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def labelled_rows(moment: np.ndarray, fraction: float) -> np.ndarray:
+    """The rows (L,) whose labels may be used: those of a share `fraction` of the moments (N,), drawn at random.
+
+    All views and turned copies of a pose share its moment, so that a hand that counts as unlabelled has no labelled
+    picture from beside. A smaller share is part of every larger one, and the choice does not depend on an experiment's
+    seed: models of one share can be compared.
+
+    paper: "percentage of labeled data", how it is chosen not stated; here at random, since STB is a video whose first
+    part shows a few of its poses only.
+    """
+    moments = list(dict.fromkeys(moment))
+    order = np.random.default_rng(LABELS_SEED).permutation(len(moments))
+    chosen = {moments[index] for index in order[: max(1, round(fraction * len(moments)))]}
+    return np.array([row for row, key in enumerate(moment) if key in chosen], np.int64)
+
+
+def blocks(moment: np.ndarray, sequence: np.ndarray, frame: np.ndarray, block_frames: int) -> np.ndarray:
+    """(N,) int64: the number of each row's block, in order of appearance.
+
+    Rows of one moment are in one block. Moments of a video, the sequence of the moment's first row, are cut into runs
+    of `block_frames` frames; a row without a sequence is in its moment's own block.
+    """
+    number_of: dict[tuple, int] = {}
+    block_of: dict[str, int] = {}
+    for key, video, index in zip(moment, sequence, frame.tolist(), strict=True):
+        if key not in block_of:
+            block = (video, index // block_frames) if video else (key,)
+            block_of[key] = number_of.setdefault(block, len(number_of))
+    return np.array([block_of[key] for key in moment], np.int64)
+
+
+def _training_part(processed: Path, experiment: Experiment, dataset: str) -> Part:
+    """What the protocol lets an experiment train on."""
+    path, groups = _groups(processed, dataset, "train", experiment)
+    return Part(path, groups, store.read(path, groups, ["trainable"])["trainable"])
+
+
+def _held_out(part: Part, share: float) -> np.ndarray:
+    """(N,) bool, of all rows of the groups: a share of their blocks, drawn at random; one at least, unless it is 0."""
+    if not share:
+        return np.zeros(len(part.rows), bool)
+    columns = store.read(part.path, part.groups, ["moment", "sequence", "frame"])
+    block = blocks(*columns.values(), VALIDATION_FRAMES)
+    count = block.max() + 1
+    order = np.random.default_rng(VALIDATION_SEED).permutation(count)
+    return np.isin(block, order[: max(1, round(share * count))])
+
+
+def _groups(processed: Path, dataset: str, split: str, experiment: Experiment) -> tuple[Path, list[str]]:
+    path = processed / f"{dataset}.h5"
+    return path, store.split_groups(path, split, experiment.test_subject)
