@@ -47,7 +47,7 @@ class Run:
 
     paper: "Adam" and a step on q_k and p_l a pair, nothing of its state; here one Adam for all parameters, of which a
     step moves those that the pair has used. In an encoder that two pairs share, the pair with the larger gradient then
-    owns the second moments, so that loss.modality_weights says how much an image counts against a pose: with an Adam a
+    owns the second moments, so that the modality weights say how much an image counts against a pose: with an Adam a
     pair every pair moves the encoder alike, whatever its weight (docs/choices.md).
     """
 

@@ -12,7 +12,7 @@ from handvae.model.networks import LATENT, Encoder, ImageDecoder, JointTrunk, Re
 
 IMAGE_CHANNELS = {"rgb": 3, "depth": 1}
 DIMENSIONS = {"joints_2d": 2, "joints_3d": 3}
-IMAGE_REFERENCE_PX = 64  # the size for which loss.modality_weights states the weight of an image
+IMAGE_REFERENCE_PX = 64  # the size for which a recipe states the weight of an image
 
 Pair = tuple[str, str]  # (input modality, target modality)
 
