@@ -12,26 +12,32 @@ import torch
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.evaluation import latent, predict, statistics
-from handvae.model import checkpoints
+from handvae.model import checkpoints, devices
 from handvae.model.settings import Settings
 from handvae.preprocessing import store
 from stages import run
 
 
 def main(name: str = params.OWN) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded = params.load()
+    device, resident = devices.choose(loaded.device), loaded.resident
+    with devices.out_of_memory(f"evaluate {name}", device, "set resident: host in params.yaml"):
+        evaluate(name, device, resident)
+
+
+def evaluate(name: str, device: torch.device, resident: str) -> None:
     folder, own = Path(f"models/{name}"), name == params.OWN
     model, settings, data_sha256 = checkpoints.load_model(folder, device)
     data = Path(f"data/processed/{settings.experiment.dataset}.h5")
     groups = store.split_groups(data, "train", settings.experiment.test_subject)
     if store.digest(data, groups) != data_sha256:
         raise InputError(f"{folder}: trained on other data than {data}; run `dvc repro`")
-    columns = predict.predict_split(model, settings, data, device)
+    columns = predict.predict_split(model, settings, data, device, resident)
     predictions = "data/experiment.h5" if own else f"data/predictions/{name}.h5"
-    encoded = latent.latent_columns(model, settings, data, columns, device)
+    encoded = latent.latent_columns(model, settings, data, columns, device, resident)
     predict.write(predictions, columns, encoded, attributes(name, settings, data))
     summary, table = scores(columns, settings)
-    summary |= over_seeds([summary, *other_seeds(folder, data, device)])
+    summary |= over_seeds([summary, *other_seeds(folder, data, device, resident)])
     stem = "reports/metrics" if own else f"reports/metrics/{name}"
     atomic.write_text(f"{stem}.json", json.dumps(summary, indent=2) + "\n")
     text = io.StringIO()
@@ -61,12 +67,12 @@ def attributes(name: str, settings: Settings, data: Path) -> dict[str, object]:
     }
 
 
-def other_seeds(folder: Path, data: Path, device: torch.device) -> list[dict[str, float | int]]:
+def other_seeds(folder: Path, data: Path, device: torch.device, resident: str) -> list[dict[str, float | int]]:
     """The metrics of a row's further models, which differ in their seed alone."""
     found = []
     while (of_seed := checkpoints.seed_folder(folder, len(found) + 1)).exists():
         model, settings, _ = checkpoints.load_model(of_seed, device)
-        found.append(scores(predict.predict_split(model, settings, data, device), settings)[0])
+        found.append(scores(predict.predict_split(model, settings, data, device, resident), settings)[0])
     return found
 
 

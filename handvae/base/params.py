@@ -131,6 +131,7 @@ class Profile:
     crop_px: int
     context: float
     encoder_width: int
+    needs_gpu: bool  # training on a CPU must be asked for
     training: dict[str, Training]
 
 
@@ -139,6 +140,8 @@ class Params:
     own: Experiment
     profile_name: str
     profile: Profile
+    device: typing.Literal["auto", "cpu", "cuda"]
+    resident: typing.Literal["auto", "device", "host"]
     data: dict[str, Source]
     variants: dict[str, list[str]]
     loss: Loss
@@ -172,6 +175,8 @@ def load(path: Path | str = "params.yaml") -> Params:
     own_keys = [field.name for field in dataclasses.fields(Experiment)]
     sections = {
         "profile": str,
+        "device": typing.Literal["auto", "cpu", "cuda"],
+        "resident": typing.Literal["auto", "device", "host"],
         "data": dict[str, Source],
         "variants": dict[str, list[str]],
         "loss": Loss,
@@ -288,6 +293,11 @@ def _check_profile(profile: Profile, where: str) -> None:
     if profile.context < 1:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
     _check_positive({"encoder_width": profile.encoder_width}, where)
+    if profile.encoder_width % 16:
+        raise InputError(
+            f"{where}.encoder_width: expected a multiple of 16, found {profile.encoder_width}: on CPUs oneDNN's "
+            "convolutions (1 x 1, stride 2) of fewer input channels write outside their memory"
+        )
     for name, training in profile.training.items():
         sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate")}
         _check_positive(sizes, f"{where}.training.{name}")

@@ -35,7 +35,12 @@ POSTERIOR_STREAM, WALK_STREAM = 3, 4  # of an experiment's random numbers; train
 
 @torch.inference_mode()
 def latent_columns(
-    model: CrossModalVAE, settings: Settings, data: Path, predictions: Columns, device: torch.device
+    model: CrossModalVAE,
+    settings: Settings,
+    data: Path,
+    predictions: Columns,
+    device: torch.device,
+    resident: str = "auto",
 ) -> Columns:
     """The latent columns of the N test rows of `data`, whose `predictions` are those of `predict.predict_split`.
 
@@ -44,7 +49,9 @@ def latent_columns(
     those of `walk_columns` where the model was trained on all pairs of WALKED.
     """
     groups = store.split_groups(data, "test", settings.experiment.test_subject)
-    split = batches.load_split(data, groups, settings.uses_images, settings.experiment.scale_invariant, device)
+    split = batches.load_split(
+        data, groups, settings.uses_images, settings.experiment.scale_invariant, device, resident=resident
+    )
     errors_mm, seed = frame_errors_mm(predictions, settings.skeleton), settings.experiment.seed
     encodings = {modality: encode_split(model, modality, split) for modality in model.encoders}
     columns = {}

@@ -56,12 +56,14 @@ def previous_rows(sequence: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.array([row_of.get((name, number - 1), -1) if name else -1 for name, number in pairs], np.int64)
 
 
-def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: torch.device) -> Columns:
+def predict_split(
+    model: CrossModalVAE, settings: Settings, data: Path, device: torch.device, resident: str = "auto"
+) -> Columns:
     """Predictions for the test rows of `data`, as written by `write`."""
     experiment = settings.experiment
     groups = {split: store.split_groups(data, split, experiment.test_subject) for split in ("train", "test")}
     scale_invariant = experiment.scale_invariant
-    test = batches.load_split(data, groups["test"], settings.uses_images, scale_invariant, device)
+    test = batches.load_split(data, groups["test"], settings.uses_images, scale_invariant, device, resident=resident)
     train = batches.load_split(data, groups["train"], False, scale_invariant, device, trainable_only=True)
     columns = store.read(data, groups["test"], ["side", "name", "sequence", "frame"])
     true_mm = true_joints_mm(test).astype(np.float32)
