@@ -20,5 +20,5 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         main(*arguments)
     except (InputError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+    except KeyboardInterrupt as interrupt:
+        sys.exit(str(interrupt) or "interrupted; run the same command again")

@@ -12,7 +12,7 @@ import torch
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.evaluation import latent, predict, statistics
-from handvae.model import checkpoints, parts
+from handvae.model import checkpoints, devices, parts
 from handvae.model.parts import Part
 from handvae.model.settings import Settings
 from handvae.preprocessing import store
@@ -22,19 +22,25 @@ PROCESSED = Path("data/processed")
 
 
 def main(name: str = params.OWN) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded = params.load()
+    device, resident = devices.choose(loaded.device), loaded.resident
+    with devices.out_of_memory(f"evaluate {name}", device, "set resident: host in params.yaml"):
+        evaluate(name, device, resident)
+
+
+def evaluate(name: str, device: torch.device, resident: str) -> None:
     folder, own = Path(f"models/{name}"), name == params.OWN
     model, settings, data_sha256 = checkpoints.load_model(folder, device)
     trained_on = parts.training_parts(PROCESSED, settings.experiment)
     if parts.digest(trained_on) != data_sha256:
         raise InputError(f"{folder}: trained on other data than {trained_on[0].path}; run `dvc repro`")
     scored = parts.scored_part(PROCESSED, settings.experiment, settings.experiment.dataset)
-    columns = predict.predict_split(model, settings, scored, trained_on, device)
+    columns = predict.predict_split(model, settings, scored, trained_on, device, resident)
     predictions = "data/experiment.h5" if own else f"data/predictions/{name}.h5"
-    encoded = latent.latent_columns(model, settings, scored, columns, device)
+    encoded = latent.latent_columns(model, settings, scored, columns, device, resident)
     predict.write(predictions, columns, encoded, attributes(name, settings, scored.path))
     summary, table = scores(columns, settings)
-    summary |= over_seeds([summary, *other_seeds(folder, scored, trained_on, device)])
+    summary |= over_seeds([summary, *other_seeds(folder, scored, trained_on, device, resident)])
     stem = "reports/metrics" if own else f"reports/metrics/{name}"
     atomic.write_text(f"{stem}.json", json.dumps(summary, indent=2) + "\n")
     text = io.StringIO()
@@ -65,13 +71,13 @@ def attributes(name: str, settings: Settings, data: Path) -> dict[str, object]:
 
 
 def other_seeds(
-    folder: Path, scored: Part, trained_on: list[Part], device: torch.device
+    folder: Path, scored: Part, trained_on: list[Part], device: torch.device, resident: str
 ) -> list[dict[str, float | int]]:
     """The metrics of a row's further models, which differ in their seed alone."""
     found = []
     while (of_seed := checkpoints.seed_folder(folder, len(found) + 1)).exists():
         model, settings, _ = checkpoints.load_model(of_seed, device)
-        found.append(scores(predict.predict_split(model, settings, scored, trained_on, device), settings)[0])
+        found.append(scores(predict.predict_split(model, settings, scored, trained_on, device, resident), settings)[0])
     return found
 
 

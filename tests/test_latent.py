@@ -37,7 +37,7 @@ def depth(tmp_path_factory):
 
 
 def settings(name):
-    return replace(settings_of(params.load(REPOSITORY / "params.yaml"), name), width=8)
+    return replace(settings_of(params.load(REPOSITORY / "params.yaml"), name), width=16)
 
 
 @cache
@@ -48,7 +48,7 @@ def made(name, data, seed=0, certain=False):
     model = CrossModalVAE(of_name.architecture, seed=0).eval()
     if certain:
         for encoder in model.encoders.values():
-            encoder.head.bias.data[30:] = -8
+            encoder.head.weight.data[30:], encoder.head.bias.data[30:] = 0, -8
     scored, trained_on = whole(data, ["test"]), [whole(data, ["train"])]
     predictions = predict.predict_split(model, of_name, scored, trained_on, CPU)
     return of_name, predictions, latent.latent_columns(model, of_name, scored, predictions, CPU)

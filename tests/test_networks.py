@@ -29,10 +29,10 @@ def test_at_width_64_the_trunk_computes_what_torchvisions_resnet_computes(name):
     torch.testing.assert_close(trunk(image), expected)
 
 
-@pytest.mark.parametrize(("name", "planes"), [("resnet18", 64), ("resnet50", 256)])
+@pytest.mark.parametrize(("name", "planes"), [("resnet18", 128), ("resnet50", 512)])
 @pytest.mark.parametrize("px", [64, 128, 256])
 def test_pool_leaves_2_by_2_features_and_the_decoder_gives_the_size_back(px, name, planes):
-    trunk, decoder = ResNet(name, 1, px, 8), ImageDecoder(1, px, 8)
+    trunk, decoder = ResNet(name, 1, px, 16), ImageDecoder(1, px, 16)
     assert trunk(torch.zeros(2, 1, px, px)).shape == (2, 2 * 2 * planes) and trunk.features == 2 * 2 * planes
     assert decoder(torch.zeros(2, networks.LATENT)).shape == (2, 1, px, px)
 

@@ -69,9 +69,9 @@ def test_missing_input_names_the_command_that_makes_it(folder):
 def test_a_checkpoint_of_other_settings_is_named(folder):
     (folder / "data/processed").mkdir(parents=True)
     write_hands(folder / "data/processed/rhd.h5")
-    (folder / "checkpoints").mkdir()
-    shutil.copy(folder / "data/processed/rhd.h5", folder / "checkpoints/experiment.pt")
-    assert "checkpoints/experiment.pt: expected a file of tensors" in stage(folder, "stages.train")
+    (folder / "checkpoints/experiment").mkdir(parents=True)
+    shutil.copy(folder / "data/processed/rhd.h5", folder / "checkpoints/experiment/seed-0.pt")
+    assert "checkpoints/experiment/seed-0.pt: expected a file of tensors" in stage(folder, "stages.train")
 
 
 def test_a_row_of_three_seeds_has_three_models_and_the_mean_and_deviation_of_their_errors(folder, monkeypatch):

@@ -35,7 +35,7 @@ def settings(name="rhd-rgb-v4", **changes):
     loaded = settings_of(params.load(REPOSITORY / "params.yaml"), name)
     small = replace(loaded.training, steps=40, batch_size=6, warmup_steps=2)
     small = replace(small, **{key: changes.pop(key) for key in list(changes) if hasattr(small, key)})
-    return replace(loaded, width=8, training=small, **changes)
+    return replace(loaded, width=16, training=small, **changes)
 
 
 def train(settings, data, folder, name="model"):
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(data, tmp_pa
 @pytest.mark.parametrize("name", ["rhd-rgb-v4", "rhd-2d-v2"])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, monkeypatch, name):
     unbroken = train(settings(name), data, tmp_path, "unbroken")
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setitem(training.CHECKPOINT_EVERY_S, "cpu", 0.0)
     original = training.train_block
 
     def interrupted(run, split):
@@ -132,7 +132,7 @@ from pathlib import Path
 from handvae.model import training
 from handvae.model.parts import whole
 from tests.test_training import CPU, settings
-training.CHECKPOINT_EVERY_S = 0.0
+training.CHECKPOINT_EVERY_S["cpu"] = 0.0
 data, model, checkpoint = map(Path, sys.argv[1:])
 training.train(settings(steps=96), [whole(data, ["train"])], model, checkpoint, CPU)
 """

@@ -45,6 +45,15 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def remove_folder(path: Path | str) -> None:
+    """Remove a folder that is gone from under its name at once, never there in part."""
+    path = Path(path)
+    partial = _partial(path)
+    shutil.rmtree(partial, ignore_errors=True)
+    os.replace(path, partial)
+    shutil.rmtree(partial)
+
+
 def write_bytes(path: Path | str, data: bytes) -> None:
     with replacing_file(path) as partial:
         partial.write_bytes(data)

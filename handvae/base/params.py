@@ -140,6 +140,7 @@ class Profile:
     crop_px: int
     context: float
     encoder_width: int
+    needs_gpu: bool  # training on a CPU must be asked for
     unscaled_unit_mm: float
     augmentation: dict[str, Augmentation]
     training: dict[str, Training]
@@ -150,6 +151,8 @@ class Params:
     own: Experiment
     profile_name: str
     profile: Profile
+    device: typing.Literal["auto", "cpu", "cuda"]
+    resident: typing.Literal["auto", "device", "host"]
     data: dict[str, Source]
     variants: dict[str, list[str]]
     recipes: dict[str, Loss]
@@ -182,6 +185,8 @@ def load(path: Path | str = "params.yaml") -> Params:
     own_keys = [field.name for field in dataclasses.fields(Experiment)]
     sections = {
         "profile": str,
+        "device": typing.Literal["auto", "cpu", "cuda"],
+        "resident": typing.Literal["auto", "device", "host"],
         "data": dict[str, Source],
         "variants": dict[str, list[str]],
         "recipes": dict[str, Loss],
@@ -306,6 +311,11 @@ def _check_profile(profile: Profile, where: str) -> None:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
     sizes = {"encoder_width": profile.encoder_width, "unscaled_unit_mm": profile.unscaled_unit_mm}
     _check_positive(sizes, where)
+    if profile.encoder_width % 16:
+        raise InputError(
+            f"{where}.encoder_width: expected a multiple of 16, found {profile.encoder_width}: on CPUs oneDNN's "
+            "convolutions (1 x 1, stride 2) of fewer input channels write outside their memory"
+        )
     check_keys(profile.augmentation, list(INPUTS), f"{where}.augmentation")
     for name, augmentation in profile.augmentation.items():
         zoom = augmentation.scale

@@ -33,7 +33,12 @@ POSTERIOR_STREAM, WALK_STREAM = 3, 4  # of an experiment's random numbers; train
 
 @torch.inference_mode()
 def latent_columns(
-    model: CrossModalVAE, settings: Settings, scored: Part, predictions: Columns, device: torch.device
+    model: CrossModalVAE,
+    settings: Settings,
+    scored: Part,
+    predictions: Columns,
+    device: torch.device,
+    resident: str = "auto",
 ) -> Columns:
     """The latent columns of the N rows `scored`, whose `predictions` are those of `predict.predict_split`.
 
@@ -41,7 +46,7 @@ def latent_columns(
     mu in the frame of joints_pred_mm, where it was trained to give joints; the columns of `posterior_columns`; and
     those of `walk_columns` where the model was trained on all pairs of WALKED.
     """
-    split = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device)
+    split = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device, resident=resident)
     errors_mm, seed = frame_errors_mm(predictions, settings.skeleton), settings.experiment.seed
     encodings = {modality: encode_split(model, modality, split) for modality in model.encoders}
     columns = {}

@@ -57,11 +57,16 @@ def previous_rows(sequence: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def predict_split(
-    model: CrossModalVAE, settings: Settings, scored: Part, trained_on: list[Part], device: torch.device
+    model: CrossModalVAE,
+    settings: Settings,
+    scored: Part,
+    trained_on: list[Part],
+    device: torch.device,
+    resident: str = "auto",
 ) -> Columns:
     """Predictions for the rows `scored`, as written by `write`; the mean pose is that of the rows `trained_on`."""
     experiment = settings.experiment
-    test = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device)
+    test = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device, resident=resident)
     train = batches.load_split(trained_on, False, settings.joint_unit_mm, device)
     true_mm = true_joints_mm(test).astype(np.float32)
     every = np.ones(true_mm.shape[:2], bool)  # the depth sets say nothing of visibility: every joint counts

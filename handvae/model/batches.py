@@ -1,4 +1,4 @@
-"""A split resident on the device as stored; batches by index; augmentation as one warp there, joints and camera follow.
+"""A split as stored; batches by index; augmentation as one warp on the device, joints and camera follow.
 
 Everything random about a step is drawn on the CPU from (seed, block of steps), so that a resumed run, and a run on
 another device, sees the same samples, warps and noise.
@@ -15,6 +15,7 @@ from handvae.base.joints import ROOT
 from handvae.base.params import Augmentation
 from handvae.model.networks import LATENT
 from handvae.model.parts import Part, labelled_rows
+from handvae.model.residency import HostImages, read_images
 from handvae.preprocessing import store
 
 BLOCK = 8  # steps whose batches are made, and whose terms are checked and recorded, together: shares small costs
@@ -23,7 +24,10 @@ ROW_STREAMS = (2, 5)  # of an experiment's random numbers: the order of the rows
 
 @dataclass
 class Split:
-    """Rows of a data file on the device. The image is None where no modality needs it, or of the other kind."""
+    """Rows of a data file on the device. The image is None where no modality needs it, or of the other kind.
+
+    Images that do not fit there lie in host memory: `image_rows` gives some of them on the device either way.
+    """
 
     image_u8: torch.Tensor | None  # (N, C, C, 3)
     depth_f16: torch.Tensor | None  # (N, C, C) in half the cube's side, +1 background
@@ -38,9 +42,17 @@ class Split:
     two_sided: torch.Tensor  # (N,) bool, on the CPU: whether the row's set has hands of both sides
     crop_px: int
     context_px: int
+    host: HostImages | None = None  # around the images where they lie in host memory
 
     def __len__(self) -> int:
         return len(self.side)
+
+    def image_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """The stored images of `rows` (M,) on the device; rows of images in host memory had better be on the CPU."""
+        if self.host is not None:
+            return self.host.take(rows.cpu())
+        images = self.depth_f16 if self.image_u8 is None else self.image_u8
+        return images.index_select(0, rows.to(images.device))
 
 
 def load_split(
@@ -49,8 +61,9 @@ def load_split(
     unit_mm: float | None,
     device: torch.device,
     label_fraction: float = 1.0,
+    resident: str = "auto",
 ) -> Split:
-    """Read rows of one or more sets of one kind onto the device, one after the other.
+    """Read rows of one or more sets of one kind onto the device, one after the other; images as `resident` says.
 
     `unit_mm`: what joints are divided by, None for each hand's scale bone; of depth it is half the cube's side.
     `label_fraction`: of each set's moments; see `parts.labelled_rows`.
@@ -58,12 +71,14 @@ def load_split(
     attributes = store.attributes(parts[0].path)
     depth = "cube_mm" in store.columns(parts[0].path, parts[0].groups[0])
     keys = ["joints_mm", "uv_px", "camera", "side", *(["cube_mm", "centre_mm"] if depth else ["scale_bone_mm"])]
-    image = "depth_f16" if depth else "image_u8"
     read = [
-        {key: values[part.rows] for key, values in store.read(part.path, part.groups, keys + [image] * images).items()}
-        for part in parts
+        {key: values[part.rows] for key, values in store.read(part.path, part.groups, keys).items()} for part in parts
     ]
-    columns = {key: torch.from_numpy(np.concatenate([of_part[key] for of_part in read])).to(device) for key in read[0]}
+    columns = {key: torch.from_numpy(np.concatenate([of_part[key] for of_part in read])).to(device) for key in keys}
+    host = None
+    if images:
+        image = "depth_f16" if depth else "image_u8"
+        columns[image], host = read_images(parts, image, device, resident)
     sizes = [len(of_part["side"]) for of_part in read]
     firsts = np.cumsum([0, *sizes[:-1]])
     labelled = [
@@ -85,6 +100,7 @@ def load_split(
         set_rows=[torch.arange(size) + int(first) for first, size in zip(firsts, sizes, strict=True)],
         crop_px=attributes["crop_px"],
         context_px=attributes["context_px"],
+        host=host,
     )
 
 
@@ -182,7 +198,8 @@ def warp(split: Split, draw: Draw) -> torch.Tensor:
 
 def images(split: Split, draw: Draw) -> torch.Tensor:
     """The warped crops (M, 3, S, S) in [-0.5, 0.5], channels last; outside the context crop 0, mid-grey."""
-    context = split.image_u8.index_select(0, draw.rows).permute(0, 3, 1, 2).float().sub_(127.5)
+    context = split.image_rows(draw.rows).permute(0, 3, 1, 2).float().sub_(127.5)
+    draw = draw.to(context.device)
     return _warped(split, draw, context, "bilinear").mul_(1 / 255.0).contiguous(memory_format=torch.channels_last)
 
 
@@ -191,7 +208,8 @@ def depths(split: Split, draw: Draw) -> torch.Tensor:
 
     Nearest neighbour: between a finger and what is behind it lies nothing. A zoom shrinks the cube, so depth grows.
     """
-    context = split.depth_f16.index_select(0, draw.rows)[:, None].float()
+    context = split.image_rows(draw.rows)[:, None].float()
+    draw = draw.to(context.device)
     zoomed = (context * draw.scale[:, None, None, None]).clamp(-1, 1).masked_fill(context >= 1, 1.0)
     return _warped(split, draw, zoomed - 1, "nearest").add_(1).contiguous(memory_format=torch.channels_last)
 
@@ -259,17 +277,19 @@ def to_mm(split: Split, rows: torch.Tensor, normalised: torch.Tensor) -> torch.T
 
 
 def batch(split: Split, draw: Draw, modalities: set[str]) -> dict[str, torch.Tensor]:
-    """The samples of a draw: each modality as the networks see it, and `side_onehot` (M, 2).
+    """The samples of a draw, on the CPU or the device: each modality as the networks see it, `side_onehot` (M, 2).
 
     rgb (M, 3, S, S); depth (M, 1, S, S); joints_2d (M, 2 J): palm-relative pixels over half the crop's side; joints_3d
     (M, 3 J): see `normalised_joints`.
     """
-    side = split.side[draw.rows] ^ draw.flip.long()  # a mirrored left hand is a right hand
-    result = {"side_onehot": F.one_hot(side, 2).float()}
+    result = {}
     if "rgb" in modalities:
         result["rgb"] = images(split, draw)
     if "depth" in modalities:
         result["depth"] = depths(split, draw)
+    draw = draw.to(split.side.device)
+    side = split.side[draw.rows] ^ draw.flip.long()  # a mirrored left hand is a right hand
+    result["side_onehot"] = F.one_hot(side, 2).float()
     if "joints_2d" in modalities:
         uv = uv_px(split, draw, warp(split, draw))
         result["joints_2d"] = ((uv - uv[:, ROOT : ROOT + 1]) / (split.crop_px / 2)).flatten(1)

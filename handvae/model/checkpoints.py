@@ -32,6 +32,14 @@ def seed_folder(folder: Path, number: int) -> Path:
     return folder / f"seed-{number}" if number else folder
 
 
+def is_model_of(folder: Path, identity: dict) -> bool:
+    """Whether `folder` holds a model with these settings and data."""
+    try:
+        return json.loads((folder / "settings.json").read_text()) == identity
+    except (OSError, ValueError):
+        return False
+
+
 def load_model(folder: Path, device: torch.device) -> tuple[CrossModalVAE, Settings, str]:
     """The model on the device in evaluation mode, its settings, and the digest of the data it was trained on."""
     try:

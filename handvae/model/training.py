@@ -15,13 +15,13 @@ import torch
 from handvae.base.errors import InputError
 from handvae.base.params import Loss, Training
 from handvae.base.progress import Progress
-from handvae.model import batches, checkpoints, parts, vae
-from handvae.model.batches import BLOCK, Split
+from handvae.model import batches, checkpoints, devices, interrupts, parts, vae
+from handvae.model.batches import BLOCK, Draw, Split
 from handvae.model.parts import Part
 from handvae.model.settings import Settings
 from handvae.preprocessing import store
 
-CHECKPOINT_EVERY_S = 30.0
+CHECKPOINT_EVERY_S = {"cpu": 30.0, "cuda": 300.0}  # by kind of device; on Ctrl-C as well
 
 
 def learning_rate(step: int, training: Training) -> float:
@@ -58,8 +58,11 @@ class Run:
         self.model = model.to(device, memory_format=torch.channels_last)
         # fused: one kernel a step on CUDA, one pass over the parameters on the CPU
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=training.learning_rate, fused=True)
-        compiled = training.compile and device.type == "cuda"
-        self.pair_terms: Callable = torch.compile(vae.pair_terms) if compiled else vae.pair_terms
+        on_gpu = device.type == "cuda"
+        self.mixed_precision = training.mixed_precision and on_gpu
+        self.pair_terms: Callable = vae.pair_terms
+        if training.compile and on_gpu:
+            self.pair_terms = devices.compiled(vae.pair_terms, device)
 
     def state(self) -> dict:
         return {
@@ -79,9 +82,8 @@ def training_step(run: Run, pair: vae.Pair, batch: dict[str, torch.Tensor], nois
     settings, optimiser = run.settings, run.optimiser
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(run.step, settings.training)
-    mixed = settings.training.mixed_precision and run.device.type == "cuda"
     optimiser.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient: other pairs' parameters
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.mixed_precision):
         reconstruction, kl = run.pair_terms(
             run.model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, settings.loss
         )
@@ -94,7 +96,8 @@ def training_step(run: Run, pair: vae.Pair, batch: dict[str, torch.Tensor], nois
 def train_block(run: Run, split: Split) -> torch.Tensor:
     """The steps of one block, fewer at the end of the run. Returns the terms (steps, pairs, 2) on the CPU.
 
-    Raises InputError if a term is not finite, naming step, pair and terms.
+    The next block's images travel, where they lie in host memory, while the device computes this one. Raises InputError
+    if a term is not finite, naming step, pair and terms.
     """
     settings = run.settings
     size, first = settings.training.batch_size, run.step
@@ -109,7 +112,10 @@ def train_block(run: Run, split: Split) -> torch.Tensor:
             steps.append(training_step(run, pair, batch, noise[number, place]))
         terms.append(torch.stack(steps))
         run.step += 1
-    result = torch.stack(terms).cpu()
+    if split.host is not None and run.step < settings.training.steps:
+        for draw in _block_draws(run, split)[0].values():
+            split.host.send(draw.rows)
+    result = torch.stack(terms).cpu()  # up to here nothing has waited for the device
     _check_finite(result, first, settings)
     return result
 
@@ -119,11 +125,21 @@ def _block_batches(run: Run, split: Split) -> tuple[dict[bool, dict[str, torch.T
 
     Where every row is labelled both are the same samples.
     """
+    draws, noise = _block_draws(run, split)
+    made = {key: batches.batch(split, draw, run.settings.modalities) for key, draw in draws.items()}
+    return {True: made.get(True), False: made.get(False, made.get(True))}, noise.to(run.device, non_blocking=True)
+
+
+def _block_draws(run: Run, split: Split) -> tuple[dict[bool, Draw], torch.Tensor]:
+    """The draws of the block that begins at the run's step, as `_block_batches` has them, and its noise, on the CPU.
+
+    Where every row is labelled there is one draw, under True.
+    """
     settings, size = run.settings, run.settings.training.batch_size
     mirrored = batches.mirrors(split, settings.augmentation)
     whole = sum(map(len, split.labelled)) == len(split)
     pools_of = {True: split.labelled, False: split.set_rows}
-    made = {}
+    draws = {}
     for needs_labels in {True} if whole else {settings.needs_labels(pair) for pair in settings.pairs}:
         pools = pools_of[needs_labels]
         if settings.experiment.balance == "proportional":
@@ -137,8 +153,8 @@ def _block_batches(run: Run, split: Split) -> tuple[dict[bool, dict[str, torch.T
             settings.augmentation,
             mirrored,
         )
-        made[needs_labels] = batches.batch(split, draw.to(run.device), settings.modalities)
-    return made | ({False: made[True]} if whole else {}), noise.to(run.device, non_blocking=True)
+        draws[needs_labels] = draw
+    return draws, noise
 
 
 def _check_finite(terms: torch.Tensor, first_step: int, settings: Settings) -> None:
@@ -152,38 +168,70 @@ def _check_finite(terms: torch.Tensor, first_step: int, settings: Settings) -> N
     )
 
 
+def identity_of(settings: Settings, trained_on: list[Part]) -> dict:
+    """What decides a model's bytes: its settings and its training rows."""
+    return {"settings": settings.as_dict(), "data_sha256": parts.digest(trained_on)}
+
+
 def train(
-    settings: Settings, trained_on: list[Part], model_folder: Path, checkpoint: Path, device: torch.device
+    settings: Settings,
+    trained_on: list[Part],
+    model_folder: Path,
+    checkpoint: Path,
+    device: torch.device,
+    resident: str = "auto",
 ) -> None:
     """Train one experiment on the rows `trained_on` and write its model folder, all or nothing.
 
     An interrupted run leaves `checkpoint`; the next call goes on from there, or refuses it if it was made with other
-    settings or data.
+    settings or data. `resident`: see `residency.stays_on_host`. InputError if the device's memory is too small.
     """
     for part in trained_on:
         if (crop_px := store.attributes(part.path)["crop_px"]) != settings.crop_px:
             raise InputError(f"{part.path}: expected crops of {settings.crop_px} px, found {crop_px} px")
-    identity = {"settings": settings.as_dict(), "data_sha256": parts.digest(trained_on)}
-    run, history = Run(settings, device), []
-    if checkpoint.exists():
-        state, history = checkpoints.load_checkpoint(checkpoint, identity)
-        run.load_state(state)
-    split = batches.load_split(
-        trained_on, settings.uses_images, settings.joint_unit_mm, device, settings.experiment.label_fraction
-    )
+    identity = identity_of(settings, trained_on)
+    where = f"profiles.{settings.profile}"
+    remedies = f"lower {where}.training.{settings.experiment.input}.batch_size or {where}.encoder_width, or, if images "
+    remedies += "lie there too, set resident: host"
+    with devices.out_of_memory(f"train {settings.name}", device, remedies):
+        run, history = Run(settings, device), []
+        if checkpoint.exists():
+            state, history = checkpoints.load_checkpoint(checkpoint, identity)
+            run.load_state(state)
+        goes_on = f", goes on from step {run.step:,} of {settings.training.steps:,}" if run.step else ""
+        print(f"train {settings.name}: on {devices.described(device)}{goes_on}", file=sys.stderr, flush=True)
+        labels, unit_mm = settings.experiment.label_fraction, settings.joint_unit_mm
+        split = batches.load_split(trained_on, settings.uses_images, unit_mm, device, labels, resident)
+
+        def save() -> None:
+            checkpoints.save_checkpoint(checkpoint, run.state(), history, identity)
+
+        _train_to_the_end(run, split, history, save)
+    checkpoints.save_model(model_folder, run.model.state_dict(), history, identity)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _train_to_the_end(run: Run, split: Split, history: checkpoints.History, save: Callable[[], None]) -> None:
+    """The blocks that are left, each adding its row to `history`; `save` is called now and then between two of them.
+
+    KeyboardInterrupt on the first Ctrl-C or SIGTERM, after the block and a `save`.
+    """
+    settings = run.settings
     progress = Progress(f"train {settings.name}", settings.training.steps * settings.training.batch_size, "samples")
     progress.resume_at(run.step * settings.training.batch_size)
     saved_s = time.monotonic()
-    while run.step < settings.training.steps:
-        before = run.step
-        terms = train_block(run, split).mean(dim=0)
-        history.append(_history_row(run.step, settings, terms))
-        progress.advance((run.step - before) * settings.training.batch_size, _note(settings, terms))
-        if time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
-            checkpoints.save_checkpoint(checkpoint, run.state(), history, identity)
-            saved_s = time.monotonic()
-    checkpoints.save_model(model_folder, run.model.state_dict(), history, identity)
-    checkpoint.unlink(missing_ok=True)
+    with interrupts.noted() as signals:
+        while run.step < settings.training.steps:
+            before = run.step
+            terms = train_block(run, split).mean(dim=0)
+            history.append(_history_row(run.step, settings, terms))
+            progress.advance((run.step - before) * settings.training.batch_size, _note(settings, terms))
+            if signals or time.monotonic() - saved_s > CHECKPOINT_EVERY_S[run.device.type]:
+                save()
+                saved_s = time.monotonic()
+            if signals:
+                steps = f"{run.step:,} of {settings.training.steps:,}"
+                raise KeyboardInterrupt(f"interrupted at step {steps}; the same command goes on from here")
 
 
 def keep_freed_memory() -> None:

@@ -1,10 +1,10 @@
 """The preprocessed dataset: one HDF5 file a set, a group a split (train and test, or subjects), one row a hand.
 
-Written in one streaming pass, so that memory does not grow with the set; read whole by `handvae.model.batches`.
+Written in one streaming pass, so that memory does not grow with the set; images are read in parts as well.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from handvae.base.errors import InputError
 
 VERSION = 3  # of the preprocessing; a file of another version is refused
 BLOCK = 64  # rows written, and stored as one HDF5 chunk, at a time
+PART = 16  # rows read at a time
 
 # kind and unit of every column that a row may have
 COLUMNS: dict[str, tuple[type, str]] = {
@@ -156,10 +157,7 @@ def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[s
     parts: dict[str, list[np.ndarray]] = {key: [] for key in keys}
     with _open(path) as file:
         for name in groups:
-            if name in file and {"image_u8"} == set(parts) - set(file[name]):
-                raise InputError(f"{path}: expected {name} with images, found labels alone: protocol.images is false")
-            if name not in file or not set(parts) <= set(file[name]):
-                raise InputError(f"{path}: expected {name} with {', '.join(parts)}; run `dvc repro preprocess`")
+            _check_columns(file, name, list(parts))
             for key, values in parts.items():
                 column = file[name][key]
                 values.append(column.asstr()[:] if COLUMNS[key][0] is str else column[:])
@@ -169,6 +167,34 @@ def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[s
 def rows(path: Path | str, groups: Iterable[str]) -> int:
     """The number of rows of some groups together."""
     return len(read(path, groups, ["side"])["side"])
+
+
+def read_parts(path: Path | str, groups: Iterable[str], key: str) -> Iterator[np.ndarray]:
+    """A column of numbers of some groups, one after the other, some rows at a time: for what fits in memory but once.
+
+    InputError as `read`.
+    """
+    with _open(path) as file:
+        for name in groups:
+            _check_columns(file, name, [key])
+            column = file[name][key]
+            for start in range(0, len(column), PART):
+                yield column[start : start + PART]
+
+
+def row_shape(path: Path | str, group: str, key: str) -> tuple[tuple[int, ...], int]:
+    """The shape of a column's rows, and the bytes of one of its numbers. InputError as `read`."""
+    with _open(path) as file:
+        _check_columns(file, group, [key])
+        return file[group][key].shape[1:], file[group][key].dtype.itemsize
+
+
+def _check_columns(file: h5py.File, group: str, keys: list[str]) -> None:
+    path = file.filename
+    if group in file and {"image_u8"} == set(keys) - set(file[group]):
+        raise InputError(f"{path}: expected {group} with images, found labels alone: protocol.images is false")
+    if group not in file or not set(keys) <= set(file[group]):
+        raise InputError(f"{path}: expected {group} with {', '.join(keys)}; run `dvc repro preprocess`")
 
 
 def columns(path: Path | str, group: str) -> list[str]:

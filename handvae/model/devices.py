@@ -1,0 +1,72 @@
+"""The device that a model runs on: chosen, named, made to repeat itself; what goes wrong on it in one line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from handvae.base.errors import InputError
+
+
+def choose(asked: str, needs_gpu: bool = False) -> torch.device:
+    """The device of params.yaml's `device`, auto | cpu | cuda; auto: a GPU where torch finds one, else the CPU.
+
+    InputError where there is none and it is asked for, or `needs_gpu`: at this size a CPU would take weeks.
+    """
+    if asked == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if asked == "cuda" or needs_gpu:
+        whose = "device: cuda" if asked == "cuda" else "this profile"
+        raise InputError(
+            f"params.yaml: {whose} expects a GPU, torch finds none; "
+            "to train on the CPU all the same set device: cpu (`dvc exp run -S device=cpu`)"
+        )
+    return torch.device("cpu")
+
+
+def described(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' * (threads > 1)}"
+
+
+def make_repeatable(device: torch.device) -> None:
+    """Have torch give the same bytes for the same calls."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    # with the line above torch fills every new tensor with NaN, so that one read before it is written shows; tests
+    # show that none is, and filling takes 5 % of the time
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+
+
+def compiled(function: Callable, device: torch.device) -> Callable:
+    """`function` through torch.compile, or as it is, which a line says, where torch finds no working compiler.
+
+    The compiler is tried on two operations of its own, so that nothing that fails in `function` looks like it.
+    """
+    ones = torch.ones(8, device=device)  # here a broken device would show
+    try:
+        torch.compile(lambda x: x.sin() + 1)(ones)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        print(f"torch.compile does not work here, so the model runs uncompiled, slower: {reason}", file=sys.stderr)
+        return function
+    return torch.compile(function)
+
+
+@contextmanager
+def out_of_memory(what: str, device: torch.device, remedies: str) -> Iterator[None]:
+    """Turn running out of the device's memory into one line that names the remedies."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"{what}: the memory of {described(device)} is too small; {remedies}") from error

@@ -1,0 +1,99 @@
+"""Where a split's images lie: on the device, or in host memory, from which rows travel when they are due.
+
+Reading never holds images twice, on the host or on the device.
+"""
+
+import math
+import sys
+
+import torch
+
+from handvae.model.parts import Part
+from handvae.preprocessing import store
+
+DTYPES = {"image_u8": torch.uint8, "depth_f16": torch.float16}
+# Kept free on the device for everything but the images. At 256 px and batch 64 in bfloat16 a step keeps 3.7 GB of
+# ResNet-50 for its backward pass (ResNet-18: 0.9 GB; twice that in float32), weights, gradients and Adam are 0.4 GB,
+# cuDNN wants its workspace, and making a block's batches, between the steps, takes 2.5 GB at its peak.
+RESERVE_BYTES = 8_000_000_000
+
+
+class HostImages:
+    """Images (N, ...) in host memory, of which the rows that are asked for travel to the device.
+
+    `send` starts a copy that runs beside whatever the device computes, `take` hands out what has arrived.
+    """
+
+    def __init__(self, images: torch.Tensor, device: torch.device):
+        self.images, self.device = images, device
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.sent: list[tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]] = []  # rows, their images, arrival
+
+    def send(self, rows: torch.Tensor) -> None:
+        """Start the journey of `rows` (M,), int64 on the CPU."""
+        shape, pinned = (len(rows), *self.images.shape[1:]), self.stream is not None
+        # freed when this ends, and given out again by torch's allocator only when the copy from it is done
+        gathered = torch.empty(shape, dtype=self.images.dtype, pin_memory=pinned)
+        torch.index_select(self.images, 0, rows, out=gathered)
+        if self.stream is None:
+            self.sent.append((rows, gathered, None))
+            return
+        with torch.cuda.stream(self.stream):
+            arriving = gathered.to(self.device, non_blocking=True)
+            self.sent.append((rows, arriving, self.stream.record_event()))
+
+    def take(self, rows: torch.Tensor) -> torch.Tensor:
+        """The images of `rows` (M,), int64 on the CPU, on the device: those sent before, else they travel now."""
+        if not any(torch.equal(rows, sent) for sent, _, _ in self.sent):
+            self.sent.clear()  # sent for somebody who never came
+            self.send(rows)
+        place = next(place for place, (sent, _, _) in enumerate(self.sent) if torch.equal(rows, sent))
+        _, images, arrival = self.sent.pop(place)
+        if arrival is not None:
+            here = torch.cuda.current_stream(self.device)
+            here.wait_event(arrival)
+            images.record_stream(here)  # its memory belongs to the other stream, which must not reuse it before
+        return images
+
+
+def read_images(
+    parts: list[Part], key: str, device: torch.device, resident: str
+) -> tuple[torch.Tensor, HostImages | None]:
+    """The column `key` of the parts' rows, one after the other.
+
+    On the device, where they fit or `resident` is "device"; else in host memory with a `HostImages` around them.
+    """
+    count = sum(int(part.rows.sum()) for part in parts)
+    shape, itemsize = store.row_shape(parts[0].path, parts[0].groups[0], key)
+    size = count * math.prod(shape) * itemsize
+    name = "; ".join(f"{part.path.stem} {', '.join(part.groups)}" for part in parts)
+    on_host = stays_on_host(name, size, device, resident)
+    images = torch.empty((count, *shape), dtype=DTYPES[key], device="cpu" if on_host else device)
+    filled = 0
+    for part in parts:
+        row = 0
+        for stored in store.read_parts(part.path, part.groups, key):
+            chosen = stored[part.rows[row : row + len(stored)]]
+            images[filled : filled + len(chosen)] = torch.from_numpy(chosen)
+            row, filled = row + len(stored), filled + len(chosen)
+    return images, HostImages(images, device) if on_host else None
+
+
+def stays_on_host(name: str, size_bytes: int, device: torch.device, resident: str) -> bool:
+    """Whether images of that size stay in host memory; if so a line says it. `resident`: auto | device | host."""
+    if resident == "device" or (resident == "auto" and device.type == "cpu"):
+        return False
+    why = "resident is host"
+    if resident == "auto":
+        free_bytes = free_device_bytes(device)
+        if size_bytes <= free_bytes - RESERVE_BYTES:
+            return False
+        kept = f"{RESERVE_BYTES / 1e9:.1f} GB of them kept for the network"
+        why = f"{free_bytes / 1e9:.1f} GB are free on the device, {kept}"
+    print(f"{name}: {size_bytes / 1e9:.1f} GB of images stay in host memory: {why}", file=sys.stderr, flush=True)
+    return True
+
+
+def free_device_bytes(device: torch.device) -> int:
+    torch.cuda.empty_cache()  # what an earlier split has left to torch's allocator is free as well
+    return torch.cuda.mem_get_info(device)[0]
