@@ -6,6 +6,7 @@ saves data/doctor/<set>.png: joints drawn over images. Ends with "ready", or wit
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def main(name: str = "", folder: str = "") -> None:
 
 def verdict(name: str, folder: str) -> str:
     """Examine one set and print what is found; "ready", or what is wrong and what to do."""
+    folder = os.path.expanduser(folder)
     try:
         if folder and Path(folder).is_file():
             raise InputError(

@@ -4,6 +4,7 @@ Both are text files with one line a frame, u v d (px px mm) a joint; errors are 
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stages import run
 def main(dataset: str, truth: str, predictions: str, option: str = "") -> None:
     if option not in ("", "--json"):
         raise InputError(f"stages.score: expected one file of predictions and perhaps --json, found {option!r} as well")
+    truth, predictions = os.path.expanduser(truth), os.path.expanduser(predictions)
     result = published.score(dataset, Path(truth), Path(predictions))
     if option:
         print(json.dumps(published.as_dict(result)))

@@ -225,7 +225,58 @@ def test_the_sixteen_bits_of_macos_for_more_entries_are_read(tmp_path):
     assert extracted(tmp_path, "a.zip", content) == {"a.txt": b"hi"}
 
 
+def windows_zip(files: dict[str, bytes]) -> bytes:
+    """As PowerShell 5 writes it: the names have backslashes, and so have those of empty folders at their end."""
+    slashes = {name.replace("\\", "/"): content for name, content in files.items()}
+    content = zipped(slashes)
+    for name, with_slashes in zip(files, slashes, strict=True):
+        assert content.count(with_slashes.encode()) == 2
+        content = content.replace(with_slashes.encode(), name.encode())
+    return content
+
+
+def test_backslashes_of_windows_are_slashes(tmp_path):
+    files = {
+        "set\\training\\anno.pickle": b"labels",
+        "set\\color\\0.png": b"0",
+        "set/mask\\0.png": b"1",
+        "empty\\": b"",
+    }
+    found = extracted(tmp_path, "a.zip", windows_zip(files))
+    assert found == {"set/training/anno.pickle": b"labels", "set/color/0.png": b"0", "set/mask/0.png": b"1"}
+    assert (tmp_path / "target/empty").is_dir()
+
+
+@pytest.mark.parametrize(
+    "name", ["..\\evil", "set\\..\\..\\evil", "C:\\evil", "\\evil", "\\\\server\\evil", "set\\\\evil"]
+)
+def test_backslashes_that_lead_out_are_refused(tmp_path, name):
+    message = refusal(tmp_path, "a.zip", windows_zip({"set\\a.txt": b"hi", name: b"evil"}))
+    assert "expected a path below the archive's folder, found one that leads out of it" in message
+
+
+def test_the_same_path_with_slashes_and_backslashes_is_there_twice(tmp_path):
+    assert "expected every path once" in refusal(
+        tmp_path, "a.zip", windows_zip({"set\\a.txt": b"1", "set/A.txt": b"2"})
+    )
+
+
+def test_the_last_piece_of_a_split_zip_is_named(tmp_path):
+    content = bytearray(ZIP)
+    struct.pack_into("<H", content, RECORD + 4, 3)
+    assert "found the last piece of a split one; join them first" in refusal(tmp_path, "a.zip", bytes(content))
+
+
 # both
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+def test_what_systems_add_is_left_out(tmp_path, suffix):
+    files = {"set/a.txt": b"hi", "set/._a.txt": b"1", "__MACOSX/set/._a.txt": b"2", ".DS_Store": b"3"}
+    files |= {".ds_store": b"4", "set/Thumbs.db": b"5", "$RECYCLE.BIN/x/a.txt": b"6"}
+    tar = b"".join(header(name, content=content) for name, content in files.items()) + END
+    found = extracted(tmp_path, "a" + suffix, zipped(files) if suffix == ".zip" else tar)
+    assert found == {"set/a.txt": b"hi"} and [path.name for path in (tmp_path / "target").iterdir()] == ["set"]
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG])

@@ -45,8 +45,8 @@ def roots(tmp_path_factory) -> dict[str, Path]:
     return {name: folder / name for name in SIZES}
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+def run(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **changes}
     command = [sys.executable, "-m", "stages.doctor", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
@@ -139,6 +139,11 @@ def test_the_program_ends_with_ready_and_a_picture(roots, tmp_path):
     assert result.returncode == 0 and result.stdout.splitlines()[-1] == "nyu: ready"
     assert "frames: train 3, test 4 (not the published set's counts)" in result.stdout
     assert (tmp_path / "data/doctor/nyu.png").stat().st_size > 20_000
+
+
+def test_the_folder_may_lie_in_the_home_folder(roots, tmp_path):
+    result = run(tmp_path, "nyu", "~/nyu", HOME=str(roots["nyu"].parent))
+    assert result.returncode == 0 and result.stdout.splitlines()[-1] == "nyu: ready"
 
 
 def test_the_program_says_what_is_wrong_and_exits_with_1(roots, tmp_path):

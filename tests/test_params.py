@@ -5,6 +5,7 @@ import yaml
 
 from handvae.base import params
 from handvae.base.errors import InputError
+from tests.conftest import REPOSITORY
 
 
 def load(tree, tmp_path):
@@ -123,7 +124,7 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("input",), "depth", "input: expected rgb or joints_2d with dataset rhd, found 'depth'"),
         (("dataset",), "hands", "dataset: expected one of .*stb.*, found 'hands'"),
         (("profile",), "big", "profile: expected one of .*, found 'big'"),
-        (("recipes", "ours", "kl_weight"), "1e-4", "ours.kl_weight: expected float, found '1e-4' .*write 1.0e-4"),
+        (("recipes", "ours", "kl_weight"), "1e-", "ours.kl_weight: expected float, found .1e-."),
         (("recipes", "ours", "kl_weight"), -1.0, "ours.kl_weight: expected a positive number, found -1.0"),
         (
             ("recipes", "ours", "modality_weights"),
@@ -192,3 +193,68 @@ def test_broken_yaml_and_a_missing_file_are_one_line_errors(tmp_path):
 def test_an_unknown_experiment_is_named_with_the_known_ones(params_tree, tmp_path):
     with pytest.raises(InputError, match=r"no experiment 'rhd-rgb-v9' under experiments: .*rhd-2d-v1"):
         load(params_tree, tmp_path).experiment("rhd-rgb-v9")
+
+
+# as people and their tools write
+
+
+def load_text(text, tmp_path):
+    (tmp_path / "params.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return params.load(tmp_path / "params.yaml")
+
+
+def with_kl_weight(written):
+    text = (REPOSITORY / "params.yaml").read_text()
+    assert text.count("  kl_weight: 0.01\n") == 1
+    return text.replace("  kl_weight: 0.01\n", f"  kl_weight: {written}\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("5e-05", 5e-5), ("1e-4", 1e-4), ("1E-4", 1e-4), ("1.e-4", 1e-4), ("+1e3", 1e3), (".5e0", 0.5), ("+.5", 0.5)]
+    + [("1e+16", 1e16), ("1.0e-4", 1e-4), ("3", 3), ("1.5", 1.5), ("2E2", 200.0)],
+)
+def test_numbers_are_read_as_dvc_and_people_write_them(tmp_path, written, value):
+    assert load_text(with_kl_weight(written), tmp_path).recipes["ours"].kl_weight == value
+    with pytest.raises(InputError, match=r"kl_weight: expected a positive number, found -"):
+        load_text(with_kl_weight(f"-{written.lstrip('+')}"), tmp_path)
+
+
+@pytest.mark.parametrize("written", ["'1e-4'", '"1e-4"', "1e", "1_0e3", "e-4", "1e-4x", "0.1.2", "1,5"])
+def test_what_is_quoted_or_no_number_stays_text(tmp_path, written):
+    with pytest.raises(InputError, match=r"ours\.kl_weight: expected float, found '[^']*'$"):
+        load_text(with_kl_weight(written), tmp_path)
+
+
+@pytest.mark.parametrize("written", ["12345678" * 8, "12e45678", "2026-01-31", "[0x10]", "yes"])
+def test_text_that_yaml_takes_for_something_else_wants_quotes_and_is_told_so(tmp_path, written):
+    text = (REPOSITORY / "params.yaml").read_text().replace("    sha256: null", f"    sha256: {written}", 1)
+    with pytest.raises(InputError, match=r"data\.rhd\.sha256: expected .* found .* in quotes it is text\)$"):
+        load_text(text, tmp_path)
+    quoted = text.replace(written, f"'{written}'")
+    assert load_text(quoted, tmp_path).data["rhd"].sha256 == written
+
+
+def test_a_list_of_one_is_as_without_brackets_and_a_tilde_is_the_home_folder(params_tree, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    params_tree["data"]["rhd"] |= {"source": ["~/RHD_v1-1.zip"], "sha256": ["0" * 64]}
+    params_tree["data"]["icvl"] |= {"source": ["~/Training.tar.gz", "http://host/~me/Testing.tar.gz"]}
+    params_tree["data"]["icvl"]["references"] = {"labels": "~/labels.txt", "REN": "REN.txt"}
+    params_tree["data"]["nyu"]["source"] = "~/mine"
+    params_tree["data"]["stb"]["source"] = ["synthetic"]
+    data = load(params_tree, tmp_path).data
+    assert (data["rhd"].source, data["rhd"].sha256) == ("/home/me/RHD_v1-1.zip", "0" * 64)
+    assert data["icvl"].source == ["/home/me/Training.tar.gz", "http://host/~me/Testing.tar.gz"]
+    assert data["icvl"].references == {"labels": "/home/me/labels.txt", "REN": "REN.txt"}
+    assert (data["nyu"].source, data["stb"].source) == ("/home/me/mine", "synthetic")
+
+
+def test_params_with_a_byte_order_mark_are_read_and_other_encodings_are_named(tmp_path):
+    text = (REPOSITORY / "params.yaml").read_text()
+    assert load_text(b"\xef\xbb\xbf" + text.encode(), tmp_path) == load_text(text, tmp_path)
+    assert load_text(text.replace("\n", "\r\n"), tmp_path) == load_text(text, tmp_path)
+    for encoding in ("utf-16", "utf-16-le", "utf-32-be"):
+        with pytest.raises(InputError, match=r"params\.yaml: .* found UTF-16 or UTF-32; save it as UTF-8$"):
+            load_text(text.encode(encoding), tmp_path)
+    with pytest.raises(InputError, match=r"params\.yaml: line 2: .* found another encoding; save it as UTF-8$"):
+        load_text(b"# of\n# \xfc\n" + text.encode(), tmp_path)

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,9 +36,9 @@ def write_uvd(path, uvd, end="\n"):
     return path
 
 
-def stage(*words, code=0):
+def stage(*words, code=0, **environment):
     command = [sys.executable, "-m", "stages.score", *map(str, words)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
 
@@ -259,3 +260,100 @@ def test_wrong_usage_of_the_program_ends_in_one_line(tmp_path):
     ):
         line = stage(*words, code=1)
         assert message in line and line.startswith("error: ") and line.count("\n") == 1
+
+
+# other coordinates
+
+
+def hands_uvd(dataset, frames=40, seed=0):
+    """Hands (N, J, 3) of a hand's size where the set's camera sees hands, u v d."""
+    fx, fy, cx, cy = CAMERAS[dataset]
+    rng = np.random.default_rng(seed)
+    low, high = ([-150, -100, 550], [150, 100, 950]) if dataset == "nyu" else ([-60, -60, 200], [60, 60, 450])
+    joints_mm = rng.uniform(low, high, (frames, 1, 3)) + rng.normal(0, 30, (frames, JOINTS[dataset], 3))
+    return np.concatenate([joints_mm[..., :2] / joints_mm[..., 2:] * (fx, fy) + (cx, cy), joints_mm[..., 2:]], axis=-1)
+
+
+def doubt_of(folder, dataset, true_uvd, predictions):
+    truth, file = write_uvd(folder / "truth.txt", true_uvd), write_uvd(folder / "predictions.txt", predictions)
+    return published.score(dataset, truth, file).doubt
+
+
+OTHERS = {
+    "x y z in mm": (lambda xyz, uvd: xyz),
+    "x y z in mm, y up": (lambda xyz, uvd: xyz * (1, -1, 1)),
+    "x y z in mm, y up and z backwards": (lambda xyz, uvd: xyz * (1, -1, -1)),
+    "x y z in cm": (lambda xyz, uvd: xyz / 10),
+    "x y z in m": (lambda xyz, uvd: xyz / 1000),
+    "u v d with d in m": (lambda xyz, uvd: uvd / (1, 1, 1000)),
+    "u v d with d in cm": (lambda xyz, uvd: uvd / (1, 1, 10)),
+}
+
+
+@pytest.mark.parametrize("dataset", JOINTS)
+@pytest.mark.parametrize("meant", OTHERS)
+def test_predictions_in_other_coordinates_are_said_to_be_so_and_in_which(tmp_path, dataset, meant):
+    uvd = hands_uvd(dataset)
+    xyz_mm = published.back_project(uvd, EVALUATIONS[dataset]) + (0, 0, 7)
+    shifted = uvd + (0, 0, 7)
+    doubt = doubt_of(tmp_path, dataset, uvd, OTHERS[meant](xyz_mm, shifted))
+    assert "farther than a hand is long: the predictions are probably not u v d in px, px, mm" in doubt
+    assert f"; read as {meant}, their median error is 7." in doubt
+
+
+@pytest.mark.parametrize("dataset", JOINTS)
+def test_bad_predictions_are_no_other_coordinates(tmp_path, dataset):
+    uvd, rng = hands_uvd(dataset), np.random.default_rng(1)
+    failed, lost = uvd.copy(), uvd.copy()
+    failed[:35] = 0  # frames in which no hand was found
+    lost[::3, :, 2] += 500
+    constant = np.broadcast_to(uvd.mean(axis=0), uvd.shape)
+    noisy = uvd + rng.normal(0, 1, uvd.shape) * (15, 15, 60)
+    for predictions in (uvd, failed, lost, constant, noisy, 0 * uvd):
+        assert doubt_of(tmp_path, dataset, uvd, predictions) == ""
+    assert published.score(dataset, tmp_path / "truth.txt", tmp_path / "predictions.txt").mean_mm > 200  # all zeros
+
+
+def test_real_predictions_are_not_doubted_and_are_as_x_y_z(real, tmp_path):
+    truth, evaluation = real / "icvl/icvl_test_groundtruth_label.txt", EVALUATIONS["icvl"]
+    for file in ("IJCAI16_ICVL_DeepModel", "ICIP17_ICVL_REN_4x6x6", "NEUCOM18_ICVL_Pose_REN"):
+        good = published.score("icvl", truth, real / f"icvl/{file}.txt")
+        uvd = published.read_uvd(real / f"icvl/{file}.txt", evaluation)
+        other = write_uvd(tmp_path / "xyz.txt", published.back_project(uvd, evaluation))
+        assert good.doubt == "" and "warning" not in published.as_text(good)
+        doubt = published.score("icvl", truth, other).doubt
+        assert doubt.endswith(f"read as x y z in mm, their median error is {good.median_mm:.3f} mm")
+    uvd = published.read_uvd(truth, evaluation)
+    assert doubt_of(tmp_path, "icvl", uvd, np.roll(uvd, 800, axis=0)) == ""  # bad, as labels of other frames are
+
+
+@pytest.mark.parametrize("dataset", JOINTS)
+def test_labels_in_other_coordinates_are_said_to_be_so_though_the_errors_look_like_a_hands(tmp_path, dataset):
+    uvd = hands_uvd(dataset)
+    xyz_mm = published.back_project(uvd, EVALUATIONS[dataset])
+    assert "of the labels have a negative u or v: they are probably x y z, not u v d" in doubt_of(
+        tmp_path, dataset, xyz_mm, xyz_mm + 5
+    )
+    metres = uvd / (1, 1, 1000)
+    assert "to the camera: their d is probably not in mm" in doubt_of(tmp_path, dataset, metres, metres)
+    with pytest.raises(InputError, match=r"above 0 mm, found -.*; are these x y z with z backwards\?$"):
+        doubt_of(tmp_path, dataset, xyz_mm * (1, -1, -1), uvd)
+
+
+def test_the_program_prints_the_doubt_in_both_forms_and_reads_files_of_the_home_folder(tmp_path):
+    uvd = hands_uvd("icvl")
+    write_uvd(tmp_path / "truth.txt", uvd)
+    write_uvd(tmp_path / "xyz.txt", published.back_project(uvd, EVALUATIONS["icvl"]))
+    doubt = published.score("icvl", tmp_path / "truth.txt", tmp_path / "xyz.txt").doubt
+    words = ("icvl", "~/truth.txt", "~/xyz.txt")
+    assert stage(*words, HOME=str(tmp_path)).splitlines()[-1] == f"warning: {doubt}"
+    assert json.loads(stage(*words, "--json", HOME=str(tmp_path)))["warning"] == doubt
+    assert json.loads(stage(*words[:2], words[1], "--json", HOME=str(tmp_path)))["warning"] is None
+
+
+def test_a_reference_curve_in_other_coordinates_is_marked(tmp_path):
+    uvd = hands_uvd("icvl")
+    files = {"labels": str(write_uvd(tmp_path / "truth.txt", uvd)), "good": str(tmp_path / "truth.txt")}
+    files["bad"] = str(write_uvd(tmp_path / "xyz.txt", published.back_project(uvd, EVALUATIONS["icvl"])))
+    (good, *_), (bad, *_) = published.reference_curves("icvl", files, np.array([5.0]))
+    assert good == "good: mean error 0.0 mm" and bad.startswith("bad: mean error") and bad.endswith(" (not u v d?)")

@@ -1,6 +1,7 @@
 """Plain trees, as YAML gives them, into dataclasses: nothing missing, nothing unknown, nothing of another type."""
 
 import dataclasses
+import datetime
 import types
 import typing
 
@@ -42,7 +43,9 @@ def convert(value: object, kind: object, where: str) -> object:
     if origin is None and _is_plain(value, kind):
         return value
     expected = "one of " + ", ".join(arguments) if origin is typing.Literal else getattr(kind, "__name__", str(kind))
-    hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if kind is float and isinstance(value, str) else ""
+    items = value if isinstance(value, list) else [value]
+    unquoted = any(isinstance(item, int | float | datetime.date) for item in items) and str in (kind, *arguments)
+    hint = " (YAML reads it so without quotes; in quotes it is text)" if unquoted else ""
     raise InputError(f"{where}: expected {expected}, found {value!r}{hint}")
 
 

@@ -4,12 +4,14 @@ No defaults live in code: what is not in params.yaml does not exist.
 """
 
 import dataclasses
+import os
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from handvae.base import encoding, yaml_text
 from handvae.base.checked import check_keys, convert
 from handvae.base.errors import InputError
 
@@ -177,8 +179,8 @@ class Params:
 def load(path: Path | str = "params.yaml") -> Params:
     """Read and check params.yaml. Raises InputError naming file and key."""
     try:
-        tree = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        tree = yaml_text.load(encoding.decoded(Path(path), Path(path).read_bytes()))
+    except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
@@ -295,7 +297,17 @@ def _with_protocol(source: Source, name: str, path: str) -> Source:
         raise InputError(f"{path}: data.{name}.references: expected {expected}, found {found}")
     if name == "rhd":
         check_keys(protocol.without_visible_joint, list(SPLITS), f"{where}.without_visible_joint")
-    return dataclasses.replace(source, protocol=protocol)
+    return _as_meant(dataclasses.replace(source, protocol=protocol))
+
+
+def _as_meant(source: Source) -> Source:
+    """The source with a list of one as without brackets, and with `~` as the shell reads it."""
+    where, sha256 = (
+        one[0] if isinstance(one, list) and len(one) == 1 else one for one in (source.source, source.sha256)
+    )
+    expanded = os.path.expanduser(where) if isinstance(where, str) else [os.path.expanduser(one) for one in where]
+    references = {method: os.path.expanduser(file) for method, file in source.references.items()}
+    return dataclasses.replace(source, source=expanded, sha256=sha256, references=references)
 
 
 def _check_profile(profile: Profile, where: str) -> None:

@@ -94,7 +94,8 @@ def find(folder: Path) -> Path:
     try:
         return labels.one_root(folder, lambda root: _places(root) is not None, _WANTED)
     except InputError as error:
-        halves = [file for root in (folder, *folder.glob("*/")) for file, _ in _TRAINING if _holds_text(root / file)]
+        roots = (folder, *(folder / name for name in labels.names_in(folder))) if folder.is_dir() else ()
+        halves = [file for root in roots for file, _ in _TRAINING if _holds_text(root / file)]
         if not halves or "once" in str(error):
             raise
         raise InputError(

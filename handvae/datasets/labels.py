@@ -1,5 +1,6 @@
 """What the readers of the datasets share: roots, hands that can be hands, files that are all there."""
 
+import os
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 
 from handvae.base.errors import InputError
 from handvae.base.joints import Skeleton
+from handvae.base.system_files import is_system_file
 
 REACH_MM = (20.0, 250.0)  # from a hand's centre to the farthest of its joints: an adult's reaches some 120 mm
 DEPTH_MM = (10.0, 5000.0)  # of any joint
@@ -59,7 +61,7 @@ def one_root(folder: Path, is_root: Callable[[Path], bool], wanted: str) -> Path
     """`folder` or the one folder in it that is the root of a set. InputError if there is none, or more than one."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with {wanted}, found no folder")
-    inside = sorted(folder.iterdir())
+    inside = [folder / name for name in names_in(folder)]
     roots = [folder] if is_root(folder) else [one for one in inside if one.is_dir() and is_root(one)]
     if len(roots) > 1:
         names = some([root.name for root in roots])
@@ -68,6 +70,11 @@ def one_root(folder: Path, is_root: Callable[[Path], bool], wanted: str) -> Path
         names = some([one.name for one in inside]) or "nothing"
         raise InputError(f"{folder}: expected {wanted} there or in one folder in it, found neither, but {names}")
     return roots[0]
+
+
+def names_in(folder: Path) -> list[str]:
+    """What lies in `folder`, in order, without what operating systems put there."""
+    return sorted(name for name in os.listdir(folder) if not is_system_file(name))
 
 
 def total_bytes(paths: Iterable[Path]) -> int:

@@ -6,7 +6,6 @@ integers (image width and height; left, top, right, bottom of a box), then the b
 """
 
 import hashlib
-import os
 import re
 import struct
 from array import array
@@ -211,9 +210,8 @@ def _unlabelled(root: Path, found: dict[str, list[Frame]]) -> list[str]:
     labelled = {f"{frame.subject}/{frame.gesture}/{frame.image.name}" for group in found.values() for frame in group}
     names = []
     for place in (f"{subject}/{gesture}" for subject in SUBJECTS for gesture in GESTURES):
-        with os.scandir(root / place) as entries:
-            pictures = (f"{place}/{entry.name}" for entry in entries if entry.name.endswith("_depth.bin"))
-            names += sorted(picture for picture in pictures if picture not in labelled)
+        pictures = [f"{place}/{name}" for name in labels.names_in(root / place) if name.endswith("_depth.bin")]
+        names += [picture for picture in pictures if picture not in labelled]
     return names
 
 

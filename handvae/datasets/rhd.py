@@ -6,7 +6,6 @@ base; the reader turns them into Samples. The same layout serves the synthetic h
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -202,8 +201,7 @@ def _png_names(folder: Path) -> dict[str, int]:
     """File name to size of the PNG files in `folder`."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected RHD's folder of PNG images, found no folder")
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.endswith(".png"))
+    names = [name for name in labels.names_in(folder) if name.endswith(".png")]
     return {name: labels.size_bytes(folder / name) for name in names}
 
 

@@ -62,7 +62,7 @@ def read_annotations(root: Path, split: str) -> list[Annotation]:
     path = annotation_path(Path(root) / split)
     if not path.is_file():
         raise InputError(f"{path}: expected RHD's annotations, found no file")
-    images = sum(1 for _ in path.parent.glob("color/*.png"))
+    images = sum(1 for _ in path.parent.glob("color/[!.]*.png"))
     frames = images + 1000  # what the file may hold at most
     wanted = f"annotations of the {images:,} images in color/"
     raw = plain_pickle.load(path, _PICKLE_BYTES_A_FRAME * frames, _PICKLE_OPCODES_A_FRAME * frames, wanted)

@@ -7,7 +7,7 @@ read(frame) -> samples, labelled_hands(root) -> all labels; and what writes the 
 from pathlib import Path
 
 from handvae.base.errors import InputError
-from handvae.datasets import icvl, msra, nyu, rhd, stb
+from handvae.datasets import icvl, labels, msra, nyu, rhd, stb
 
 TITLES = {"rhd": "RHD", "stb": "STB", "icvl": "ICVL", "nyu": "NYU", "msra": "MSRA15"}
 DATASETS = {"rhd": rhd, "stb": stb, "icvl": icvl, "nyu": nyu, "msra": msra}
@@ -22,7 +22,8 @@ def find(name: str, folder: Path) -> Path:
         if not folder.is_dir():
             raise
         here = folder.resolve()
-        near = [root for place in (here.parent, *sorted(here.glob("*/"))) if (root := _found(name, place))]
+        inside = [here / name for name in labels.names_in(here)]
+        near = [root for place in (here.parent, *inside) if (root := _found(name, place))]
         others = [TITLES[other] for other in DATASETS if other != name and _found(other, here)]
         hints = [f"the set is in {root}" for root in near[:1]] + [f"this looks like {title}" for title in others]
         raise InputError("; ".join([str(error), *hints])) from None

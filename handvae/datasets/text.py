@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from handvae.base import encoding
 from handvae.base.errors import InputError
 from handvae.datasets import plain_file
 
@@ -18,12 +19,14 @@ _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")  # float() wou
 def records(path: Path, max_lines: int) -> Iterator[tuple[str, list[bytes]]]:
     """Where each line that is not blank stands, for messages, and its tokens.
 
-    Real files end lines in LF, CR LF or CR CR LF; the last leaves blank lines for those who read text. InputError for
-    a missing file and for one that is larger, or has more lines, blank ones included, than such a file can have.
+    Real files end lines in LF, CR LF or CR CR LF; the last leaves blank lines for those who read text. A byte-order
+    mark is left out. InputError for a missing file, for UTF-16, and for a file that is larger, or has more lines, blank
+    ones included, than such a file can have.
     """
     with plain_file.opened(path, "a file") as file:
         if (size := os.fstat(file.fileno()).st_size) > MAX_FILE_BYTES:
             raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, found {size}")
+        file.seek(encoding.mark_bytes(path, file.read(encoding.START_BYTES)))
         for number in range(1, max_lines + 2):
             line = file.readline(MAX_LINE_BYTES + 1)
             if not line:

@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 from handvae.base.errors import InputError
 from handvae.base.progress import tracked
+from handvae.base.system_files import is_system_file
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 KINDS = ", ".join(SUFFIXES)  # for messages
@@ -51,7 +52,7 @@ _NAMES = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)  # a file system's ans
 
 @dataclass(frozen=True, slots=True)  # slots: there may be a million of them
 class _Member:
-    name: str  # as the archive has it
+    name: str  # as the archive has it, but for Windows' backslashes
     is_folder: bool
     size: int  # bytes, as declared
     refused: str  # what it is, if neither plain file nor folder
@@ -59,10 +60,11 @@ class _Member:
 
 
 def extract(archive: Path, target: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Unpack `archive` into the existing, empty folder `target`. File modes and owners are not taken over.
+    """Unpack `archive` into the folder `target`, which is empty or holds other parts of the same download.
 
-    InputError for a damaged or encrypted archive, for members that are links or devices, leave the target or collide,
-    and for more bytes than `max_bytes`, the disk or sense allow; the caller then deletes `target`.
+    File modes and owners are not taken over, what operating systems add is left out. InputError for a damaged or
+    encrypted archive, for members that are links or devices, leave the target or collide, and for more bytes than
+    `max_bytes`, the disk or sense allow; the caller then deletes `target`.
     """
     try:
         with _members(archive) as members:
@@ -74,6 +76,11 @@ def extract(archive: Path, target: Path, max_bytes: int = MAX_BYTES) -> None:
         raise InputError(
             f"{archive}: expected a whole archive, found damage ({reason}) in its {archive.stat().st_size:,} bytes; "
             "download it again"
+        ) from None
+    except (FileExistsError, NotADirectoryError) as error:
+        again = Path(error.filename).relative_to(target)
+        raise InputError(
+            f"{archive}: expected every path once in all parts of a download, found {again} again"
         ) from None
     except OSError as error:
         if error.errno not in _NAMES:
@@ -105,7 +112,9 @@ def _check_directory(archive: Path, file: BinaryIO) -> None:
     end = tail.rfind(b"PK\5\6")
     if end < 0 or end + 22 > len(tail):
         raise zipfile.BadZipFile("no end record")
-    count, size = struct.unpack_from("<HI", tail, end + 10)
+    disk, count, size = (*struct.unpack_from("<H", tail, end + 4), *struct.unpack_from("<HI", tail, end + 10))
+    if disk not in (0, 0xFFFF):
+        raise InputError(f"{archive}: expected a whole archive, found the last piece of a split one; join them first")
     if end >= 76 and tail[end - 20 :].startswith(b"PK\6\7") and tail[end - 76 :].startswith(b"PK\6\6"):
         end -= 76
         count, size = struct.unpack_from("<QQ", tail, end + 32)
@@ -136,7 +145,9 @@ def _zip_members(raw: BinaryIO, size: int) -> Iterator[_Member]:
             refused = "a link" if stat.S_ISLNK(kind) else "a device"
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             refused = "compressed by an unusual method"  # LZMA may ask for gigabytes of memory
-        yield _Member(info.filename, info.is_dir(), info.file_size, refused, partial(open_member, info))
+        # PowerShell 5 and other programs of Windows write backslashes, against the standard
+        name = info.filename.replace("\\", "/")
+        yield _Member(name, name.endswith("/"), info.file_size, refused, partial(open_member, info))
 
 
 def _tar_members(file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
@@ -234,8 +245,8 @@ def _checked(archive: Path, members: Iterator[_Member], limits: dict[str, int]) 
             if total > limit:
                 raise InputError(f"{where}: expected at most the {limit:,} bytes {name}, found {total:,} up to here")
         path = _checked_path(where, member.name)
-        if not path:
-            continue  # "./", the target itself
+        if not path or any(map(is_system_file, path.split("/"))):
+            continue  # "./", the target itself; __MACOSX and the like
         # casefolded: two names that some file systems hold for one would overwrite each other
         if not _entered(tree, path.casefold().split("/"), member.is_folder):
             raise InputError(f"{where}: expected every path once, found it again")

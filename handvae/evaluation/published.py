@@ -18,6 +18,16 @@ MAX_LINES = 200_000  # MSRA has 76,391 frames, and there may be a blank line aft
 THRESHOLDS_MM = (10, 20, 30, 40, 50, 80)
 LABELS = "labels"  # among the files of data.<set>.references
 
+# A hand is some 190 mm long. Half of the joints more than 200 mm off is no bad method: published ones have means of 5
+# to 21 mm, and on ICVL one constant hand has a median of 64 mm, the labels of other frames 83 mm; NYU's wider field
+# wants the margin. x y z taken for u v d are as far off as the principal point is at the hand's depth: 290 mm on ICVL.
+IMPOSSIBLE_MM = 200.0
+_EXPLAINED_MM = 50.0  # a reading with a median below it is what the file means
+_NEGATIVE_SHARE = 0.2  # of joints with a negative u or v: labels lie in their image (ICVL's all do), x y z around 0
+_NEAREST_LABELS_MM = 100.0  # no depth camera measures a hand so near
+_AXES = {"": (1, 1, 1), ", y up": (1, -1, 1), ", y up and z backwards": (1, -1, -1), ", z backwards": (1, 1, -1)}
+_MM = {"mm": 1, "cm": 10, "m": 1000}
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -42,7 +52,7 @@ EVALUATIONS = {
 
 @dataclass(frozen=True)
 class Score:
-    """Errors in mm; `pcf` and `pck` are shares, 0 to 1, at THRESHOLDS_MM."""
+    """Errors in mm; `pcf` and `pck` are shares, 0 to 1, at THRESHOLDS_MM. `doubt`: why they cannot be right, or ""."""
 
     dataset: str
     frames: int
@@ -51,6 +61,7 @@ class Score:
     median_mm: float
     pcf: np.ndarray  # (6,) frames whose largest joint error is at most the threshold
     pck: np.ndarray  # (6,) joints whose error is at most the threshold
+    doubt: str
 
 
 def score(dataset: str, truth: Path, predictions: Path) -> Score:
@@ -59,7 +70,7 @@ def score(dataset: str, truth: Path, predictions: Path) -> Score:
     Raises InputError for an unknown set, a bad file (see `read_uvd`), different numbers of frames and labels that do
     not lie in front of the camera. A prediction may lie anywhere: a failed frame of zeros is an error like any other.
     """
-    errors_mm, thresholds_mm = errors_of(dataset, truth, predictions), np.array(THRESHOLDS_MM)
+    (errors_mm, doubt), thresholds_mm = compared(dataset, truth, predictions), np.array(THRESHOLDS_MM)
     return Score(
         dataset=dataset,
         frames=len(errors_mm),
@@ -68,11 +79,12 @@ def score(dataset: str, truth: Path, predictions: Path) -> Score:
         median_mm=float(np.median(errors_mm)),
         pcf=metrics.pcf(errors_mm, thresholds_mm),
         pck=metrics.pck(errors_mm, np.ones(errors_mm.shape, dtype=bool), thresholds_mm),
+        doubt=doubt,
     )
 
 
-def errors_of(dataset: str, truth: Path, predictions: Path) -> np.ndarray:
-    """The errors (N, J) in mm that `score` sums up; it says what is refused."""
+def compared(dataset: str, truth: Path, predictions: Path) -> tuple[np.ndarray, str]:
+    """The errors (N, J) in mm that `score` sums up, and its doubt; it says what is refused."""
     evaluation = evaluation_of(dataset)
     true_uvd, pred_uvd = read_uvd(truth, evaluation), read_uvd(predictions, evaluation)
     if len(true_uvd) != len(pred_uvd):
@@ -81,10 +93,42 @@ def errors_of(dataset: str, truth: Path, predictions: Path) -> np.ndarray:
     if len(behind):
         frame, joint = behind[0]
         depth_mm = true_uvd[frame, joint, 2]
+        hint = "; are these x y z with z backwards?" if 2 * len(behind) > true_uvd[..., 2].size else ""
         raise InputError(
             f"{truth}: expected depths above 0 mm, found {depth_mm:g} at joint {joint} of frame {frame}, both from 0"
+            f"{hint}"
         )
-    return metrics.joint_errors_mm(back_project(pred_uvd, evaluation), back_project(true_uvd, evaluation))
+    true_mm = back_project(true_uvd, evaluation)
+    errors_mm = metrics.joint_errors_mm(back_project(pred_uvd, evaluation), true_mm)
+    return errors_mm, _doubt_of_labels(true_uvd) or _doubt_of_predictions(pred_uvd, true_mm, errors_mm, evaluation)
+
+
+def _doubt_of_labels(uvd: np.ndarray) -> str:
+    negative, depth_mm = (uvd[..., :2] < 0).any(axis=-1).mean(), np.median(uvd[..., 2])
+    if negative > _NEGATIVE_SHARE:
+        return f"{100 * negative:.0f} % of the labels have a negative u or v: they are probably x y z, not u v d"
+    if depth_mm < _NEAREST_LABELS_MM:
+        return f"half of the labels are nearer than {depth_mm:.3g} mm to the camera: their d is probably not in mm"
+    return ""
+
+
+def _doubt_of_predictions(uvd: np.ndarray, true_mm: np.ndarray, errors_mm: np.ndarray, evaluation: Evaluation) -> str:
+    given = uvd.any(axis=-1)  # a failed frame of zeros is an error, but says nothing of coordinates
+    if not given.any() or (median_mm := np.median(errors_mm[given])) <= IMPOSSIBLE_MM:
+        return ""
+    doubt = (
+        f"half of the predicted joints are {median_mm:.0f} mm or more from the truth, farther than a hand is long: the "
+        "predictions are probably not u v d in px, px, mm of the same frames"
+    )
+    readings = {f"x y z in {unit}{axes}": uvd * mm * signs for unit, mm in _MM.items() for axes, signs in _AXES.items()}
+    readings |= {f"u v d with d in {unit}": back_project(uvd * (1, 1, _MM[unit]), evaluation) for unit in ("cm", "m")}
+    medians_mm = {
+        name: np.median(metrics.joint_errors_mm(joints_mm, true_mm)[given]) for name, joints_mm in readings.items()
+    }
+    best = min(medians_mm, key=medians_mm.get)
+    if medians_mm[best] > _EXPLAINED_MM:
+        return doubt
+    return f"{doubt}; read as {best}, their median error is {medians_mm[best]:.3f} mm"
 
 
 def reference_curves(
@@ -94,8 +138,8 @@ def reference_curves(
     curves = []
     for method, predictions in files.items():
         if method != LABELS:
-            errors_mm = errors_of(dataset, Path(files[LABELS]), Path(predictions))
-            label = f"{method}: mean error {errors_mm.mean():.1f} mm"
+            errors_mm, doubt = compared(dataset, Path(files[LABELS]), Path(predictions))
+            label = f"{method}: mean error {errors_mm.mean():.1f} mm" + (" (not u v d?)" if doubt else "")
             curves.append((label, thresholds_mm, metrics.pcf(errors_mm, thresholds_mm)))
     return curves
 
@@ -137,7 +181,8 @@ def read_uvd(path: Path, evaluation: Evaluation) -> np.ndarray:
 
 
 def as_dict(result: Score) -> dict:
-    """What --json prints: the table's numbers with the table's digits, so that the two never disagree."""
+    """What --json prints: the table's numbers with the table's digits, so that the two never disagree. `warning` is
+    None unless the numbers cannot be right."""
     return {
         "set": result.dataset,
         "frames": result.frames,
@@ -147,6 +192,7 @@ def as_dict(result: Score) -> dict:
         "thresholds_mm": list(THRESHOLDS_MM),
         "pcf_percent": [round(100 * float(share), 1) for share in result.pcf],
         "pck_percent": [round(100 * float(share), 1) for share in result.pck],
+        "warning": result.doubt or None,
     }
 
 
@@ -162,4 +208,4 @@ def as_text(result: Score) -> str:
     ]
     for label, key in (("PCF, % of frames, all joints", "pcf_percent"), ("PCK, % of joints", "pck_percent")):
         lines.append(f"{label:<32}" + "".join(f"{percent:8.1f}" for percent in rows[key]))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["", f"warning: {result.doubt}"] if result.doubt else [])])
