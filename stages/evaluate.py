@@ -11,7 +11,8 @@ import torch
 
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
-from handvae.evaluation import latent, predict, statistics
+from handvae.evaluation import bootstrap, latent, predict, statistics
+from handvae.evaluation.predict import Columns
 from handvae.model import checkpoints
 from handvae.model.settings import Settings
 from handvae.preprocessing import store
@@ -21,17 +22,16 @@ from stages import run
 def main(name: str = params.OWN) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder, own = Path(f"models/{name}"), name == params.OWN
-    model, settings, data_sha256 = checkpoints.load_model(folder, device)
-    data = Path(f"data/processed/{settings.experiment.dataset}.h5")
-    groups = store.split_groups(data, "train", settings.experiment.test_subject)
-    if store.digest(data, groups) != data_sha256:
-        raise InputError(f"{folder}: trained on other data than {data}; run `dvc repro`")
-    columns = predict.predict_split(model, settings, data, device)
+    settings, data, columns, encoded = predictions_of(folder, device)
+    of_seeds = []
+    while (further := checkpoints.seed_folder(folder, len(of_seeds) + 1)).exists():
+        _, _, of_seed, latent_of_seed = predictions_of(further, device)
+        of_seeds.append((of_seed["joints_pred_mm"], latent_of_seed))
+    block_frames = params.load().block_frames(synthetic=bool(store.attributes(data)["synthetic"]))
+    columns["block"] = bootstrap.blocks(columns["moment"], columns["sequence"], columns["frame"], block_frames)
     predictions = "data/experiment.h5" if own else f"data/predictions/{name}.h5"
-    encoded = latent.latent_columns(model, settings, data, columns, device)
-    predict.write(predictions, columns, encoded, attributes(name, settings, data))
-    summary, table = scores(columns, settings)
-    summary |= over_seeds([summary, *other_seeds(folder, data, device)])
+    predict.write(predictions, columns, encoded, attributes(name, settings, data), of_seeds)
+    summary, table = scores(columns, [joints_mm for joints_mm, _ in of_seeds], settings)
     stem = "reports/metrics" if own else f"reports/metrics/{name}"
     atomic.write_text(f"{stem}.json", json.dumps(summary, indent=2) + "\n")
     text = io.StringIO()
@@ -45,6 +45,17 @@ def main(name: str = params.OWN) -> None:
         f"{name}: mean EPE {summary['epe_mean_mm']:.1f} mm; the mean pose has {summary['mean_pose_epe_mm']:.1f} mm"
         + ("" if previous is None else f", the true pose of the frame before {previous:.1f} mm")
     )
+
+
+def predictions_of(folder: Path, device: torch.device) -> tuple[Settings, Path, Columns, Columns]:
+    """One model's settings, the set that it is tested on, its predictions and its latent columns."""
+    model, settings, data_sha256 = checkpoints.load_model(folder, device)
+    data = Path(f"data/processed/{settings.experiment.dataset}.h5")
+    groups = store.split_groups(data, "train", settings.experiment.test_subject)
+    if store.digest(data, groups) != data_sha256:
+        raise InputError(f"{folder}: trained on other data than {data}; run `dvc repro`")
+    columns = predict.predict_split(model, settings, data, device)
+    return settings, data, columns, latent.latent_columns(model, settings, data, columns, device)
 
 
 def attributes(name: str, settings: Settings, data: Path) -> dict[str, object]:
@@ -61,37 +72,21 @@ def attributes(name: str, settings: Settings, data: Path) -> dict[str, object]:
     }
 
 
-def other_seeds(folder: Path, data: Path, device: torch.device) -> list[dict[str, float | int]]:
-    """The metrics of a row's further models, which differ in their seed alone."""
-    found = []
-    while (of_seed := checkpoints.seed_folder(folder, len(found) + 1)).exists():
-        model, settings, _ = checkpoints.load_model(of_seed, device)
-        found.append(scores(predict.predict_split(model, settings, data, device), settings)[0])
-    return found
+def scores(
+    columns: Columns, further_seeds_mm: list[np.ndarray], settings: Settings
+) -> tuple[dict[str, float | int | None], list[tuple]]:
+    """The flat metrics and the curve: PCK by the RGB sets' protocol; for depth PCF by the public evaluation's.
 
-
-def over_seeds(summaries: list[dict[str, float | int]]) -> dict[str, float | int]:
-    """Mean and sample standard deviation of the errors over models of several seeds; nothing for a single one."""
-    if len(summaries) == 1:
-        return {}
-    result: dict[str, float | int] = {"seeds": len(summaries)}
-    for key in ("epe_mean_mm", "epe_median_mm"):
-        values = [summary[key] for summary in summaries]
-        result[f"seeds_{key}"] = round(float(np.mean(values)), 4)
-        result[f"seeds_{key}_sd"] = round(float(np.std(values, ddof=1)), 4)
-    return result
-
-
-def scores(columns: dict[str, np.ndarray], settings: Settings) -> tuple[dict[str, float | int], list[tuple]]:
-    """The flat metrics and the curve: PCK by the RGB sets' protocol; for depth PCF by the public evaluation's."""
-    visible, names = columns["visible"], ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")
-    predicted, true, mean_pose = (columns[name][:, list(settings.skeleton.evaluated)] for name in names)
-    visible = visible[:, list(settings.skeleton.evaluated)]
+    `further_seeds_mm`: the joints (N, J, 3) that the models of further seeds predict.
+    """
+    evaluated, block = list(settings.skeleton.evaluated), columns["block"]
+    true, mean_pose, visible = (columns[name][:, evaluated] for name in ("joints_true_mm", "mean_pose_mm", "visible"))
+    predicted = [joints_mm[:, evaluated] for joints_mm in (columns["joints_pred_mm"], *further_seeds_mm)]
     if settings.experiment.input == "depth":
-        summary = statistics.summarise_depth(predicted, true, mean_pose, seed=0)
+        summary = statistics.summarise_depth(predicted, true, mean_pose, block, seed=0)
         table = statistics.pcf_table(predicted, true)
     else:
-        summary = statistics.summarise(predicted, true, visible, mean_pose, seed=0)
+        summary = statistics.summarise(predicted, true, visible, mean_pose, block, seed=0)
         table = statistics.pck_table(predicted, true, visible)
     return summary | statistics.previous_frame(true, visible, columns["previous_row"]), table
 

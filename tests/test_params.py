@@ -134,6 +134,12 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         ),
         (("label_fraction",), 0.0, "label_fraction: expected more than 0 and at most 1, found 0.0"),
         (("seeds",), 0, "seeds: expected a positive number, found 0"),
+        (("evaluation", "block_frames"), 0, "evaluation.block_frames: expected a positive number, found 0"),
+        (
+            ("profiles", "small", "synthetic_block_frames"),
+            -1,
+            "profiles.small.synthetic_block_frames: expected a positive number, found -1",
+        ),
         (("augmentation", "scale"), [1.2, 1.0], "scale: expected .low, high."),
         (("profiles", "small", "crop_px"), 100, "crop_px: expected a power of two, at least 64, found 100"),
         (

@@ -126,11 +126,17 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    block_frames: int  # of a video, drawn together in intervals and tests
+
+
+@dataclass(frozen=True)
 class Profile:
     synthetic: dict[str, dict[str, int]]
     crop_px: int
     context: float
     encoder_width: int
+    synthetic_block_frames: int
     training: dict[str, Training]
 
 
@@ -143,6 +149,7 @@ class Params:
     variants: dict[str, list[str]]
     loss: Loss
     augmentation: Augmentation
+    evaluation: Evaluation
     seeds: int  # models a row of the grid
     experiments: dict[str, Experiment]
 
@@ -153,6 +160,10 @@ class Params:
         if name not in self.experiments:
             raise InputError(f"params.yaml: no experiment '{name}' under experiments: {', '.join(self.experiments)}")
         return self.experiments[name]
+
+    def block_frames(self, synthetic: bool) -> int:
+        """Frames of a video that are drawn together; synthetic videos may run faster than real ones."""
+        return self.profile.synthetic_block_frames if synthetic else self.evaluation.block_frames
 
     def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
         """The (input modality, target modality) pairs that Algorithm 1 goes through, in order."""
@@ -176,6 +187,7 @@ def load(path: Path | str = "params.yaml") -> Params:
         "variants": dict[str, list[str]],
         "loss": Loss,
         "augmentation": Augmentation,
+        "evaluation": Evaluation,
         "seeds": int,
         "profiles": dict[str, Profile],
         "experiments": dict[str, Experiment],
@@ -216,7 +228,7 @@ def _check_references(params: Params, path: str) -> None:
     _check_positive(
         {"kl_weight": params.loss.kl_weight, "kl_weight_start": params.loss.kl_weight_start}, f"{path}: loss"
     )
-    _check_positive({"seeds": params.seeds}, path)
+    _check_positive({"seeds": params.seeds, "evaluation.block_frames": params.evaluation.block_frames}, path)
 
 
 def _check_variants(variants: dict[str, list[str]], where: str) -> None:
@@ -287,7 +299,8 @@ def _check_profile(profile: Profile, where: str) -> None:
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
     if profile.context < 1:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
-    _check_positive({"encoder_width": profile.encoder_width}, where)
+    sizes = {key: getattr(profile, key) for key in ("encoder_width", "synthetic_block_frames")}
+    _check_positive(sizes, where)
     for name, training in profile.training.items():
         sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate")}
         _check_positive(sizes, f"{where}.training.{name}")

@@ -1,5 +1,6 @@
 """From a trained model and a split to 3D joints in millimetres, and the mean-pose baseline in the same terms."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -63,7 +64,7 @@ def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: 
     scale_invariant = experiment.scale_invariant
     test = batches.load_split(data, groups["test"], settings.uses_images, scale_invariant, device)
     train = batches.load_split(data, groups["train"], False, scale_invariant, device, trainable_only=True)
-    columns = store.read(data, groups["test"], ["side", "name", "sequence", "frame"])
+    columns = store.read(data, groups["test"], ["side", "name", "moment", "sequence", "frame"])
     true_mm = true_joints_mm(test).astype(np.float32)
     if experiment.input == "depth":
         visible = np.ones(true_mm.shape[:2], bool)  # the depth sets say nothing of visibility: every joint counts
@@ -77,18 +78,29 @@ def predict_split(model: CrossModalVAE, settings: Settings, data: Path, device: 
         "side": columns["side"],
         "row": np.arange(len(test), dtype=np.int64),
         "previous_row": previous_rows(columns["sequence"], columns["frame"]),
-        "name": columns["name"],
+        **{key: columns[key] for key in ("name", "moment", "sequence", "frame")},
     }
 
 
-def write(path: Path | str, predictions: Columns, latent: Columns, attributes: dict[str, object]) -> None:
+def write(
+    path: Path | str,
+    predictions: Columns,
+    latent: Columns,
+    attributes: dict[str, object],
+    further_seeds: Sequence[tuple[np.ndarray, Columns]] = (),
+) -> None:
     """data/predictions/<name>.h5, all or nothing; every metric and figure can be made again from it without a GPU.
 
-    `latent` is the group of that name: see `handvae.evaluation.latent`.
+    `latent` is the group of that name: see `handvae.evaluation.latent`. `further_seeds`: joints_pred_mm and latent
+    columns of an experiment's models after the first, which go to the groups seed-1, seed-2, ...
     """
+    groups = {"/": predictions, "latent": latent}
+    for number, (joints_pred_mm, of_seed) in enumerate(further_seeds, 1):
+        groups |= {f"seed-{number}": {"joints_pred_mm": joints_pred_mm}, f"seed-{number}/latent": of_seed}
     with atomic.replacing_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs.update(attributes)
-        for group, columns in ((file, predictions), (file.create_group("latent"), latent)):
+        for name, columns in groups.items():
+            group = file.require_group(name)
             for key, values in columns.items():
                 if values.dtype == object:
                     values = np.array([value.encode() for value in values], dtype=h5py.string_dtype())
