@@ -4,11 +4,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from handvae.base.errors import InputError
-from handvae.evaluation import metrics, statistics
+from handvae.evaluation import bootstrap, metrics, uncertainty
 from handvae.report import comparison
-from tests.test_tables import OTHERS, result
+from tests.test_tables import OTHERS, numbers, result, seeds
 
 FRAMES = 40
 
@@ -23,59 +24,127 @@ def shown(joints=21):
     return np.random.default_rng(7).random((FRAMES, joints)) < 0.7
 
 
-def write(path, errors_mm, visible=None, rows=None, names=None):
-    """Predictions off by `errors_mm` along z; hidden joints by a mile."""
-    visible = np.ones(errors_mm.shape, bool) if visible is None else visible
-    true_mm = np.random.default_rng(9).normal(size=(*errors_mm.shape, 3)) * 40
-    pred_mm = true_mm.copy()
-    pred_mm[..., 2] += np.where(visible, errors_mm, 99_999)
+def write(path, errors_mm, visible=None, rows=None, names=None, block=None):
+    """Predictions off by `errors_mm` (N, J) along z, or of several seeds by those of each; hidden joints by a mile."""
+    seeds_mm = errors_mm if isinstance(errors_mm, list) else [errors_mm]
+    visible = np.ones(seeds_mm[0].shape, bool) if visible is None else visible
+    true_mm = np.random.default_rng(9).normal(size=(*visible.shape, 3)) * 40
     with h5py.File(path, "w") as file:
-        file["joints_pred_mm"], file["joints_true_mm"], file["visible"] = pred_mm, true_mm, visible
-        file["row"] = np.arange(len(errors_mm)) if rows is None else rows
-        names = [f"frame {number}" for number in range(len(errors_mm))] if names is None else names
+        for number, of_seed_mm in enumerate(seeds_mm):
+            pred_mm = true_mm.copy()
+            pred_mm[..., 2] += np.where(visible, of_seed_mm, 99_999)
+            file[f"seed-{number}/joints_pred_mm" if number else "joints_pred_mm"] = pred_mm
+        file["joints_true_mm"], file["visible"] = true_mm, visible
+        file["row"] = np.arange(len(visible)) if rows is None else rows
+        file["block"] = np.arange(len(visible)) if block is None else block
+        names = [f"frame {number}" for number in range(len(visible))] if names is None else names
         file.create_dataset("name", data=np.array(names, object), dtype=h5py.string_dtype())
     return path
 
 
 @pytest.fixture
 def model(tmp_path):
-    """A function that writes an experiment of given errors and returns its result."""
+    """A function that writes an experiment of given errors, or of a list of each seed's, and returns its result."""
 
-    def make(name, errors_mm, visible=None, rows=None, names=None, **changes):
-        return result(name, predictions=write(tmp_path / f"{name}.h5", errors_mm, visible, rows, names), **changes)
+    def make(name, errors_mm, visible=None, rows=None, names=None, block=None, **changes):
+        path = write(tmp_path / f"{name}.h5", errors_mm, visible, rows, names, block)
+        metrics_ = numbers(25.0) | (seeds(len(errors_mm)) if isinstance(errors_mm, list) else {})
+        return result(name, predictions=path, **({"metrics": metrics_} | changes))
 
     return make
 
 
+def trained(errors_mm, count=3, deviation_mm=0.1, seed=5):
+    """Errors (N, J) of some seeds of one way of training, whose means have exactly that standard deviation."""
+    off_mm = np.random.default_rng(seed).normal(size=count)
+    off_mm = (off_mm - off_mm.mean()) / off_mm.std(ddof=1)
+    return [errors_mm + deviation_mm * off for off in off_mm]
+
+
+def only_row(results):
+    (row,) = comparison.paired_table(results).to_dict("records")
+    return row
+
+
 def test_a_constant_difference_is_found_exactly_however_much_frames_differ(model):
     errors_mm = hard_frames()
-    results = [model("a", errors_mm, shown()), model("b", errors_mm + 0.5, shown(), variant=2)]
-    (row,) = comparison.paired_table(results).to_dict("records")
+    results = [
+        model("a", trained(errors_mm), shown()),
+        model("b", trained(errors_mm + 0.5, deviation_mm=0.2), shown(), variant=2),
+    ]
+    row = only_row(results)
     assert (row["model_a"], row["model_b"], row["frames"], row["kind"]) == ("a", "b", FRAMES, "synthetic")
-    for key in ("difference_mm", "difference_mm_low", "difference_mm_high"):
-        assert row[key] == pytest.approx(-0.5)
-    assert row["p"] == row["p_holm"] == 1 / (1 + comparison.PERMUTATIONS) and row["verdict"] == "a better"
-    (turned,) = comparison.paired_table(results[::-1]).to_dict("records")
-    assert turned["difference_mm"] == pytest.approx(0.5) and turned["verdict"] == "b better"
-    alone = statistics.bootstrap_intervals(errors_mm, shown(), 0)["epe_mean_mm"]
-    assert alone[1] - alone[0] > 10  # each number alone says nothing of half a millimetre
+    assert (row["seeds"], row["blocks"], row["verdict"]) == (
+        3,
+        FRAMES,
+        "a better",
+    )
+    assert row["difference_mm"] == pytest.approx(-0.5)
+    # the frames add nothing to the spread of the seeds: Welch's test of 3 and 3
+    expected = stats.ttest_ind_from_stats(0, 0.1, 3, 0.5, 0.2, 3, equal_var=False)
+    assert row["p"] == row["p_holm"] == pytest.approx(expected.pvalue)
+    assert row["p_frames"] == 1 / (1 + comparison.PERMUTATIONS)
+    turned = only_row(results[::-1])
+    assert turned["difference_mm"] == pytest.approx(0.5)
+    alone = draws_of(errors_mm, shown())
+    assert np.ptp(np.percentile(alone, [2.5, 97.5])) > 10  # each number alone says nothing of half a millimetre
+
+
+@pytest.mark.parametrize("seeds_", [1, 2])
+def test_with_fewer_than_three_seeds_nothing_is_said_however_sure_the_frames_are(model, seeds_):
+    results = [
+        model("a", trained(hard_frames(), 3, 0)),
+        model("b", [hard_frames() + 20] * seeds_ if seeds_ > 1 else hard_frames() + 20, variant=2),
+    ]
+    row = only_row(results)
+    assert row["verdict"] == f"cannot be told ({seeds_} seed{'s' * (seeds_ > 1)}; at least 3 are needed)"
+    assert np.isnan(row["p"]) and np.isnan(row["p_holm"]) and row["p_frames"] < 0.001
+
+
+def test_three_seeds_that_agree_say_which_is_better(model):
+    results = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
+    assert only_row(results)["verdict"] == "a better" and only_row(results[::-1])["verdict"] == "b better"
+
+
+def test_three_seeds_that_disagree_name_how_many_would_do(model):
+    results = [
+        model("a", trained(hard_frames(), deviation_mm=4)),
+        model("b", trained(hard_frames() + 5, deviation_mm=4, seed=6), variant=2),
+    ]
+    row = only_row(results)
+    # 5 mm are more than t times 4 * sqrt(2 / n) from n = 7 on: 2.18 * 2.14 = 4.66, of six 2.23 * 2.31 = 5.15
+    assert row["verdict"] == "cannot be told (3 seeds; about 7 would be needed)" and row["difference_mm_high"] > 0
+    more = [model(name, trained(hard_frames() + off, 7, 4, seed), variant=variant)
+            for name, off, seed, variant in (("c", 0, 5, 1), ("d", 5, 6, 2))]  # fmt: skip
+    assert only_row(more)["verdict"] == "a better"
+
+
+def test_a_difference_that_the_frames_do_not_bear_out_wants_more_frames(model):
+    noise_mm = np.random.default_rng(1).normal(0, 6, (FRAMES, 1))
+    results = [model("a", trained(hard_frames() + 20)), model("b", trained(hard_frames() + 20 + noise_mm), variant=2)]
+    assert only_row(results)["verdict"] == "cannot be told (3 seeds; more test frames would be needed)"
 
 
 def test_two_models_that_err_alike_cannot_be_told_apart(model):
-    results = [model("a", hard_frames()), model("b", hard_frames(), variant=2)]
-    (row,) = comparison.paired_table(results).to_dict("records")
-    assert (row["difference_mm"], row["p"], row["verdict"]) == (0, 1, "cannot be told apart")
+    row = only_row([model("a", hard_frames()), model("b", hard_frames(), variant=2)])
+    assert (row["difference_mm"], row["p_frames"]) == (0, 1) and row["verdict"].startswith("cannot be told")
+
+
+def draws_of(errors_mm, visible, block=None):
+    """The mean EPE of the resamples that the comparison draws."""
+    block = np.arange(len(errors_mm)) if block is None else block
+    return bootstrap.resampled([bootstrap.mean(errors_mm, visible, block)], block, comparison.SEED)[0]
 
 
 def test_the_interval_is_the_bootstraps_of_the_difference(model):
     errors_mm, other_mm = hard_frames(), hard_frames(1)
-    (row,) = comparison.paired_table(
-        [model("a", errors_mm, shown()), model("b", other_mm, shown(), variant=2)]
-    ).to_dict("records")
-    expected = statistics.bootstrap_intervals(errors_mm - other_mm, shown(), comparison.SEED)["epe_mean_mm"]
+    block = np.arange(FRAMES) // 2
+    row = only_row([model(*one, shown(), block=block, **{"variant": v})
+                    for v, one in ((1, ("a", errors_mm)), (2, ("b", other_mm)))])  # fmt: skip
+    expected = uncertainty.expanded_percentiles(draws_of(errors_mm - other_mm, shown(), block), FRAMES // 2)
     assert (row["difference_mm_low"], row["difference_mm_high"]) == pytest.approx(expected)
     difference_mm = metrics.mean_over_joints(errors_mm, shown()) - metrics.mean_over_joints(other_mm, shown())
-    assert row["difference_mm"] == pytest.approx(difference_mm)
+    assert row["difference_mm"] == pytest.approx(difference_mm) and row["blocks"] == FRAMES // 2
 
 
 def test_a_frames_shares_add_up_to_the_protocols_mean():
@@ -91,44 +160,64 @@ def test_p_is_that_of_all_sign_flips():
     differences_mm = np.random.default_rng(3).normal(0.5, 1, (10, 4))
     flips = 2 * (np.arange(1024)[:, None] >> np.arange(10) & 1) - 1
     exact = (np.abs(flips @ differences_mm) >= np.abs(differences_mm.sum(axis=0)) - 1e-9).mean(axis=0)
-    found = comparison.sign_flip_p_values(differences_mm)
+    single = np.arange(10)
+    found = comparison.sign_flip_p_values(differences_mm, single)
     np.testing.assert_allclose(found, exact, atol=0.015)
-    np.testing.assert_array_equal(found, comparison.sign_flip_p_values(-differences_mm))
+    np.testing.assert_array_equal(found, comparison.sign_flip_p_values(-differences_mm, single))
     assert np.ptp(found) > 0.1
     # 0.1 + 0.2 + 0.3 - 0.1 is a rounding above -0.1 + 0.2 + 0.3 + 0.1, yet 6 of 16 flips reach it
-    tied = comparison.sign_flip_p_values(np.array([[0.1], [0.2], [0.3], [-0.1]]))
+    tied = comparison.sign_flip_p_values(np.array([[0.1], [0.2], [0.3], [-0.1]]), np.arange(4))
     assert tied == pytest.approx(6 / 16, abs=0.02)
+    # both views of a frame are flipped together: as if there were one of twice the difference
+    twice = comparison.sign_flip_p_values(differences_mm.repeat(2, axis=0), single.repeat(2))
+    np.testing.assert_array_equal(twice, found)
 
 
 def test_where_nothing_differs_one_test_in_twenty_says_so():
-    found = comparison.sign_flip_p_values(np.random.default_rng(0).standard_t(3, (60, 500)))
-    assert 0.03 < (found < 0.05).mean() < 0.075 and 0.45 < np.median(found) < 0.55
+    single = np.random.default_rng(0).standard_t(3, (60, 500))
+    pairs_alike = single.repeat(4, axis=0) + np.random.default_rng(1).normal(0, 0.1, (240, 500))
+    for differences_mm, block in ((single, np.arange(60)), (pairs_alike, np.arange(60).repeat(4))):
+        found = comparison.sign_flip_p_values(differences_mm, block)
+        assert 0.03 < (found < 0.05).mean() < 0.075 and 0.45 < np.median(found) < 0.55
+    row_by_row = comparison.sign_flip_p_values(pairs_alike, np.arange(240))
+    assert (row_by_row < 0.05).mean() > 0.2
 
 
 def test_holms_correction_by_hand():
     p_values = np.array([0.01, 0.04, 0.03, 0.005])
-    np.testing.assert_allclose(comparison.holm(p_values), [0.03, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(comparison.holm(p_values[::-1]), [0.02, 0.06, 0.06, 0.03])
-    np.testing.assert_allclose(comparison.holm(np.array([0.9, 0.6])), [1, 1])
-    np.testing.assert_allclose(comparison.holm(np.array([0.02])), [0.02])
+    for given, corrected, factors in [
+        (p_values, [0.03, 0.06, 0.06, 0.02], [3, 1, 2, 4]),
+        (p_values[::-1], [0.02, 0.06, 0.06, 0.03], [4, 2, 1, 3]),
+        (np.array([0.9, 0.6]), [1, 1], [1, 2]),
+        (np.array([0.02]), [0.02], [1]),
+        (np.array([np.nan, 0.02, np.nan, 0.01]), [np.nan, 0.02, np.nan, 0.02], [0, 1, 0, 2]),
+        (np.array([np.nan]), [np.nan], [0]),
+    ]:
+        found = comparison.holm(given)
+        np.testing.assert_allclose(found[0], corrected)
+        assert found[1].tolist() == factors
 
 
 def test_verdicts_are_those_after_the_correction_for_all_rows(model):
-    generator = np.random.default_rng(1)
     results = [
-        model(
-            f"m{number}", hard_frames() + 0.25 * number + generator.normal(0, 2, (FRAMES, 1)).clip(-4), variant=number
-        )
+        model(f"m{number}", trained(hard_frames() + 0.6 * number, 4, 0.3, number), variant=number)
         for number in range(5)
     ]
     table = comparison.paired_table(results)
     assert len(table) == 10
-    np.testing.assert_allclose(table["p_holm"], comparison.holm(table["p"].to_numpy()))
+    np.testing.assert_allclose(table["p_holm"], comparison.holm(table["p"].to_numpy())[0])
     lost = (table["p"] < comparison.LEVEL) & (table["p_holm"] >= comparison.LEVEL)
-    assert lost.any() and set(table.loc[lost, "verdict"]) == {"cannot be told apart"}
+    assert lost.any() and table.loc[lost, "verdict"].str.match(r"cannot be told \(4 seeds; about \d+ would").all()
     found = table[table["p_holm"] < comparison.LEVEL]
-    assert (found["verdict"] == np.where(found["difference_mm"] < 0, "a better", "b better")).all()
+    assert len(found) and set(found["verdict"]) == {"a better"}
     pd.testing.assert_frame_equal(table, comparison.paired_table(results))
+
+
+def test_models_of_one_seed_are_no_tests_and_cost_the_others_nothing(model):
+    results = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
+    alone = only_row(results)
+    more = comparison.paired_table([*results, *(model(f"m{v}", hard_frames(v), variant=v) for v in (3, 4))])
+    assert more["p"].notna().sum() == 1 and more["p_holm"].dropna().tolist() == [alone["p_holm"]] == [alone["p"]]
 
 
 def test_pairs_are_of_one_task_and_of_the_models_that_the_tables_show(model):
@@ -192,6 +281,7 @@ def test_from_depth_all_evaluated_joints_count_and_no_others(model, tmp_path):
         ({"names": [f"image {number}" for number in range(FRAMES)]}, "names"),
         ({"rows": np.arange(FRAMES)[::-1]}, "rows"),
         ({"visible": ~shown()}, "visible"),
+        ({"block": np.arange(FRAMES) // 2}, "block"),
     ],
 )
 def test_models_tested_on_other_frames_are_refused(model, change, what):
@@ -207,11 +297,18 @@ def test_an_empty_table_has_the_columns_of_a_full_one(model):
     assert len(comparison.paired_table([model("c", hard_frames())])) == 0
 
 
-def test_the_text_names_task_and_data_above_its_rows(model):
-    results = [model("a", hard_frames()), model("b", hard_frames() + 0.5, variant=2)]
-    results += [model("c", hard_frames(), dataset="stb"), model("d", hard_frames(), dataset="stb", invariances="T+S")]
+def test_the_text_names_task_data_and_blocks_above_its_rows(model):
+    results = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
+    pairs = np.arange(FRAMES) // 2
+    results += [model("c", hard_frames(), dataset="stb", block=pairs)]
+    results += [model("d", hard_frames(), dataset="stb", block=pairs, invariances="T+S")]
     header, rows = comparison.as_text(comparison.paired_table(results))
-    assert [row[0] for row in rows] == ["**RGB->3D RHD, synthetic**", "a", "**RGB->3D STB, synthetic**", "c"]
+    assert [row[0] for row in rows] == [
+        *("**RGB->3D RHD, synthetic, 40 blocks of frames**", "a"),
+        *("**RGB->3D STB, synthetic, 20 blocks of frames**", "c"),
+    ]
     assert {len(row) for row in rows} == {len(header)}
-    assert rows[1] == ["a", "b", "−0.50 [−0.50, −0.50]", "0.0001", "0.0002", "−0.26", "a better"]
-    assert rows[3][2:] == ["+0.00 [+0.00, +0.00]", "1.0000", "1.0000", "–", "cannot be told apart"]
+    assert rows[1][:2] == ["a", "b"] and rows[1][2].startswith("−5.00 [−5.") and rows[1][3] == "0.0001"
+    assert rows[1][6:] == ["−0.26", "a better"]
+    assert rows[3][2:7] == ["+0.00 [+0.00, +0.00]", "1.0000", "–", "–", "–"]
+    assert rows[3][7] == "cannot be told (1 seed; at least 3 are needed)"

@@ -8,15 +8,19 @@ from handvae.report import depth_table
 from tests.test_tables import numbers, result, seeds
 
 
-def write(path, errors_mm, names, joints=16, evaluated=None):
+def write(path, errors_mm, names, joints=16, evaluated=None, block=None, further_seeds_mm=()):
     """Predictions that miss every evaluated joint of a frame by that frame's error, and all others by a metre."""
     frames = len(errors_mm)
     true_mm = np.random.default_rng(0).normal(0, 50, (frames, joints, 3)) + [0, 0, 400]
-    offset_mm = np.full((frames, joints), 1000.0)
-    offset_mm[:, list(evaluated or range(joints))] = np.array(errors_mm)[:, None]
     with h5py.File(path, "w") as file:
-        file["joints_true_mm"], file["joints_pred_mm"] = true_mm, true_mm + offset_mm[..., None] * [0, 0, 1]
+        for number, of_seed_mm in enumerate((errors_mm, *further_seeds_mm)):
+            offset_mm = np.full((frames, joints), 1000.0)
+            offset_mm[:, list(evaluated or range(joints))] = np.array(of_seed_mm)[:, None]
+            key = f"seed-{number}/joints_pred_mm" if number else "joints_pred_mm"
+            file[key] = true_mm + offset_mm[..., None] * [0, 0, 1]
+        file["joints_true_mm"] = true_mm
         file["mean_pose_mm"] = true_mm + [0, 40, 0]
+        file["block"] = np.arange(frames) if block is None else block
         file.create_dataset("name", data=np.array(names, object), dtype=h5py.string_dtype())
     return path
 
@@ -101,20 +105,53 @@ def test_models_of_few_labels_and_of_other_variants_are_left_out(tmp_path):
     assert len(table) == 1 and table["variant"].tolist() == [1] and depth_table.depth_table(others).empty
 
 
-def test_seeds_are_shown_where_the_metrics_are_of_the_same_frames(tmp_path):
+def test_seeds_are_the_mean_of_pooled_folds_and_of_parts_as_well(tmp_path):
     several = {"metrics": numbers(10.0) | seeds()}
-    icvl = write(tmp_path / "a.h5", [10, 20], ["test_seq_1/0", "test_seq_2/0"])
+    names = ["test_seq_1/0", "test_seq_2/0"]
+    icvl = write(tmp_path / "a.h5", [10, 20], names, further_seeds_mm=([12, 20], [14, 26]))
     folds = [
-        depth_result(write(tmp_path / f"p{n}.h5", [10], [f"P{n}/1/0"], 21), "msra", test_subject=f"P{n}", **several)
+        depth_result(
+            write(tmp_path / f"p{n}.h5", [10 + n], [f"P{n}/1/0"], 21, further_seeds_mm=([20], [30])),
+            "msra",
+            test_subject=f"P{n}",
+            **several,
+        )
         for n in (0, 1)
     ]
     table = depth_table.depth_table([depth_result(icvl, "icvl", **several), *folds])
     assert table["test"].tolist() == ["ICVL", "ICVL, sequence 1", "MSRA15, 2 folds"]
-    assert table["seeds"].isna().tolist() == [False, True, True] and table["seeds"][0] == 3
+    assert table["seeds"].tolist() == [3, 3, 3]
+    assert table["epe_mean_mm"].tolist() == pytest.approx([17, 12, 60.5 / 3], abs=1e-4)
+    assert table["epe_mean_mm_sd"].tolist() == pytest.approx([2.6458, 2, np.std([10.5, 20, 30], ddof=1)], abs=1e-4)
+    assert table["pcf_20"].tolist() == pytest.approx([5 / 6, 1, 2 / 3], abs=1e-4)
     _, rows = depth_table.as_text(table)
-    assert "26.04 ± 1.25 (3 seeds)" in rows[0][1] and "22.04 ± 0.75 (3 seeds)" in rows[0][2]
-    assert all("±" not in cell for row in rows[1:] for cell in row)
+    assert "sd 2.65 over 3 seeds" in rows[0][1] and "sd 2.65 over 3 seeds" in rows[0][2]
+    assert "1 block of frames: no interval" in rows[1][1]
     assert "seeds" not in depth_table.depth_table([depth_result(icvl, "icvl")])
+
+
+def test_intervals_stand_on_the_blocks_of_all_folds(tmp_path):
+    errors_mm = np.random.default_rng(0).gamma(4, 4, 40)
+    pairs = np.arange(40) // 2
+    names = [f"test_seq_1/{number}" for number in range(40)]
+    rows = [
+        depth_table.depth_table([depth_result(write(tmp_path / name, mm, names[: len(mm)], block=block), "icvl")]).iloc[
+            0
+        ]
+        for name, mm, block in (("a.h5", errors_mm[::2], None), ("b.h5", errors_mm[::2].repeat(2), pairs))
+    ]
+    for key in ("epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"):
+        assert rows[0][key] == rows[1][key]
+    assert [(row["frames"], row["blocks"]) for row in rows] == [(20, 20), (40, 20)]
+    folds = [
+        depth_result(
+            write(tmp_path / f"{n}.h5", errors_mm, [f"P{n}/1/{i}" for i in range(40)], 21, block=pairs),
+            "msra",
+            test_subject=f"P{n}",
+        )
+        for n in range(3)
+    ]
+    assert depth_table.depth_table(folds)["blocks"].tolist() == [60]
 
 
 def test_the_text_gives_shares_in_percent_and_the_papers_number_as_printed(tmp_path):

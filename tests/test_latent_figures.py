@@ -47,7 +47,8 @@ def latent_of(variant):
     return columns
 
 
-def write(path, latent, pred_mm=None):
+def write(path, latent, pred_mm=None, further_seeds=()):
+    """Predictions with their latent columns; `further_seeds`: those of further models, which predict the same."""
     true_mm, visible = hands_mm(), np.ones((FRAMES, 21), bool)
     visible[2, 1:5] = False
     with h5py.File(path, "w") as file:
@@ -55,6 +56,11 @@ def write(path, latent, pred_mm=None):
         file["joints_pred_mm"] = true_mm + [0, 0, 7.0] * visible[..., None] if pred_mm is None else pred_mm
         file["mean_pose_mm"] = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape)
         file["name"] = np.array(names(), dtype=h5py.string_dtype())
+        file["block"] = np.arange(len(latent["mu_rgb"]))
+        for number, of_seed in enumerate(further_seeds, 1):
+            file[f"seed-{number}/joints_pred_mm"] = file["joints_pred_mm"][:]
+            for key, values in of_seed.items():
+                file[f"seed-{number}/latent/{key}"] = values
         for key, values in latent.items():
             file[f"latent/{key}"] = values
     return path

@@ -52,15 +52,15 @@ def test_a_table_without_rows_keeps_its_header_and_says_so():
         assert len(lines) == 1 and "verdict" in lines[0].split(",")
     page = page_of([])
     assert page.count("No such experiment.") == 3 and "- none: no such experiment" in page
-    assert page.count("| –<br>paper ") == 4 * 4 * 3
+    assert page.count("| –<br>paper ") == 4 * 4 * 4
 
 
 def test_no_synthetic_number_stands_beside_the_papers_without_the_word(grid):
     page = page_of(grid)
     cells = [cell for line in page.splitlines() for cell in line.split("|") if "paper " in cell and "[" in cell]
     ours = [cell for cell in cells if "(ours " in cell]
-    assert len(ours) == 2 * (8 + 2) and all("not comparable (synthetic)" in cell for cell in ours)
-    for heading in ("**RGB->3D RHD, synthetic**", "**2D->3D RHD, synthetic**"):
+    assert len(ours) == 2 * (8 + 4 + 2 + 1) and all("not comparable (synthetic)" in cell for cell in ours)
+    for heading in ("**RGB->3D RHD, synthetic, 40 blocks", "**2D->3D RHD, synthetic, 40 blocks"):
         assert heading in page
 
 
@@ -82,11 +82,13 @@ def test_the_page_reads_like_the_papers_tables(grid):
     row = [
         "Var. 3",
         "23.00 [22.50, 23.50]<br>paper 17.14 (ours +5.86)<br>not comparable (synthetic)",
+        "25.00 [24.50, 25.50]<br>paper 17.14 (ours +7.86)<br>not comparable (synthetic)",
         "23.00 [22.50, 23.50]<br>paper 20.04 (ours +2.96)<br>not comparable (synthetic)",
         "–<br>paper 8.56",
     ]
     assert f"| {' | '.join(row)} |" in lines
-    assert "| Mean pose of the training set | 41.25 synthetic | 41.25 synthetic | – |" in lines
+    assert "| Mean pose of the training set | 41.25 synthetic |  | 41.25 synthetic | – |" in lines
+    assert any(line.startswith("Blocks of test frames: 2D->3D RHD 2,728, RGB->3D RHD 2,728.") for line in lines)
     assert "| variant 4 | 14,347,346 | 14,347,346 | equal |" in lines
     assert "| variant 2 | 13,512,679 | – | not printed |" in lines
     assert "| [38] | 21,394,529 | 21,394,529 | equal |" in lines
@@ -97,10 +99,12 @@ def test_the_page_reads_like_the_papers_tables(grid):
     ]
 
 
-def test_the_page_says_what_the_paired_test_cannot_say(grid):
+def test_the_page_says_what_the_paired_test_and_the_intervals_stand_on(grid):
     page = page_of(grid)
-    assert "**A test on frames says nothing about another training run.**" in page
-    assert "10,000 random sign flips" in page and "all 12 tests of this table" in page
+    assert "10,000 random sign flips of whole blocks" in page and "all 0 such tests" in page
+    assert page.count("cannot be told (1 seed; at least 3 are needed)") == 12
+    assert "a better" not in page and "b better" not in page
+    assert "Fewer than some 10 blocks make a rough interval." in page
 
 
 def test_models_that_no_table_shows_change_no_table(grid):

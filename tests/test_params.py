@@ -145,6 +145,12 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("profiles", "paper", "unscaled_unit_mm"), 0, "paper.unscaled_unit_mm: expected a positive number, found 0"),
         (("defaults", "sede"), 1, "defaults: expected keys of an experiment, found sede"),
         (("seeds",), 0, "seeds: expected a positive number, found 0"),
+        (("evaluation", "block_frames"), 0, "evaluation.block_frames: expected a positive number, found 0"),
+        (
+            ("profiles", "small", "synthetic_block_frames"),
+            -1,
+            "profiles.small.synthetic_block_frames: expected a positive number, found -1",
+        ),
         (("profiles", "small", "augmentation", "rgb", "scale"), [1.2, 1.0], "rgb.scale: expected .low, high."),
         (("profiles", "small", "crop_px"), 100, "crop_px: expected a power of two, at least 64, found 100"),
         (

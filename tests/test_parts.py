@@ -3,7 +3,6 @@ from itertools import pairwise
 
 import h5py
 import numpy as np
-import pytest
 import torch
 
 from handvae.base import params
@@ -64,13 +63,6 @@ def test_an_experiment_on_two_sets_trains_on_both_and_is_scored_on_each(tmp_path
     before = parts.digest(trained_on)
     write_hands(tmp_path / "stb.h5", count=10, seed=2, groups=("train", "test"))
     assert parts.digest(parts.training_parts(tmp_path, chosen)) != before
-
-
-@pytest.mark.parametrize(("length", "expected"), [(2, [0, 0, 0, 1, 2, 3]), (100, [0, 0, 0, 0, 1, 2])])
-def test_a_block_is_a_stretch_of_a_video_in_all_its_views_or_a_moment(length, expected):
-    moment = np.array(["a0", "a0", "a1", "a2", "x", "y"], object)
-    sequence = np.array(["a left", "a right", "a left", "a left", "", ""], object)
-    assert parts.blocks(moment, sequence, np.array([0, 0, 1, 2, 0, 0]), length).tolist() == expected
 
 
 def moments(sequences=4, frames=25, views=2):

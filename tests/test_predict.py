@@ -69,8 +69,19 @@ def test_what_is_written_is_read_back(tmp_path):
     columns = {"joints_pred_mm": np.random.default_rng(0).normal(size=(3, 21, 3)).astype(np.float32),
                "name": np.array(["a", "ü", "c"], dtype=object)}  # fmt: skip
     latent = {"mu_rgb": np.arange(6.0).reshape(3, 2)}
-    predict.write(tmp_path / "p.h5", columns, latent, {"source": "made up", "variant": 1})
-    with h5py.File(tmp_path / "p.h5") as file:
+    further = [(columns["joints_pred_mm"] + number, {"mu_rgb": latent["mu_rgb"] - number}) for number in (1, 2)]
+    prediction = predict.Prediction(columns, latent, {"source": "made up", "variant": 1}, further)
+    predict.write(tmp_path / "p.h5", {"/": prediction})
+    predict.write(tmp_path / "two.h5", {"rhd": prediction, "stb": prediction})
+    with h5py.File(tmp_path / "two.h5") as two, h5py.File(tmp_path / "p.h5") as file:
+        for name in ("rhd", "stb"):
+            assert sorted(two[name]) == sorted(file) and dict(two[name].attrs) == dict(file.attrs)
+            np.testing.assert_array_equal(two[name]["seed-2/latent/mu_rgb"], file["seed-2/latent/mu_rgb"])
+        assert sorted(file) == ["joints_pred_mm", "latent", "name", "seed-1", "seed-2"]
+        for number in (1, 2):
+            group = file[f"seed-{number}"]
+            np.testing.assert_array_equal(group["joints_pred_mm"], columns["joints_pred_mm"] + number)
+            np.testing.assert_array_equal(group["latent/mu_rgb"], latent["mu_rgb"] - number)
         np.testing.assert_array_equal(file["latent/mu_rgb"], latent["mu_rgb"])
         np.testing.assert_array_equal(file["joints_pred_mm"], columns["joints_pred_mm"])
         assert file["name"].asstr()[:].tolist() == ["a", "ü", "c"] and file.attrs["variant"] == 1

@@ -85,6 +85,7 @@ def write_experiment(folder, name, row, error_mm, **changes):
         for key, array in arrays.items():
             file[key] = array.astype(np.float32)
         file["visible"], file["side"] = visible, np.zeros(FRAMES, np.uint8)
+        file["block"] = np.arange(FRAMES)
         file["row"], file["name"] = np.arange(FRAMES), np.array(names(), dtype=h5py.string_dtype())
         file["latent/posterior_row"] = np.arange(4)
         file["latent/posterior_joints_mm"] = pred_mm[:4, None] + generator.normal(size=(4, 5, 21, 3))
@@ -93,7 +94,7 @@ def write_experiment(folder, name, row, error_mm, **changes):
     pair = f"{row.input}->joints_3d"
     history = f"step,{pair}_reconstruction,{pair}_kl,loss\n8,2.0,1.0,2.01\n16,1.0,2.0,1.02\n"
     atomic.write_text(folder / f"reports/training/{name}.csv", history)
-    numbers = statistics.summarise(pred_mm, true_mm, visible, mean_pose_mm, 0)
+    numbers = statistics.summarise([pred_mm], true_mm, visible, mean_pose_mm, np.arange(FRAMES), 0)
     atomic.write_text(folder / f"reports/metrics/{name}.json", json.dumps(numbers))
 
 

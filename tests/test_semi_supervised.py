@@ -1,27 +1,32 @@
 """The semi-supervised table on fabricated predictions whose errors are known joint by joint."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from handvae.base.errors import InputError
-from handvae.evaluation import metrics, statistics
+from handvae.evaluation import bootstrap, statistics, uncertainty
 from handvae.report import semi_supervised
-from tests.test_comparison import hard_frames, shown, write
-from tests.test_tables import result, seeds
+from tests.test_comparison import hard_frames, shown, trained, write
+from tests.test_tables import result
 
 
 @pytest.fixture
 def model(tmp_path):
     """A function that writes an STB experiment of given errors and returns its result, with the metrics of the file."""
 
-    def make(variant, fraction, errors_mm, name=None, rows=None, more_metrics=None, **changes):
+    def make(variant, fraction, errors_mm, name=None, rows=None, **changes):
         name = name or f"stb-rgb-v{variant}-l{100 * fraction:g}"
         path = write(tmp_path / f"{name}.h5", errors_mm, shown(), rows)
-        intervals = statistics.bootstrap_intervals(errors_mm, shown(), 0)
-        numbers = {"frames": len(errors_mm), "mean_pose_epe_mm": 61.0, **(more_metrics or {})}
-        for key, function in (("epe_mean_mm", metrics.mean_over_joints), ("epe_median_mm", metrics.median_over_joints)):
-            low, high = intervals[key]
-            numbers |= {key: function(errors_mm, shown()), f"{key}_low": low, f"{key}_high": high}
+        seeds_mm = errors_mm if isinstance(errors_mm, list) else [errors_mm]
+        block = np.arange(len(seeds_mm[0]))
+        numbers = {"frames": len(block), "blocks": len(block), "mean_pose_epe_mm": 61.0}
+        kinds = {f"epe_{kind}_mm": partial(getattr(bootstrap, kind), visible=shown(), block=block)
+                 for kind in ("mean", "median")}  # fmt: skip
+        numbers |= statistics.with_intervals(seeds_mm, kinds, block, 0)
+        if len(seeds_mm) > 1:
+            numbers["seeds"] = len(seeds_mm)
         settings = {"dataset": "stb", "label_fraction": fraction, "metrics": numbers, "predictions": path}
         return result(name, variant=variant, **(settings | changes))
 
@@ -68,13 +73,17 @@ def test_intervals_are_of_the_statistic_that_they_stand_beside(model):
     errors_mm, other_mm = hard_frames(), hard_frames(1)
     table = semi_supervised.semi_supervised_table([model(1, 0.1, errors_mm), model(3, 0.1, other_mm)])
     (row,) = table.to_dict("records")
-    counts = np.concatenate(list(statistics.resampled_counts(len(errors_mm), 0, statistics.RESAMPLES)))
-    for name, function in (("mean", statistics.resampled_means), ("median", statistics.resampled_medians)):
-        before, after = (function(errors, shown(), counts) for errors in (errors_mm, other_mm))
-        expected = np.percentile(after - before, [2.5, 97.5])
-        assert [row[f"difference_epe_{name}_mm_{end}"] for end in ("low", "high")] == pytest.approx(expected)
-    expected = np.percentile(100 * (before - after) / before, [2.5, 97.5])  # of the median
-    assert [row[f"improvement_percent_{end}"] for end in ("low", "high")] == pytest.approx(expected)
+    block = np.arange(len(errors_mm))
+
+    def ends(draws):
+        return pytest.approx(uncertainty.expanded_percentiles(draws, len(block)))
+
+    for name, kind in (("mean", bootstrap.mean), ("median", bootstrap.median)):
+        made = [kind(errors, shown(), block) for errors in (errors_mm, other_mm)]
+        before, after = bootstrap.resampled(made, block, 0)
+        assert tuple(row[f"difference_epe_{name}_mm_{end}"] for end in ("low", "high")) == ends(after - before)
+    improved = 100 * (before - after) / before  # of the median
+    assert tuple(row[f"improvement_percent_{end}"] for end in ("low", "high")) == ends(improved)
 
 
 def test_the_papers_22_percent_stand_beside_our_largest_improvement_with_fewer_labels(grid):
@@ -133,18 +142,22 @@ def test_models_tested_on_other_frames_are_refused(model):
         semi_supervised.semi_supervised_table(pair)
 
 
-def test_several_seeds_are_shown_with_their_spread(grid, model):
+def test_several_seeds_are_compared_by_their_means_and_shown_with_their_spread(grid, model):
     assert not any("seeds" in name for name in semi_supervised.semi_supervised_table(grid))
-    several = model(1, 0.1, hard_frames(), more_metrics=seeds())
-    table = semi_supervised.semi_supervised_table(
-        [several, *(one for one in grid if one.experiment != several.experiment)]
-    )
+    several = model(1, 0.1, trained(hard_frames() + 30, 3, 2.0))
+    others = [one for one in grid if one.experiment != several.experiment]
+    table = semi_supervised.semi_supervised_table([several, *others])
     assert table["supervised_seeds"].tolist()[0] == 3 and "semi_supervised_seeds" not in table
-    assert table["supervised_seeds_epe_median_mm_sd"].tolist()[0] == 0.746
+    assert table["supervised_epe_median_mm_sd"][0] == pytest.approx(2.0)
+    assert table["difference_epe_mean_mm"][0] == pytest.approx(-10)  # of the means, not of the first seed's
     _, rows = semi_supervised.as_text(table)
-    assert rows[0][2].split("\n")[1:] == ["22.04 ± 0.75 (3 seeds)", "synthetic"]
-    assert rows[1][2].split("\n")[1:] == ["26.04 ± 1.25 (3 seeds)", "synthetic"]
-    assert all("±" not in cell for row in rows[2:] for cell in row)
+    for row in rows[:2]:
+        assert row[2].split("\n")[1:] == ["sd 2.00 over 3 seeds", "synthetic"]
+    assert all("sd" not in cell for row in rows[2:] for cell in row)
+    agreeing = model(3, 0.1, trained(hard_frames() + 20, 3, 0.1))
+    table = semi_supervised.semi_supervised_table([several, agreeing])
+    low, high = table["difference_epe_mean_mm_low"][0], table["difference_epe_mean_mm_high"][0]
+    assert high - low == pytest.approx(2 * 4.303 * 2 / np.sqrt(3), rel=0.02)  # t of two degrees of freedom
 
 
 def test_the_text_says_what_every_number_is(grid):

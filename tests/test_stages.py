@@ -6,11 +6,18 @@ import shutil
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 
+from handvae.base import params
 from handvae.preprocessing import store
+from handvae.report import comparison, tables
+from handvae.report.latent_arrays import read_latent
 from stages import evaluate, train
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
@@ -74,7 +81,7 @@ def test_a_checkpoint_of_other_settings_is_named(folder):
     assert "checkpoints/experiment/seed-0.pt: expected a file of tensors" in stage(folder, "stages.train")
 
 
-def test_a_row_of_three_seeds_has_three_models_and_the_mean_and_deviation_of_their_errors(folder, monkeypatch):
+def test_a_row_of_three_seeds_has_three_models_whose_numbers_the_report_reads_from_its_file(folder, monkeypatch):
     monkeypatch.chdir(folder)
     change(folder, "\nseeds: 1", "\nseeds: 3")
     (folder / "data/processed").mkdir(parents=True)
@@ -83,23 +90,65 @@ def test_a_row_of_three_seeds_has_three_models_and_the_mean_and_deviation_of_the
     train.main("rhd-2d-v1")
     evaluate.main("rhd-2d-v1")
     found = json.loads((folder / "reports/metrics/rhd-2d-v1.json").read_text())
+    curve = (folder / "reports/metrics/rhd-2d-v1_pck.csv").read_text()
     models = [folder / "models/rhd-2d-v1" / part for part in (".", "seed-1", "seed-2")]
     assert len({(model / "weights.pt").read_bytes() for model in models}) == 3
     settings = [json.loads((model / "settings.json").read_text())["settings"] for model in models]
     assert [one["experiment"]["seed"] for one in settings] == [0, 1, 2]
-    alone = []
+    loaded = params.load()
+    paths = [Path(f"data/predictions/rhd-2d-v1{end}.h5") for end in ("", "-0", "-1", "-2")]
+    expected = tables.expected_of("rhd-2d-v1", loaded.experiment("rhd-2d-v1"), loaded.profile_name)
+    together = tables.read_result(paths[0], Path("reports/metrics/rhd-2d-v1.json"), expected)
+    paths[0].rename("together.h5")
+    together = replace(together, predictions=Path("together.h5"))
+    alone, curves = [], []
     for seed in (0, 1, 2):  # each as a row of its own
         change(folder, "\nseeds: 1" if seed else "\nseeds: 3", "\nseeds: 1")
         row = "rhd-2d-v1: {dataset: rhd, input: joints_2d, variant: 1"
         change(folder, row + (f", seed: {seed - 1}" if seed else ""), row + f", seed: {seed}")
         train.main("rhd-2d-v1")
         evaluate.main("rhd-2d-v1")
+        paths[0].rename(paths[1 + seed])
         alone.append(json.loads((folder / "reports/metrics/rhd-2d-v1.json").read_text()))
-    assert "seeds" not in alone[0] and found["seeds"] == 3 and found["epe_mean_mm"] == alone[0]["epe_mean_mm"]
-    for key in ("epe_mean_mm", "epe_median_mm"):
+        curves.append(np.loadtxt("reports/metrics/rhd-2d-v1_pck.csv", delimiter=",", skiprows=1))
+    assert "seeds" not in alone[0] and found["seeds"] == together.seeds == 3
+    for key in ("epe_mean_mm", "epe_median_mm", "epe_mean_all_joints_mm", "epe_median_all_joints_mm", "auc_20_50"):
         values = [one[key] for one in alone]
-        assert found[f"seeds_{key}"] == pytest.approx(sum(values) / 3, abs=2e-4)
-        assert found[f"seeds_{key}_sd"] == pytest.approx(statistics.stdev(values), abs=2e-4)
+        assert found[key] == pytest.approx(sum(values) / 3, abs=2e-4)
+        assert found[f"{key}_sd"] == pytest.approx(statistics.stdev(values), abs=2e-4)
+        assert found[f"{key}_low"] <= found[key] <= found[f"{key}_high"]
+    np.testing.assert_allclose(np.loadtxt(curve.splitlines(), delimiter=",", skiprows=1), np.mean(curves, 0), atol=2e-4)
+    # what the report reads of each seed is what that seed's model alone gives
+    frames = comparison.read_frames(together)
+    for seed, path in enumerate(paths[1:]):
+        single = replace(together, predictions=path, metrics=alone[seed])
+        np.testing.assert_array_equal(comparison.read_frames(single).errors_mm[0], frames.errors_mm[seed])
+        for name in ("mu_joints_2d", "posterior_spread_mm"):
+            of_seed, of_single = (read_latent(one, name, seed=s)[0] for one, s in ((together, seed), (single, 0)))
+            np.testing.assert_array_equal(of_seed, of_single)
+
+
+def test_a_video_is_evaluated_by_blocks_of_as_many_frames_as_params_says(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "data/processed").mkdir(parents=True)
+    change(folder, "synthetic_block_frames: 1\n", "synthetic_block_frames: 3\n")
+    change(folder, "block_frames: 100", "block_frames: 4")
+    for synthetic, blocks in ((True, 4), (False, 3)):
+        facts = {"source": "made up", "synthetic": synthetic, "published": False, "skeleton": "hand21"}
+        write_hands(folder / "data/processed/rhd.h5", count=24, groups=("train", "test"), **facts)
+        with h5py.File("data/processed/rhd.h5", "r+") as file:  # both views of twelve frames
+            file["test/moment"][:] = [f"B1Counting/{row // 2:04d}" for row in range(24)]
+            file["test/sequence"][:] = [f"B1Counting {('left', 'right')[row % 2]}" for row in range(24)]
+            file["test/frame"][:] = np.arange(24) // 2
+        train.main("rhd-2d-v1")
+        evaluate.main("rhd-2d-v1")
+        found = json.loads((folder / "reports/metrics/rhd-2d-v1.json").read_text())
+        assert (found["frames"], found["blocks"]) == (24, blocks)
+        with h5py.File("data/predictions/rhd-2d-v1.h5") as file:
+            assert file["block"][:].tolist() == np.repeat(range(blocks), 24 // blocks).tolist()
+            assert file["moment"].asstr()[3] == "B1Counting/0001" and file["frame"][3] == 1
+            assert file["sequence"].asstr()[3] == "B1Counting right"
+        shutil.rmtree("models")
 
 
 FULL_DISK = """

@@ -25,14 +25,17 @@ def test_csv_has_the_digits_of_its_units_and_nothing_for_what_is_missing():
 
 def test_a_cell_has_a_line_for_each_thing_that_it_says():
     row = {"epe_mm": 25.0, "epe_mm_low": 24.5, "epe_mm_high": 25.5, "paper_epe_mm": 8.5, "verdict": "outside"}
-    row |= {"kind": "published", "seeds": 3, "seeds_epe_mm": 26.04, "seeds_epe_mm_sd": 1.246}
-    spread = "26.04 ± 1.25 (3 seeds)"
+    row |= {"kind": "published", "seeds": 3, "epe_mm_sd": 1.246, "other": "inside interval"}
+    spread = "sd 1.25 over 3 seeds"
     assert table_text.cell(row, "epe_mm", digits=1).split("\n") == [
         *("25.00 [24.50, 25.50]", spread, "paper 8.5 (ours +16.50)", "outside")
     ]
     assert table_text.cell(row | {"seeds": pd.NA, "paper_epe_mm": 26.0}, "epe_mm").split("\n") == [
         *("25.00 [24.50, 25.50]", "paper 26.00 (ours −1.00)", "outside")
     ]
+    assert table_text.cell(row, "epe_mm", 1, "other").split("\n")[-1] == "inside interval"
+    alone = row | {"epe_mm_low": np.nan, "epe_mm_high": np.nan}
+    assert table_text.cell(alone, "epe_mm").startswith("25.00 [1 block of frames: no interval]\n")
     assert table_text.cell(row | {"paper_epe_mm": np.nan}, "epe_mm").split("\n") == [
         *("25.00 [24.50, 25.50]", spread, "published")
     ]

@@ -13,6 +13,7 @@ from handvae.report import paper, tables
 
 def numbers(epe_mean_mm):
     both = {"epe_mean_mm": epe_mean_mm, "epe_median_mm": epe_mean_mm - 3}
+    both |= {"epe_mean_all_joints_mm": epe_mean_mm + 2, "epe_median_all_joints_mm": epe_mean_mm - 2}
     intervals = {
         f"{name}{end}": value + shift for name, value in both.items() for end, shift in (("_low", -0.5), ("_high", 0.5))
     }
@@ -24,18 +25,15 @@ def numbers(epe_mean_mm):
         "auc_0_50": 0.3,
         "mean_pose_epe_mm": 41.25,
         "frames": 2728,
+        "blocks": 2728,
     }
 
 
 def seeds(count=3):
     """What the metrics of a row of several models say besides."""
-    return {
-        "seeds": count,
-        "seeds_epe_mean_mm": 26.04,
-        "seeds_epe_mean_mm_sd": 1.246,
-        "seeds_epe_median_mm": 22.04,
-        "seeds_epe_median_mm_sd": 0.746,
-    }
+    deviations = {"epe_mean_mm": 1.246, "epe_median_mm": 0.746}
+    deviations |= {"epe_mean_all_joints_mm": 1.5, "epe_median_all_joints_mm": 0.5}
+    return {"seeds": count} | {f"{name}_sd": value for name, value in deviations.items()}
 
 
 def result(experiment, input="rgb", variant=1, epe_mean_mm=25.0, **changes):
@@ -90,13 +88,13 @@ def test_a_renamed_experiment_keeps_its_cell_and_a_removed_one_leaves_it():
     fewer = tables.joint_table([one for one in GRID if one.experiment != "rhd-rgb-v2"], paper.TABLE1)
     assert fewer["experiment"].tolist() == [name for name in plain["experiment"] if name != "rhd-rgb-v2"]
     _, rows = tables.matrix(fewer, paper.TABLE1)
-    assert rows[1][2] == "–\npaper 19.99" and rows[1][1].startswith("22.00 [21.50, 22.50]")
+    assert rows[1][3] == "–\npaper 19.99" and rows[1][1].startswith("22.00 [21.50, 22.50]")
 
 
 def test_two_experiments_of_one_cell_both_stand_in_it_under_their_names():
     twice = [result("seed-0", epe_mean_mm=25), result("seed-1", epe_mean_mm=26)]
     _, rows = tables.matrix(tables.joint_table(twice, paper.TABLE1), paper.TABLE1)
-    lines = rows[0][2].split("\n")
+    lines = rows[0][3].split("\n")
     assert (lines[0], lines[1], lines[4], lines[5]) == (
         "seed-0:",
         "25.00 [24.50, 25.50]",
@@ -121,11 +119,35 @@ def test_several_seeds_are_shown_with_their_spread_and_one_is_not():
     table = tables.joint_table([several, *GRID[4:]], paper.TABLE1)
     assert "seeds" not in tables.joint_table(GRID, paper.TABLE1)
     row = table[table["experiment"] == "rhd-rgb-v1"].iloc[0]
-    assert (row["seeds"], row["seeds_epe_mean_mm"], row["seeds_epe_mean_mm_sd"]) == (3, 26.04, 1.246)
+    assert (row["seeds"], row["epe_mean_mm"], row["epe_mean_mm_sd"]) == (3, 25, 1.246)
     cells = {row[0]: row for row in tables.matrix(table, paper.TABLE1)[1]}["Var. 1"]
-    assert cells[2].split("\n")[:2] == ["25.00 [24.50, 25.50]", "26.04 ± 1.25 (3 seeds)"] and "±" not in cells[1]
+    assert cells[3].split("\n")[:2] == ["25.00 [24.50, 25.50]", "sd 1.25 over 3 seeds"] and "sd" not in cells[1]
     medians = tables.joint_table([several], paper.TABLE5)
-    assert "22.04 ± 0.75 (3 seeds)" in tables.matrix(medians, paper.TABLE5)[1][0][2]
+    assert "sd 0.75 over 3 seeds" in tables.matrix(medians, paper.TABLE5)[1][0][3]
+
+
+@pytest.mark.parametrize("printed", [paper.TABLE1, paper.TABLE2, paper.TABLE5, paper.TABLE6])
+def test_lifting_stands_over_visible_and_over_all_joints_beside_the_papers_number(printed):
+    statistic, (row, paper_mm) = printed.statistic, next(iter(printed.rows_mm.items()))
+    (variant, invariances), ours = printed.model(row, ("rhd", "joints_2d")), numbers(17.0) | seeds()
+    lifting = published("lifting", input="joints_2d", variant=variant, invariances=invariances, metrics=ours)
+    colour = published("colour", variant=printed.model(row, ("rhd", "rgb"))[0])
+    table = tables.joint_table([lifting, colour], printed)
+    name = statistic.replace("_mm", "_all_joints_mm")
+    first, second = table.to_dict("records")
+    assert (first[name], first[f"{name}_low"], first[f"{name}_sd"]) == tuple(
+        ours[f"{name}{end}"] for end in ("", "_low", "_sd")
+    )
+    assert first[f"paper_{name}"] == first[f"paper_{statistic}"] == paper_mm[0]
+    assert np.isnan(second[name]) and second["all_joints_verdict"] == ""
+    header, rows = tables.matrix(table, printed)
+    assert header == ["", "2D->3D RHD", "2D->3D RHD, all joints", "RGB->3D RHD", "RGB->3D STB"]
+    (line,) = [line for line in rows if line[0] in (f"Var. {row}", f"ours, {row}")]
+    text = line[2].split("\n")
+    assert text[0].startswith(f"{ours[name]:.2f} [") and text[2].startswith(f"paper {paper_mm[0]:.2f} (ours ")
+    assert text[3] == first["all_joints_verdict"] != ""
+    if "[38], T+S+H" in rows[0]:
+        assert rows[0][1] == rows[0][2] == f"paper {paper.BASELINE_MM[statistic][0]:.2f}"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +165,7 @@ def test_several_seeds_are_shown_with_their_spread_and_one_is_not():
 def test_on_the_published_set_the_verdict_is_whether_the_papers_number_is_in_our_interval(epe_mean_mm, expected):
     table = tables.joint_table([published("rhd-rgb-v1", epe_mean_mm=epe_mean_mm)], paper.TABLE1)
     assert table["verdict"].tolist() == [expected] and table["kind"].tolist() == ["published"]
-    cell = tables.matrix(table, paper.TABLE1)[1][0][2]
+    cell = tables.matrix(table, paper.TABLE1)[1][0][3]
     assert (
         cell.split("\n")[-1] == expected and f"paper 19.73 (ours {epe_mean_mm - 19.73:+.2f})".replace("-", "−") in cell
     )
@@ -155,8 +177,8 @@ def test_what_was_measured_on_other_images_is_not_compared(kind, synthetic):
     table = tables.joint_table([close], paper.TABLE1)
     assert table["verdict"].tolist() == [f"not comparable ({kind})"] and table["kind"].tolist() == [kind]
     _, rows = tables.matrix(table, paper.TABLE1)
-    assert rows[0][2].endswith(f"paper 19.73 (ours +0.00)\nnot comparable ({kind})")
-    assert rows[-1] == ["Mean pose of the training set", "–", f"41.25 {kind}", "–"]
+    assert rows[0][3].endswith(f"paper 19.73 (ours +0.00)\nnot comparable ({kind})")
+    assert rows[-1] == ["Mean pose of the training set", "–", "", f"41.25 {kind}", "–"]
 
 
 def test_a_number_that_the_paper_does_not_print_has_no_verdict():
@@ -167,7 +189,7 @@ def test_other_invariances_and_other_datasets_fill_no_cell():
     others = [result("no-side", variant=2, invariances="T+S"), result("own", dataset="icvl")]
     assert all(len(tables.joint_table(others, table)) == 0 for table in (paper.TABLE1, paper.TABLE2))
     _, rows = tables.matrix(tables.joint_table(others, paper.TABLE1), paper.TABLE1)
-    assert all(cell.startswith("–") for row in rows for cell in row[1:])
+    assert all(cell.startswith("–") for row in rows for cell in row[1:] if cell)
 
 
 def test_fewer_invariances_are_those_of_the_papers_best_variant():
@@ -178,8 +200,9 @@ def test_fewer_invariances_are_those_of_the_papers_best_variant():
     assert table["paper_epe_mean_mm"].tolist() == [18.90, 22.53, 9.59]
     assert table["difference_mm"].tolist() == pytest.approx([11.1, 2.47, 15.41])
     header, rows = tables.matrix(tables.joint_table(fewer, paper.TABLE6), paper.TABLE6)
-    assert header == ["", "2D->3D RHD", "RGB->3D RHD", "RGB->3D STB"]
-    assert rows[0] == ["[38], T+S+H", "paper 18.84", "paper 24.49", "paper 7.52"] and rows[2][0] == "ours, T+S"
+    assert header == ["", "2D->3D RHD", "2D->3D RHD, all joints", "RGB->3D RHD", "RGB->3D STB"]
+    assert rows[0] == ["[38], T+S+H", "paper 18.84", "paper 18.84", "paper 24.49", "paper 7.52"]
+    assert rows[2][0] == "ours, T+S"
 
 
 def test_best_is_the_lowest_mean_of_its_task_only():
@@ -209,10 +232,12 @@ EXPECTED = {
 }
 
 
-def write_result(folder, changes=None, without=(), metric_changes=None, without_metric=()):
+def write_result(folder, changes=None, without=(), metric_changes=None, without_metric=(), further_seeds=0):
     attributes = {**EXPECTED, "source": "synthetic hands", "synthetic": True, "published": False, **(changes or {})}
     with h5py.File(folder / "x.h5", "w") as file:
         file["row"] = np.arange(2728)
+        for number in range(further_seeds):
+            file.create_group(f"seed-{number + 1}/latent")
         file.attrs.update({key: value for key, value in attributes.items() if key not in without})
     metrics = {**numbers(25.0), **(metric_changes or {})}
     (folder / "x.json").write_text(json.dumps({k: v for k, v in metrics.items() if k not in without_metric}))
@@ -236,12 +261,26 @@ def test_a_result_is_read_from_its_two_files(tmp_path):
         ({"without": ["synthetic"]}, r"x\.h5: expected the attribute synthetic, found dataset, encoder, experiment"),
         ({"metric_changes": {"frames": 300}}, r"x\.json: expected the 2728 frames of .*x\.h5, found 300"),
         ({"without_metric": ["epe_median_mm_low"]}, r"x\.json: expected the key epe_median_mm_low"),
-        ({"metric_changes": {"seeds": 3}}, r"x\.json: expected the key seeds_epe_mean_mm, found "),
+        ({"without_metric": ["blocks"]}, r"x\.json: expected the key blocks"),
+        ({"without_metric": ["epe_median_all_joints_mm_high"]}, r"expected the key epe_median_all_joints_mm_high"),
+        ({"metric_changes": {"seeds": 3}}, r"x\.json: expected the key epe_mean_mm_sd, found "),
+        ({"metric_changes": seeds(3)}, r"x\.json: expected the 1 seeds of .*x\.h5, found 3"),
+        ({"further_seeds": 2}, r"x\.json: expected the 3 seeds of .*x\.h5, found 1"),
     ],
 )
 def test_files_that_do_not_fit_each_other_or_the_params_are_refused_by_name(tmp_path, wrong, message):
     with pytest.raises(InputError, match=message):
         tables.read_result(*write_result(tmp_path, **wrong), EXPECTED)
+
+
+def test_a_result_may_have_several_seeds_and_an_interval_that_is_not_there(tmp_path):
+    missing = {"epe_mean_mm_low": None, "epe_mean_mm_high": None}
+    read = tables.read_result(*write_result(tmp_path, metric_changes=seeds(3) | missing, further_seeds=2), EXPECTED)
+    assert read.seeds == 3 and np.isnan(tables.interval_of(read, "epe_mean_mm")[1:]).all()
+    table = tables.joint_table([replace(read, label_fraction=1.0)], paper.TABLE1)
+    assert tables.matrix(table, paper.TABLE1)[1][1][3].startswith(
+        "25.00 [1 block of frames: no interval]\nsd 1.25 over"
+    )
 
 
 def test_a_variant_may_be_a_name(tmp_path):

@@ -137,6 +137,11 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    block_frames: int  # of a video, drawn together in intervals and tests
+
+
+@dataclass(frozen=True)
 class Profile:
     synthetic: dict[str, dict[str, int]]
     crop_px: int
@@ -144,6 +149,7 @@ class Profile:
     encoder_width: int
     needs_gpu: bool  # training on a CPU must be asked for
     unscaled_unit_mm: float
+    synthetic_block_frames: int
     augmentation: dict[str, Augmentation]
     training: dict[str, Training]
 
@@ -158,6 +164,7 @@ class Params:
     data: dict[str, Source]
     variants: dict[str, list[str]]
     recipes: dict[str, Loss]
+    evaluation: Evaluation
     seeds: int  # models a row of the grid
     experiments: dict[str, Experiment]
 
@@ -168,6 +175,10 @@ class Params:
         if name not in self.experiments:
             raise InputError(f"params.yaml: no experiment '{name}' under experiments: {', '.join(self.experiments)}")
         return self.experiments[name]
+
+    def block_frames(self, synthetic: bool) -> int:
+        """Frames of a video that are drawn together; synthetic videos may run faster than real ones."""
+        return self.profile.synthetic_block_frames if synthetic else self.evaluation.block_frames
 
     def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
         """The (input modality, target modality) pairs that Algorithm 1 goes through, in order."""
@@ -192,6 +203,7 @@ def load(path: Path | str = "params.yaml") -> Params:
         "data": dict[str, Source],
         "variants": dict[str, list[str]],
         "recipes": dict[str, Loss],
+        "evaluation": Evaluation,
         "seeds": int,
         "profiles": dict[str, Profile],
         "defaults": dict[str, typing.Any],
@@ -238,7 +250,7 @@ def _check_references(params: Params, path: str) -> None:
         check_keys(loss.modality_weights, list(MODALITIES), f"{path}: recipes.{name}.modality_weights")
         weights = {"kl_weight": loss.kl_weight, "kl_weight_start": loss.kl_weight_start}
         _check_positive(weights, f"{path}: recipes.{name}")
-    _check_positive({"seeds": params.seeds}, path)
+    _check_positive({"seeds": params.seeds, "evaluation.block_frames": params.evaluation.block_frames}, path)
 
 
 def _check_variants(variants: dict[str, list[str]], where: str) -> None:
@@ -321,8 +333,8 @@ def _check_profile(profile: Profile, where: str) -> None:
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
     if profile.context < 1:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
-    sizes = {"encoder_width": profile.encoder_width, "unscaled_unit_mm": profile.unscaled_unit_mm}
-    _check_positive(sizes, where)
+    keys = ("encoder_width", "unscaled_unit_mm", "synthetic_block_frames")
+    _check_positive({key: getattr(profile, key) for key in keys}, where)
     if profile.encoder_width % 16:
         raise InputError(
             f"{where}.encoder_width: expected a multiple of 16, found {profile.encoder_width}: on CPUs oneDNN's "

@@ -1,5 +1,7 @@
 """From a trained model and a split to 3D joints in millimetres, and the mean-pose baseline in the same terms."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -78,19 +80,39 @@ def predict_split(
         "side": scored.column("side"),
         "row": np.flatnonzero(scored.rows),
         "previous_row": previous_rows(scored.column("sequence"), scored.column("frame")),
-        "name": scored.column("name"),
+        **{key: scored.column(key) for key in ("name", "moment", "sequence", "frame")},
     }
 
 
-def write(path: Path | str, predictions: Columns, latent: Columns, attributes: dict[str, object]) -> None:
+@dataclass(frozen=True)
+class Prediction:
+    """What the models of an experiment make of the rows of one set: a predictions file, or one of its two groups.
+
+    `latent`: see `handvae.evaluation.latent`; `further_seeds`: joints_pred_mm and latent columns of the models after
+    the first, which are stored in groups seed-1, seed-2, ...
+    """
+
+    columns: Columns
+    latent: Columns
+    attributes: dict[str, object]
+    further_seeds: Sequence[tuple[np.ndarray, Columns]] = ()
+
+
+def write(path: Path | str, predictions: dict[str, Prediction]) -> None:
     """data/predictions/<name>.h5, all or nothing; every metric and figure can be made again from it without a GPU.
 
-    `latent` is the group of that name: see `handvae.evaluation.latent`.
+    A model that is tested on one set has its prediction at the file's root, "/"; one that is tested on two has each in
+    a group of the set's name.
     """
     with atomic.replacing_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs.update(attributes)
-        for group, columns in ((file, predictions), (file.create_group("latent"), latent)):
-            for key, values in columns.items():
-                if values.dtype == object:
-                    values = np.array([value.encode() for value in values], dtype=h5py.string_dtype())
-                group.create_dataset(key, data=values)
+        for name, prediction in predictions.items():
+            root = file.require_group(name)
+            root.attrs.update(prediction.attributes)
+            groups = {".": prediction.columns, "latent": prediction.latent}
+            for number, (joints_pred_mm, of_seed) in enumerate(prediction.further_seeds, 1):
+                groups |= {f"seed-{number}": {"joints_pred_mm": joints_pred_mm}, f"seed-{number}/latent": of_seed}
+            for group, columns in groups.items():
+                for key, values in columns.items():
+                    if values.dtype == object:
+                        values = np.array([value.encode() for value in values], dtype=h5py.string_dtype())
+                    root.create_dataset(f"{group}/{key}", data=values)

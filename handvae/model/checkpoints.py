@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -13,6 +14,14 @@ from handvae.model.settings import Settings, settings_from_dict
 from handvae.model.vae import CrossModalVAE, load_weights
 
 History = list[dict[str, float]]
+
+
+class Trained(NamedTuple):
+    """A trained model, its settings, and the digest of the data it was trained on."""
+
+    model: CrossModalVAE
+    settings: Settings
+    data_sha256: str
 
 
 def save_model(folder: Path, weights: dict[str, torch.Tensor], history: History, identity: dict) -> None:
@@ -40,8 +49,8 @@ def is_model_of(folder: Path, identity: dict) -> bool:
         return False
 
 
-def load_model(folder: Path, device: torch.device) -> tuple[CrossModalVAE, Settings, str]:
-    """The model on the device in evaluation mode, its settings, and the digest of the data it was trained on."""
+def load_model(folder: Path, device: torch.device) -> Trained:
+    """The model of a folder, on the device and in evaluation mode."""
     try:
         identity = json.loads((folder / "settings.json").read_text())
         settings = settings_from_dict(identity["settings"])
@@ -50,7 +59,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[CrossModalVAE, Setti
         raise InputError(f"{folder}/settings.json: expected a trained model's settings: {error!r}") from error
     model = CrossModalVAE(settings.architecture, settings.experiment.seed)
     load_weights(model, _load(folder / "weights.pt"), f"{folder}/weights.pt")
-    return model.to(device, memory_format=torch.channels_last).eval(), settings, digest
+    return Trained(model.to(device, memory_format=torch.channels_last).eval(), settings, digest)
 
 
 def save_checkpoint(path: Path, state: dict, history: History, identity: dict) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from handvae.base.params import Experiment
-from handvae.preprocessing import store
+from handvae.preprocessing import moments, store
 
 LABELS_SEED = 0  # of the labelled part of a training split
 VALIDATION_SEED = 1
@@ -66,25 +66,10 @@ def labelled_rows(moment: np.ndarray, fraction: float) -> np.ndarray:
     paper: "percentage of labeled data", how it is chosen not stated; here at random, since STB is a video whose first
     part shows a few of its poses only.
     """
-    moments = list(dict.fromkeys(moment))
-    order = np.random.default_rng(LABELS_SEED).permutation(len(moments))
-    chosen = {moments[index] for index in order[: max(1, round(fraction * len(moments)))]}
+    poses = list(dict.fromkeys(moment))
+    order = np.random.default_rng(LABELS_SEED).permutation(len(poses))
+    chosen = {poses[index] for index in order[: max(1, round(fraction * len(poses)))]}
     return np.array([row for row, key in enumerate(moment) if key in chosen], np.int64)
-
-
-def blocks(moment: np.ndarray, sequence: np.ndarray, frame: np.ndarray, block_frames: int) -> np.ndarray:
-    """(N,) int64: the number of each row's block, in order of appearance.
-
-    Rows of one moment are in one block. Moments of a video, the sequence of the moment's first row, are cut into runs
-    of `block_frames` frames; a row without a sequence is in its moment's own block.
-    """
-    number_of: dict[tuple, int] = {}
-    block_of: dict[str, int] = {}
-    for key, video, index in zip(moment, sequence, frame.tolist(), strict=True):
-        if key not in block_of:
-            block = (video, index // block_frames) if video else (key,)
-            block_of[key] = number_of.setdefault(block, len(number_of))
-    return np.array([block_of[key] for key in moment], np.int64)
 
 
 def _training_part(processed: Path, experiment: Experiment, dataset: str) -> Part:
@@ -98,7 +83,7 @@ def _held_out(part: Part, share: float) -> np.ndarray:
     if not share:
         return np.zeros(len(part.rows), bool)
     columns = store.read(part.path, part.groups, ["moment", "sequence", "frame"])
-    block = blocks(*columns.values(), VALIDATION_FRAMES)
+    block = moments.blocks(*columns.values(), VALIDATION_FRAMES)
     count = block.max() + 1
     order = np.random.default_rng(VALIDATION_SEED).permutation(count)
     return np.isin(block, order[: max(1, round(share * count))])

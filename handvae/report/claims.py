@@ -1,41 +1,47 @@
 """The paper's claims, each as a number measured on this run's data and a verdict that follows from it by rule.
 
 Every criterion stands in the code, none depends on what was measured with it. Where the paper gives no number, "little"
-means 10 % and "nearer" means half. Intervals are of single tests, by bootstrap over test frames or walks: the spread of
-another training run is in none of them, and of many rows a few are wrong by chance.
+means 10 % and "nearer" means half. A claim is about a way of training, so that it takes several training seeds to say
+anything of it. Whether one model is better than another, the paired comparison alone decides.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
 import numpy as np
 import pandas as pd
 
-from handvae.evaluation import statistics
+from handvae.evaluation import bootstrap
+from handvae.evaluation.uncertainty import LEAST_SEEDS, Number
 from handvae.report import comparison, paper, semi_supervised
 from handvae.report.claim_rows import (
     ABSENT,
+    FAILS,
+    HOLDS,
     Claim,
     Criterion,
-    Interval,
     Row,
     above,
     absent,
     as_text,
     below,
-    interval_of_draws,
+    exact_row,
     row,
 )
 from handvae.report.latent_claims import mixing_rows, samples_rows, walk_rows
-from handvae.report.table_text import markdown_table
-from handvae.report.tables import Result
+from handvae.report.table_text import interval_text, markdown_table
+from handvae.report.tables import Result, frame_of
 
 INTRODUCTION = (
     "What the paper claims, measured on this run's data. A claim holds where the whole 95 % interval lies on its side "
     "of a criterion that was fixed before; it does not hold where the whole interval lies on the other side; else it "
-    "cannot be told. Where the paper gives no number, “little” means 10 % and “nearer” means half. Intervals come from "
-    "a bootstrap over test frames, or over walks: they do not know how another training run would have ended, and of "
-    "many rows a few are wrong by chance. A verdict on synthetic hands speaks of synthetic hands only."
+    "cannot be told. Where the paper gives no number, “little” means 10 % and “nearer” means half. A claim speaks of "
+    f"a way of training, not of one trained model: with fewer than {LEAST_SEEDS} training seeds it cannot be told, "
+    "and the interval is of the test frames alone. With more the interval holds both, frames and seeds, and where it "
+    "is too wide the verdict says how many seeds would be needed, were the spread as measured. Frames are drawn by "
+    "blocks: all views of a moment and, in a video, a run of neighbouring frames. Whether one of two models is better "
+    "is what the paired comparison says, after its correction for many tests; the other rows are single tests, of "
+    "which a few are wrong by chance. A verdict on synthetic hands speaks of synthetic hands only."
 )
 
 # "minor" in the paper's words are the differences of its own Table 1
@@ -63,7 +69,8 @@ def claims_table(results: list[Result], counts: dict[int, int]) -> pd.DataFrame:
     A claim or task whose experiments are not among the results has one row that says so and names them.
     """
     parts = (variant_rows, invariance_rows, label_rows, mixing_rows, walk_rows, samples_rows, encoder_rows)
-    return pd.DataFrame([*(row for part in parts for row in part(results)), *parameter_rows(counts)])
+    rows = [*(row for part in parts for row in part(results)), *parameter_rows(counts)]
+    return frame_of(rows, tuple(rows[0]))
 
 
 def claims_markdown(table: pd.DataFrame) -> str:
@@ -73,11 +80,13 @@ def claims_markdown(table: pd.DataFrame) -> str:
     for line in table.itertuples():
         claim = f"{line.claim} ({line.place})"
         missing = line.verdict == ABSENT
-        number = "" if missing else "{} [{}, {}]".format(*map(as_text, (line.value, line.low, line.high)))
+        number = "" if missing else interval_text(line.value, line.low, line.high, as_text)
         where = line.data if missing else f"({data.index(line.data) + 1})"
-        rows.append(["″" if claim == last else claim, line.statistic, number, line.criterion, line.verdict, where])
+        seeds = "" if pd.isna(line.seeds) else str(line.seeds)
+        cells = [line.statistic, number, seeds, line.criterion, line.verdict, where]
+        rows.append(["″" if claim == last else claim, *cells])
         last = claim
-    header = ["claim", "measured", "value [95 % interval]", "criterion", "verdict", "data"]
+    header = ["claim", "measured", "value [95 % interval]", "seeds", "criterion", "verdict", "data"]
     numbered = "\n".join(f"- ({number}) {text}" for number, text in enumerate(data, 1))
     return f"{INTRODUCTION}\n\n{markdown_table(header, rows)}\n\nData:\n\n{numbered}\n"
 
@@ -90,14 +99,14 @@ def variant_rows(results: list[Result]) -> Iterator[Row]:
         if len(models) < 2:
             yield absent(VARIANTS_DIFFER, f"two of variants 1 to 4 of {name}, T+S+H")
             continue
-        value, draws = _statistics([models[variant] for variant in sorted(models)], statistics.resampled_means)
-        spread = interval_of_draws(*(100 * (of.max(axis=0) / of.min(axis=0) - 1) for of in (value, draws)))
+        spread = _number([models[variant] for variant in sorted(models)], _largest_percent)
         what = f"{name}, variants {', '.join(map(str, sorted(models)))}: largest difference of mean EPE"
         yield row(VARIANTS_DIFFER, what, spread, below(MINOR_PERCENT, "%"), models[min(models)].data)
 
 
 def invariance_rows(results: list[Result]) -> Iterator[Row]:
     """Mean EPE with fewer invariances minus that with all, of the variant that Table 2 shows."""
+    paired = comparison.paired_table(results)
     for task, name in paper.TASKS.items():
         variant = paper.BEST_VARIANT[task]
         for fewer in list(paper.TABLE2.rows_mm)[1:]:
@@ -109,7 +118,7 @@ def invariance_rows(results: list[Result]) -> Iterator[Row]:
                 yield absent(INVARIANCES_HELP, f"variant {variant} of {name} with {fewer} and with T+S+H")
                 continue
             what = f"{name}, variant {variant}: mean EPE with {fewer} minus that with T+S+H"
-            yield row(INVARIANCES_HELP, what, _difference(*models), above(0, "mm"), models[0].data)
+            yield _worse_row(INVARIANCES_HELP, what, *models, paired)
 
 
 def label_rows(results: list[Result]) -> Iterator[Row]:
@@ -120,8 +129,7 @@ def label_rows(results: list[Result]) -> Iterator[Row]:
         models = {result.variant: result for result in reversed(list(of_share))}
         if {1, 3} <= set(models):
             found = True
-            value, draws = _statistics([models[1], models[3]], statistics.resampled_medians)
-            lower = interval_of_draws(*(100 * (1 - of[1] / of[0]) for of in (value, draws)))
+            lower = _number([models[1], models[3]], semi_supervised.improvement_percent, bootstrap.median)
             what = f"RGB->3D STB, {100 * share:g} % labelled: median EPE of variant 3 below that of variant 1"
             yield row(FEW_LABELS, what, lower, above(0, "%"), models[1].data)
     if not found:
@@ -130,7 +138,7 @@ def label_rows(results: list[Result]) -> Iterator[Row]:
 
 def encoder_rows(results: list[Result]) -> Iterator[Row]:
     """Mean EPE of ResNet-18 minus that of ResNet-50, of depth models that are alike in all else."""
-    found = False
+    found, paired = False, comparison.paired_table(results)
     depth = [result for result in results if result.input == "depth" and result.compared]
     for deep in [result for result in depth if result.encoder == "resnet50"]:
         alike = [r for r in depth if r.encoder == "resnet18" and _but_encoder(r) == _but_encoder(deep)]
@@ -138,7 +146,7 @@ def encoder_rows(results: list[Result]) -> Iterator[Row]:
             found = True
             subject = f", {deep.test_subject}" if deep.test_subject else ""
             what = f"{deep.dataset.upper()}{subject}: mean EPE of ResNet-18 minus that of ResNet-50"
-            yield row(DEEPER_ENCODER, what, _difference(shallow, deep), above(0, "mm"), deep.data)
+            yield _worse_row(DEEPER_ENCODER, what, shallow, deep, paired)
     if not found:
         yield absent(DEEPER_ENCODER, "two depth models that differ in their encoder alone")
 
@@ -149,10 +157,10 @@ def parameter_rows(counts: dict[int, int]) -> Iterator[Row]:
     for variant, printed in paper.PARAMETERS.items():
         difference = counts[variant] - printed
         what = f"variant {variant}: our count minus the printed {printed:,}"
-        yield row(PARAMETERS, what, 3 * (difference,), Criterion(-1, 1, "parameters"), data)
+        yield exact_row(PARAMETERS, what, difference, Criterion(-1, 1, "parameters"), data)
     biggest = max(counts.values())
     most = below(paper.BASELINE_PARAMETERS, "parameters")
-    yield row(FEWER_PARAMETERS, "the biggest of variants 1 to 4", 3 * (biggest,), most, data)
+    yield exact_row(FEWER_PARAMETERS, "the biggest of variants 1 to 4", biggest, most, data)
 
 
 def _is_of(result: Result, task: paper.Task, invariances: str) -> bool:
@@ -163,14 +171,25 @@ def _but_encoder(result: Result) -> tuple:
     return result.dataset, result.variant, result.invariances, result.test_subject
 
 
-def _statistics(models: list[Result], resampled_statistic) -> tuple[np.ndarray, np.ndarray]:
-    """A statistic of each of M models (M,), and of their resamples (M, R), which are paired."""
-    frames = comparison.same_frames(models)
-    values = [resampled_statistic(one.errors_mm, one.visible, np.ones((1, len(one.rows)), int))[0] for one in frames]
-    return np.array(values), comparison.resampled(frames, resampled_statistic)
+def _number(
+    models: list[Result],
+    of: Callable[..., np.ndarray],
+    statistic: Callable[..., bootstrap.Statistic] = bootstrap.mean,
+) -> Number:
+    """What `of` makes of a statistic of each model, over the same frames."""
+    spread = comparison.spread_of(comparison.same_frames(models), statistic)
+    return spread.number(of, *range(len(models)))
 
 
-def _difference(a: Result, b: Result) -> Interval:
-    """Mean EPE of a minus that of b in mm, over the same frames."""
-    value, draws = _statistics([a, b], statistics.resampled_means)
-    return interval_of_draws(value[0] - value[1], draws[0] - draws[1])
+def _largest_percent(*epe_mm: np.ndarray) -> np.ndarray:
+    """The largest difference of some errors, in percent of the smallest."""
+    return 100 * (np.maximum.reduce(epe_mm) / np.minimum.reduce(epe_mm) - 1)
+
+
+def _worse_row(claim: Claim, what: str, a: Result, b: Result, paired: pd.DataFrame) -> Row:
+    """The claim that model a has the larger mean EPE, as the paired comparison decides."""
+    places = {a.experiment, b.experiment}
+    (pair,) = (line for line in paired.to_dict("records") if {line["model_a"], line["model_b"]} == places)
+    worse = comparison.B_BETTER if pair["model_a"] == a.experiment else comparison.A_BETTER
+    told = {comparison.A_BETTER: FAILS, comparison.B_BETTER: FAILS, worse: HOLDS}.get(pair["verdict"], pair["verdict"])
+    return row(claim, what, _number([a, b], comparison.difference), above(0, "mm"), a.data, told)

@@ -1,7 +1,8 @@
-"""Paired comparison of models on the same test frames: do two models differ, or would other frames turn them round?
+"""Paired comparison of models on the same test frames: do two models differ, or would other frames or other training
+seeds turn them round?
 
 Two models that see the same frames err on the same hard ones, so that their difference is far more certain than each
-number alone. What a test on frames cannot know is another training run: its spread is not in any of these numbers.
+number alone. Whether it is one of the variants behind them, several training seeds of each must show.
 """
 
 from collections.abc import Callable
@@ -14,26 +15,29 @@ import pandas as pd
 
 from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS
-from handvae.evaluation import metrics, statistics
+from handvae.evaluation import bootstrap, metrics, uncertainty
+from handvae.evaluation.uncertainty import LEVEL, Number
 from handvae.report import paper
-from handvae.report.table_text import signed
+from handvae.report.table_text import interval_text, signed
 from handvae.report.tables import Result, frame_of
 
 PERMUTATIONS = 10_000
-LEVEL = 0.05  # of all tests of the table together
 SEED = 0
+A_BETTER, B_BETTER = "a better", "b better"
 COLUMNS = (
-    *("task", "model_a", "model_b", "difference_mm", "difference_mm_low", "difference_mm_high", "p", "p_holm"),
-    *("paper_difference_mm", "verdict", "frames", "kind"),
+    *("task", "model_a", "model_b", "difference_mm", "difference_mm_low", "difference_mm_high", "p_frames", "p"),
+    *("p_holm", "paper_difference_mm", "verdict", "seeds", "frames", "blocks", "kind"),
 )
 
 
 @dataclass(frozen=True)
 class Frames:
-    """A model's N test frames: errors (N, J) in mm of the evaluated joints, which of them count, whose they are."""
+    """An experiment's N test frames: errors in mm (N, J) of the evaluated joints of each seed's model, which of them
+    count, and whose the frames are."""
 
-    errors_mm: np.ndarray
+    errors_mm: list[np.ndarray]
     visible: np.ndarray
+    block: np.ndarray  # (N,) of those drawn together
     rows: np.ndarray  # of the preprocessed set
     names: np.ndarray
 
@@ -41,16 +45,17 @@ class Frames:
 def paired_table(results: list[Result]) -> pd.DataFrame:
     """One row for every two models of a task: mean EPE of a minus that of b, its interval, and whether it is one.
 
-    `p` is of the sign-flip test, `p_holm` corrected for all rows. InputError where models of a task were tested on
-    different frames.
+    `p_frames` is of the sign-flip test on the frames of the first seeds; `p` of frames and seeds, where there are
+    enough of these; `p_holm` is `p` corrected for the number of such rows. InputError where models of a task were
+    tested on different frames.
     """
-    rows = []
-    for models in _by_task([result for result in results if result.compared]):
-        rows += _rows(models)
+    found = [row for models in _by_task([result for result in results if result.compared]) for row in _rows(models)]
+    rows, numbers = [row for row, _ in found], [number for _, number in found]
     table = frame_of(rows, COLUMNS)
     if rows:
-        table["p_holm"] = holm(table["p"].to_numpy())
-        table["verdict"] = [_verdict(*pair) for pair in zip(table["difference_mm"], table["p_holm"], strict=True)]
+        table["p_holm"], factors = holm(table["p"].to_numpy())
+        levels = LEVEL / np.maximum(factors, 1)
+        table["verdict"] = [_verdict(*of_row) for of_row in zip(numbers, table["p_holm"], levels, strict=True)]
     return table
 
 
@@ -62,53 +67,65 @@ def _by_task(results: list[Result]) -> list[list[Result]]:
     return list(tasks.values())
 
 
-def _rows(models: list[Result]) -> list[dict[str, object]]:
+def _rows(models: list[Result]) -> list[tuple[dict[str, object], Number]]:
     """All pairs of one task, without what depends on the other tasks' pairs."""
     frames = same_frames(models)
     pairs = list(combinations(range(len(models)), 2))
     if not pairs:
         return []
-    means_mm = [metrics.mean_over_joints(one.errors_mm, one.visible) for one in frames]
-    drawn_mm = resampled(frames, statistics.resampled_means)
-    shares = np.stack([mean_shares(one.errors_mm, one.visible) for one in frames], axis=1)  # (N, M)
-    p_values = sign_flip_p_values(np.stack([shares[:, a] - shares[:, b] for a, b in pairs], axis=1))
+    block, spread = frames[0].block, spread_of(frames, bootstrap.mean)
+    shares = np.stack([mean_shares(one.errors_mm[0], one.visible) for one in frames], axis=1)  # (N, M)
+    p_frames = sign_flip_p_values(np.stack([shares[:, a] - shares[:, b] for a, b in pairs], axis=1), block)
     rows = []
-    for (a, b), p in zip(pairs, p_values, strict=True):
-        low, high = np.percentile(drawn_mm[a] - drawn_mm[b], statistics.PERCENTILES)
-        printed_mm = [_printed_mm(models[number]) for number in (a, b)]
+    for (a, b), p in zip(pairs, p_frames, strict=True):
+        number = spread.number(difference, a, b)
+        printed_mm = [_printed_mm(models[place]) for place in (a, b)]
         row = {
             "task": _task_name(models[a]),
             "model_a": models[a].experiment,
             "model_b": models[b].experiment,
-            "difference_mm": means_mm[a] - means_mm[b],
-            "difference_mm_low": low,
-            "difference_mm_high": high,
-            "p": p,
+            **numbers_of("difference_mm", number),
+            "p_frames": p,
+            "p": number.p_value() if number.seeds >= uncertainty.LEAST_SEEDS else np.nan,
             "p_holm": np.nan,
             "paper_difference_mm": np.nan if None in printed_mm else printed_mm[0] - printed_mm[1],
             "verdict": "",
+            "seeds": number.seeds,
             "frames": len(shares),
+            "blocks": number.blocks,
             "kind": models[a].kind,
         }
-        rows.append(row)
+        rows.append((row, number))
     return rows
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a - b
+
+
+def numbers_of(name: str, number: Number) -> dict[str, float]:
+    """A number with the ends of its interval, as columns."""
+    low, high = number.interval()
+    return {name: number.value, f"{name}_low": low, f"{name}_high": high}
 
 
 def read_frames(result: Result) -> Frames:
     """The frames of one experiment; from depth all evaluated joints count, as in the public evaluation."""
     evaluated = list(SKELETONS[SKELETON_OF[result.dataset]].evaluated)
     with h5py.File(result.predictions) as file:
-        joints = (file[key][:][:, evaluated] for key in ("joints_pred_mm", "joints_true_mm"))
-        errors_mm = metrics.joint_errors_mm(*joints)
-        seen = np.ones(errors_mm.shape, bool) if result.input == "depth" else file["visible"][:][:, evaluated]
-        return Frames(errors_mm, seen, file["row"][:], file["name"].asstr()[:])
+        true_mm = file["joints_true_mm"][:][:, evaluated]
+        groups = ["", *(f"seed-{number}/" for number in range(1, result.seeds))]
+        predicted_mm = (file[f"{group}joints_pred_mm"][:][:, evaluated] for group in groups)
+        errors_mm = [metrics.joint_errors_mm(joints_mm, true_mm) for joints_mm in predicted_mm]
+        seen = np.ones(true_mm.shape[:2], bool) if result.input == "depth" else file["visible"][:][:, evaluated]
+        return Frames(errors_mm, seen, file["block"][:], file["row"][:], file["name"].asstr()[:])
 
 
 def same_frames(results: list[Result]) -> list[Frames]:
     """The frames of some experiments, which must be the same test frames in the same order."""
     read = [read_frames(result) for result in results]
     for result, frames in zip(results[1:], read[1:], strict=True):
-        for what in ("names", "rows", "visible"):
+        for what in ("names", "rows", "visible", "block"):
             expected, found = getattr(read[0], what), getattr(frames, what)
             if not np.array_equal(expected, found):
                 raise InputError(
@@ -118,11 +135,26 @@ def same_frames(results: list[Result]) -> list[Frames]:
     return read
 
 
-def resampled(models: list[Frames], statistic: Callable[..., np.ndarray]) -> np.ndarray:
-    """A statistic of `statistics` for M models over resamples of their frames (M, R), the same draws for each model."""
-    draws = statistics.resampled_counts(len(models[0].rows), SEED, statistics.RESAMPLES)
-    parts = [[statistic(one.errors_mm, one.visible, counts) for one in models] for counts in draws]
-    return np.concatenate(parts, axis=1)
+@dataclass(frozen=True)
+class Spread:
+    """A statistic of some models on the same frames: of each its seeds' values (S,), and the same over resamples."""
+
+    values: list[np.ndarray]
+    draws: list[np.ndarray]  # of each model (S, R)
+    blocks: int
+
+    def number(self, of: Callable[..., np.ndarray], *models: int) -> Number:
+        """What `of` makes of the values of the models at these places: see `uncertainty.number`."""
+        return uncertainty.number(of, [self.values[m] for m in models], [self.draws[m] for m in models], self.blocks)
+
+
+def spread_of(models: list[Frames], statistic: Callable[..., bootstrap.Statistic]) -> Spread:
+    """`bootstrap.mean` or `.median` of models on the same frames, by the same draws for each model and seed."""
+    block = models[0].block
+    made = [statistic(errors_mm, one.visible, block) for one in models for errors_mm in one.errors_mm]
+    ends = np.cumsum([len(one.errors_mm) for one in models])[:-1]
+    values, draws = bootstrap.measured(made, block), bootstrap.resampled(made, block, SEED)
+    return Spread(np.split(values, ends), np.split(draws, ends), bootstrap.count(block))
 
 
 def mean_shares(errors_mm: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -130,12 +162,13 @@ def mean_shares(errors_mm: np.ndarray, visible: np.ndarray) -> np.ndarray:
     return (errors_mm * visible / visible.sum(axis=0)).mean(axis=1)
 
 
-def sign_flip_p_values(differences_mm: np.ndarray) -> np.ndarray:
-    """Two-sided p-values (P,) of the sums of P columns of paired differences (N, P), by random sign flips of frames.
+def sign_flip_p_values(differences_mm: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Two-sided p-values (P,) of the sums of P columns of paired differences (N, P), by random sign flips of blocks.
 
-    Were two models alike, which of them errs more on a frame would be a coin's toss. All columns share the tosses;
-    p = (1 + k) / (1 + n), where k of n tosses give a sum as far from 0 as the measured one.
+    Were two models alike, which of them errs more on a block of frames, `block` (N,), would be a coin's toss. All
+    columns share the tosses; p = (1 + k) / (1 + n), where k of n tosses give a sum as far from 0 as the measured one.
     """
+    differences_mm = bootstrap.block_sums(differences_mm, block)
     observed = np.abs(differences_mm.sum(axis=0))
     # a toss that gives the measured sum again must count, whatever its rounding
     reached = observed - 1e-12 * np.abs(differences_mm).sum(axis=0)
@@ -147,19 +180,21 @@ def sign_flip_p_values(differences_mm: np.ndarray) -> np.ndarray:
     return (1 + beyond) / (1 + PERMUTATIONS)
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """P-values corrected for their number by Holm's step-down rule: the smallest times n, the next times n - 1, ..."""
-    order = np.argsort(p_values, kind="stable")
-    stepped = p_values[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
-    return corrected
+def holm(p_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P-values corrected for their number by Holm's step-down rule, and the factor of each: the smallest times n, the
+    next times n - 1, ... Those that are NaN are no tests and stay NaN, with factor 0."""
+    order = np.argsort(p_values, kind="stable")[: np.isfinite(p_values).sum()]  # NaN comes last
+    corrected, factors = np.full(len(p_values), np.nan), np.zeros(len(p_values), int)
+    factors[order] = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate((p_values * factors)[order]), 1)
+    return corrected, factors
 
 
-def _verdict(difference_mm: float, p_holm: float) -> str:
-    if p_holm >= LEVEL:
-        return "cannot be told apart"
-    return "a better" if difference_mm < 0 else "b better"
+def _verdict(number: Number, p_holm: float, level: float) -> str:
+    """Which of two models is better; where that cannot be told, what is lacking to tell it at `level`."""
+    if p_holm < LEVEL:
+        return A_BETTER if number.value < 0 else B_BETTER
+    return uncertainty.untold(number, abs(number.value), level)
 
 
 def _printed_mm(result: Result) -> float | None:
@@ -176,15 +211,16 @@ def _task_name(result: Result) -> str:
 
 def as_text(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows in Markdown; above the rows of a task stands one that names it and says what the data is."""
-    header, rows = ["a", "b", "a − b, mm", "p", "p, Holm", "paper, mm", "verdict"], []
-    for (task, kind), of_task in table.groupby(["task", "kind"], sort=False):
-        rows.append([f"**{task}, {kind}**", *[""] * (len(header) - 1)])
+    header = ["a", "b", "a − b, mm", "p, frames", "p", "p, Holm", "paper, mm", "verdict"]
+    rows = []
+    for (task, kind, blocks), of_task in table.groupby(["task", "kind", "blocks"], sort=False):
+        rows.append([f"**{task}, {kind}, {blocks:,} blocks of frames**", *[""] * (len(header) - 1)])
         rows += [_text_row(row) for row in of_task.to_dict("records")]
     return header, rows
 
 
 def _text_row(row: dict[str, object]) -> list[str]:
-    difference, low, high = (signed(row[f"difference_mm{end}"]) for end in ("", "_low", "_high"))
+    difference_mm = interval_text(*(row[f"difference_mm{end}"] for end in ("", "_low", "_high")), signed)
     printed = "–" if pd.isna(row["paper_difference_mm"]) else signed(row["paper_difference_mm"])
-    p_values = [f"{row[key]:.4f}" for key in ("p", "p_holm")]
-    return [row["model_a"], row["model_b"], f"{difference} [{low}, {high}]", *p_values, printed, row["verdict"]]
+    p_values = ["–" if pd.isna(row[key]) else f"{row[key]:.4f}" for key in ("p_frames", "p", "p_holm")]
+    return [row["model_a"], row["model_b"], difference_mm, *p_values, printed, row["verdict"]]

@@ -1,5 +1,7 @@
 """Depth results (section 7.3) by the public evaluation: MSRA's folds pooled, ICVL on both sequences and on one."""
 
+from dataclasses import dataclass
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -16,12 +18,29 @@ TESTS = {  # what is tested, by set; DeepPrior++ reports ICVL's first sequence a
     "nyu": {"NYU": ""},
     "msra": {"MSRA15": ""},
 }
-ARRAYS = ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")
+ARRAYS = ("joints_true_mm", "mean_pose_mm")
 COLUMNS = (
     *("test", "encoder", "variant", "invariances", "epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"),
     *("epe_median_mm", *(f"pcf_{threshold}" for threshold in statistics.PCF_MM), "mean_pose_epe_mm", "frames"),
-    *("paper_epe_mean_mm", "difference_mm", "verdict", "kind", "data"),
+    *("blocks", "paper_epe_mean_mm", "difference_mm", "verdict", "kind", "data"),
 )
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The N test frames of all folds of a model: joints (N, J, 3) of the evaluated joints in absolute mm."""
+
+    joints_pred_mm: list[np.ndarray]  # of each seed
+    joints_true_mm: np.ndarray
+    mean_pose_mm: np.ndarray
+    block: np.ndarray  # (N,)
+    names: np.ndarray  # (N,)
+
+    def part(self, kept: np.ndarray) -> "Pooled":
+        """Some of the frames, (N,) bool."""
+        predicted_mm = [one[kept] for one in self.joints_pred_mm]
+        _, block = np.unique(self.block[kept], return_inverse=True)
+        return Pooled(predicted_mm, self.joints_true_mm[kept], self.mean_pose_mm[kept], block, self.names[kept])
 
 
 def depth_table(results: list[Result]) -> pd.DataFrame:
@@ -32,12 +51,11 @@ def depth_table(results: list[Result]) -> pd.DataFrame:
     rows = []
     for dataset, tests in TESTS.items():
         for folds in _models([result for result in results if result.compared and result.task == (dataset, "depth")]):
-            arrays, names = pooled(folds)
+            frames = pooled(folds)
             for test, prefix in tests.items():
-                kept = np.char.startswith(names, prefix)
+                kept = np.char.startswith(frames.names, prefix)
                 if kept.any():
-                    seeds = _over_seeds(folds) if kept.all() else {}
-                    rows.append(_row(test, folds, [array[kept] for array in arrays], seeds))
+                    rows.append(_row(test, folds, frames.part(kept)))
     return frame_of(rows, COLUMNS)
 
 
@@ -55,29 +73,28 @@ def _models(results: list[Result]) -> list[list[Result]]:
     return [list(folds.values()) for folds in models.values()]
 
 
-def pooled(folds: list[Result]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Predicted, true and mean-pose joints (N, J, 3) of the evaluated joints, absolute mm, and the frames' names."""
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in (*ARRAYS, "name")}
+def pooled(folds: list[Result]) -> Pooled:
+    """The frames of all folds, one after the other; of each seed that every fold has."""
+    seeds = ["", *(f"seed-{number}/" for number in range(1, min(fold.seeds for fold in folds)))]
+    predicted = [f"{seed}joints_pred_mm" for seed in seeds]
+    joints, blocks, names, count = {key: [] for key in (*predicted, *ARRAYS)}, [], [], 0
     for fold in folds:
         evaluated = list(SKELETONS[SKELETON_OF[fold.dataset]].evaluated)
         with h5py.File(fold.predictions) as file:
-            for name in ARRAYS:
-                columns[name].append(file[name][:][:, evaluated])
-            columns["name"].append(file["name"].asstr()[:].astype(str))
-    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return [joined[name] for name in ARRAYS], joined["name"]
+            for key, parts in joints.items():
+                parts.append(file[key][:][:, evaluated])
+            blocks.append(count + file["block"][:])
+            names.append(file["name"].asstr()[:].astype(str))
+        count = blocks[-1].max() + 1
+    joined = {key: np.concatenate(parts) for key, parts in joints.items()}
+    others = (joined[key] for key in ARRAYS)
+    return Pooled([joined[key] for key in predicted], *others, np.concatenate(blocks), np.concatenate(names))
 
 
-def _over_seeds(folds: list[Result]) -> dict[str, float]:
-    """What the metrics say of several seeds. Of pooled folds and of a part of the frames nobody has measured it."""
-    numbers = folds[0].metrics
-    if len(folds) > 1 or "seeds" not in numbers:
-        return {}
-    return {key: value for key, value in numbers.items() if key.startswith("seeds")}
-
-
-def _row(test: str, folds: list[Result], arrays: list[np.ndarray], seeds: dict[str, float]) -> dict[str, object]:
+def _row(test: str, folds: list[Result], frames: Pooled) -> dict[str, object]:
+    arrays = (frames.joints_pred_mm, frames.joints_true_mm, frames.mean_pose_mm, frames.block)
     numbers = statistics.summarise_depth(*arrays, seed=0)
+    numbers = {key: np.nan if value is None else value for key, value in numbers.items()}
     first, interval = folds[0], tuple(numbers[f"epe_mean_mm{end}"] for end in ("", "_low", "_high"))
     # the paper gives one number an encoder and does not say on which set
     printed = paper.DEPTH_MM.get(first.encoder) if first.dataset == "icvl" else None
@@ -87,7 +104,6 @@ def _row(test: str, folds: list[Result], arrays: list[np.ndarray], seeds: dict[s
         "variant": first.variant,
         "invariances": first.invariances,
         **{key: value for key, value in numbers.items() if key != "epe_share_of_mean_pose"},
-        **seeds,
         "paper_epe_mean_mm": np.nan if printed is None else printed,
         "difference_mm": np.nan if printed is None else interval[0] - printed,
         "verdict": verdict(first, interval, printed),

@@ -1,24 +1,22 @@
 """The paper's claims on its latent space: cross-training mixes the modalities; what walks and samples are like."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from handvae.base.joints import SKELETON_OF, SKELETONS
-from handvae.evaluation import metrics, statistics
+from handvae.evaluation import bootstrap, metrics, uncertainty
+from handvae.evaluation.uncertainty import Number
 from handvae.report import comparison, mixing, tables
 from handvae.report.claim_rows import (
     SEED,
     Claim,
-    Interval,
     Row,
     above,
     absent,
     below,
-    interval_of_draws,
-    interval_of_mean,
-    interval_of_ratio,
+    mean_number,
+    ratio_number,
     row,
 )
 from handvae.report.latent_arrays import read_encodings, read_latent
@@ -45,20 +43,23 @@ def mixing_rows(results: list[Result]) -> Iterator[Row]:
     if cross is None:
         yield from (absent(claim, "an experiment of variant cross") for claim in (MIXES, CLOSE))
     else:
-        _, mu, log_var = read_encodings(cross)
-        noise = np.random.default_rng(SEED).standard_normal(mu.shape)
-        means, samples = _apart(mu), _apart(mu + np.exp(log_var / 2) * noise)
+        found = [read_encodings(cross, seed=seed) for seed in range(cross.seeds)]
+        noise = np.random.default_rng(SEED).standard_normal(found[0][1].shape)
+        block = _blocks(cross, found[0][0])
+        means = mean_number([_apart(mu) for _, mu, _ in found], block)
+        samples = mean_number([_apart(mu + np.exp(log_var / 2) * noise) for _, mu, log_var in found], block)
         yield row(MIXES, f"posterior means: {APART}", means, NEARER, cross.data)
         yield row(MIXES, f"posterior means: {APART}", means, LITTLE, cross.data)
         yield row(MIXES, f"a sample of each posterior: {APART}", samples, NEARER, cross.data)
-        for name, encodings in (("RGB", mu[0]), ("2D", mu[1])):
-            nearer = interval_of_mean(100 * mixing.nearer_than_own(encodings, mu[2]))
+        for place, name in enumerate(("RGB", "2D")):
+            nearer = mean_number([100 * mixing.nearer_than_own(mu[place], mu[2]) for _, mu, _ in found], block)
             what = f"{name}: share of other samples' 3D joints that lie nearer than its own; 50 by chance"
             yield row(CLOSE, what, nearer, LITTLE, cross.data)
     if separate is None:
         yield absent(SEPARATES, "an experiment of variant separate")
     else:
-        apart = _apart(read_encodings(separate)[1])
+        found = [read_encodings(separate, seed=seed) for seed in range(separate.seeds)]
+        apart = mean_number([_apart(mu) for _, mu, _ in found], _blocks(separate, found[0][0]))
         yield row(SEPARATES, f"posterior means: {APART}", apart, above(50, "%"), separate.data)
 
 
@@ -68,23 +69,28 @@ def walk_rows(results: list[Result]) -> Iterator[Row]:
     if cross is None:
         yield from (absent(claim, "an experiment of variant cross") for claim in (SMOOTH_WALK, CONSISTENT, PLAUSIBLE))
         return
-    names = ("joints_mm", "uv_px", "projected_px")
-    joints_mm, uv_px, projected_px = read_latent(cross, *(f"random_walk_{name}" for name in names))
-    data = f"{cross.data}; {len(joints_mm)} walks of {joints_mm.shape[1]} steps between random pairs"
+    names = [f"random_walk_{name}" for name in ("joints_mm", "uv_px", "projected_px")]
+    found = [read_latent(cross, *names, seed=seed) for seed in range(cross.seeds)]
+    joints_mm, uv_px, projected_px = zip(*found, strict=True)
+    walks = min(map(len, joints_mm))  # of every seed so many; no hand is in two of them
+    each = np.arange(walks)
+    data = f"{cross.data}; {walks} walks of {joints_mm[0].shape[1]} steps between random pairs"
     bones = SKELETONS[SKELETON_OF[cross.dataset]].bones
-    uneven = interval_of_mean(unevenness(joints_mm))
+    uneven = mean_number([unevenness(one[:walks]) for one in joints_mm], each)
     yield row(SMOOTH_WALK, "decoded 3D: largest step; 1 on a straight line of poses", uneven, SMOOTH, data)
-    off_px, size_px = disagreement_px(uv_px, projected_px), sizes_px(uv_px)
+    off_px = [disagreement_px(*pair)[:walks] for pair in zip(uv_px, projected_px, strict=True)]
+    size_px = [sizes_px(one)[:walks] for one in uv_px]
     what = "decoded 2D against decoded 3D projected into the crop: mean distance of joints, of the hand's size"
-    in_px = f"{data}; {off_px.mean():.2f} px of {size_px.mean():.1f} px"
-    yield row(CONSISTENT, what, interval_of_ratio(100 * off_px, size_px), LITTLE, in_px)
-    share = np.linspace(0, 1, joints_mm.shape[1])[:, None, None]
-    straight_mm = (1 - share) * joints_mm[:, :1] + share * joints_mm[:, -1:]
-    walked, straight = (100 * bone_deviations(joints, bones) for joints in (joints_mm, straight_mm))
+    in_px = f"{data}; {np.mean(off_px):.2f} px of {np.mean(size_px):.1f} px"
+    percent = ratio_number([100 * one for one in off_px], size_px, each)
+    yield row(CONSISTENT, what, percent, LITTLE, in_px)
+    walked = [100 * bone_deviations(one[:walks], bones) for one in joints_mm]
+    straight = [100 * bone_deviations(straightened(one[:walks]), bones) for one in joints_mm]
     what = "mean deviation of bone lengths from lengths linear between the decoded ends"
-    yield row(PLAUSIBLE, what, interval_of_mean(walked), LITTLE, data)
+    yield row(PLAUSIBLE, what, mean_number(walked, each), LITTLE, data)
     what += ", minus that of a straight line of poses"
-    yield row(PLAUSIBLE, what, interval_of_mean(walked - straight), LESS, data)
+    less = [one - other for one, other in zip(walked, straight, strict=True)]
+    yield row(PLAUSIBLE, what, mean_number(less, each), LESS, data)
 
 
 def samples_rows(results: list[Result]) -> Iterator[Row]:
@@ -94,13 +100,14 @@ def samples_rows(results: list[Result]) -> Iterator[Row]:
         yield absent(CONFIDENT, "an experiment of RGB->3D with T+S+H")
     for best in shown:
         evaluated = list(SKELETONS[SKELETON_OF[best.dataset]].evaluated)
-        spread_mm, true_mm, mean_pose_mm = read_latent(best, "posterior_spread_mm", "/joints_true_mm", "/mean_pose_mm")
+        true_mm, mean_pose_mm = read_latent(best, "/joints_true_mm", "/mean_pose_mm")
+        spread_mm = [read_latent(best, "posterior_spread_mm", seed=seed)[0][:, evaluated] for seed in range(best.seeds)]
+        still_mm = best.seeds * [metrics.joint_errors_mm(mean_pose_mm, true_mm)[:, evaluated]]
         frames = comparison.read_frames(best)
-        spread = replace(frames, errors_mm=spread_mm[:, evaluated].astype(np.float64))
-        mean_pose = replace(frames, errors_mm=metrics.joint_errors_mm(mean_pose_mm, true_mm)[:, evaluated])
+        against_error, against_pose = (_percent(spread_mm, mm, frames) for mm in (frames.errors_mm, still_mm))
         what = f"RGB->3D {best.dataset.upper()}, {best.experiment}: mean distance of samples to their mean"
-        yield row(CONFIDENT, f"{what}, over the model's mean EPE", _percent(spread, frames), NEARER, best.data)
-        yield row(CONFIDENT, f"{what}, over that of the mean pose", _percent(spread, mean_pose), LITTLE, best.data)
+        yield row(CONFIDENT, f"{what}, over the model's mean EPE", against_error, NEARER, best.data)
+        yield row(CONFIDENT, f"{what}, over that of the mean pose", against_pose, LITTLE, best.data)
 
 
 def unevenness(joints_mm: np.ndarray) -> np.ndarray:
@@ -108,6 +115,12 @@ def unevenness(joints_mm: np.ndarray) -> np.ndarray:
     steps_mm = np.linalg.norm(np.diff(joints_mm, axis=1), axis=3).mean(axis=2)
     with np.errstate(invalid="ignore"):  # a walk that never moves is neither smooth nor rough
         return steps_mm.max(axis=1) / steps_mm.mean(axis=1)
+
+
+def straightened(joints_mm: np.ndarray) -> np.ndarray:
+    """The straight line of poses between the ends of each walk (P, T, J, 3)."""
+    share = np.linspace(0, 1, joints_mm.shape[1])[:, None, None]
+    return (1 - share) * joints_mm[:, :1] + share * joints_mm[:, -1:]
 
 
 def disagreement_px(uv_px: np.ndarray, projected_px: np.ndarray) -> np.ndarray:
@@ -133,14 +146,22 @@ def _of_variant(results: list[Result], variant: str) -> Result | None:
     return next((result for result in results if result.variant == variant), None)
 
 
-def _apart(encodings: np.ndarray) -> Interval:
-    """Purity (M, N, D) as a share of the way from shuffled modalities (0 %) to modalities that lie apart (100 %)."""
+def _blocks(result: Result, rows: np.ndarray) -> np.ndarray:
+    """The blocks (N,) of some rows of the test frames, numbered without gaps."""
+    (block,) = read_latent(result, "/block")
+    return np.unique(block[rows], return_inverse=True)[1]
+
+
+def _apart(encodings: np.ndarray) -> np.ndarray:
+    """Purity (N,) of each sample as a share of the way from shuffled modalities (0 %) to modalities that lie apart
+    (100 %); encodings (M, N, D)."""
     shuffled, _, _ = mixing.purity_of_shuffled(encodings, SEED)
-    return interval_of_mean(100 * (mixing.purities(encodings).mean(axis=0) - shuffled) / (1 - shuffled))
+    return 100 * (mixing.purities(encodings).mean(axis=0) - shuffled) / (1 - shuffled)
 
 
-def _percent(a: comparison.Frames, b: comparison.Frames) -> Interval:
-    """The mean over joints of a in percent of that of b, over the same frames."""
-    value = metrics.mean_over_joints(a.errors_mm, a.visible) / metrics.mean_over_joints(b.errors_mm, b.visible)
-    draws = comparison.resampled([a, b], statistics.resampled_means)
-    return interval_of_draws(100 * value, 100 * draws[0] / draws[1])
+def _percent(a_mm: list[np.ndarray], b_mm: list[np.ndarray], frames: comparison.Frames) -> Number:
+    """The mean over joints of a in percent of that of b, (N, J) of each seed, over the same frames."""
+    made = [bootstrap.mean(of_seed, frames.visible, frames.block) for of_seed in (*a_mm, *b_mm)]
+    values, draws = bootstrap.measured(made, frames.block), bootstrap.resampled(made, frames.block, SEED)
+    percent = [100 * np.divide(*np.split(numbers, 2)) for numbers in (values, draws)]
+    return uncertainty.number(uncertainty.itself, *([one] for one in percent), bootstrap.count(frames.block))

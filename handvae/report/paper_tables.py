@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from handvae.evaluation import uncertainty
 from handvae.report import comparison, depth_table, paper, parameters, semi_supervised, tables
 from handvae.report.table_text import markdown_table
 from handvae.report.tables import Result
@@ -36,11 +37,18 @@ def tables_of(results: list[Result], counts: dict[int, int], layers: list[parame
     for name, printed in PRINTED.items():
         frame = tables.joint_table(results, printed)
         heading = f"{printed.place}: {tables.STATISTICS[printed.statistic]}, {SHOWN[name]}"
-        made[name] = Table(frame, heading, "", *tables.matrix(frame, printed), f"{heading}. {CELLS}")
+        made[name] = Table(
+            frame,
+            heading,
+            blocks_note(frame, "task"),
+            *tables.matrix(frame, printed),
+            f"{heading}. {CELLS} {ALL_JOINTS}",
+        )
     depth, labels = depth_table.depth_table(results), semi_supervised.semi_supervised_table(results)
     paired, counted = comparison.paired_table(results), parameters.parameter_table(counts, layers)
     heading = "Depth (section 7.3)"
-    made["depth"] = Table(depth, heading, DEPTH_NOTE, *depth_table.as_text(depth), f"{heading}. {CELLS} {DEPTH_NOTE}")
+    note = f"{DEPTH_NOTE} {blocks_note(depth, 'test')}".strip()
+    made["depth"] = Table(depth, heading, note, *depth_table.as_text(depth), f"{heading}. {CELLS} {DEPTH_NOTE}")
     heading = "Semi-supervised (section 4.6, Figure 3): RGB->3D STB with labels for a part of the training images"
     text = semi_supervised.as_text(labels)
     made["semi_supervised"] = Table(labels, heading, SEMI_SUPERVISED_NOTE, *text, f"{heading}. {CELLS}")
@@ -63,12 +71,19 @@ def markdown_page(results: list[Result], made: dict[str, Table]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+ALL_JOINTS = (
+    "All joints: 2D->3D with the hidden joints counted too, as the evaluation of [38] does; the paper does not say "
+    "which of the two its number is."
+)
 INTRODUCTION = (
-    "Errors in mm, of RGB and 2D over visible joints. Each cell: ours [95 % bootstrap interval over frames]; where "
-    "several models were trained that differ in their seed, their mean ± standard deviation; the paper's number, which "
-    "was measured on the published test images, and in brackets ours minus the paper's; the verdict. Only numbers on "
-    "those images can be compared with it: it is then inside our interval, or ours is "
-    f"within {100 * tables.WITHIN:.0f} % of it, or it is outside."
+    "Errors in mm, of RGB and 2D over visible joints. Each cell: ours [95 % interval]; where several models were "
+    "trained that differ in their seed, ours is their mean, and their standard deviation stands below it; the paper's "
+    "number, which was measured on the published test images, and in brackets ours minus the paper's; the verdict. "
+    "Only numbers on those images can be compared with it: it is then inside our interval, or ours is "
+    f"within {100 * tables.WITHIN:.0f} % of it, or it is outside. {ALL_JOINTS}\n\n"
+    "Intervals are bootstraps over blocks of test frames: both views of a moment, and in a video a run of neighbouring "
+    "frames (`evaluation.block_frames`), since these err alike. Fewer than some 10 blocks make a rough interval. With "
+    "one seed it knows nothing of another training run; with several it holds their spread too."
 )
 CELLS = "Errors in mm: ours [95 % interval], the paper's and ours minus it."
 DEPTH_NOTE = (
@@ -77,7 +92,8 @@ DEPTH_NOTE = (
 )
 SEMI_SUPERVISED_NOTE = (
     "Variant 1 learns from the labelled images alone; variant 3 also reconstructs those whose 3D joints are withheld. "
-    "Differences are paired: both models on the same test frames. The improvement is that of the median, as in Figure "
+    "Differences are paired: both models on the same test frames; with one seed each they are of two trained models, "
+    "and claims.md says what they tell of the variants. The improvement is that of the median, as in Figure "
     '3, whose points the paper does not print; it says "up to 22 %", which stands beside our largest.'
 )
 PARAMETERS_NOTE = (
@@ -87,16 +103,24 @@ PARAMETERS_NOTE = (
 )
 
 
+def blocks_note(frame: pd.DataFrame, of: str) -> str:
+    """On how many blocks of frames the intervals of each `of` stand."""
+    counts = dict(zip(frame[of], frame["blocks"], strict=True))
+    each = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"Blocks of test frames: {each}." if counts else ""
+
+
 def paired_note(paired: pd.DataFrame) -> str:
     """What the paired comparison tests and what it cannot say."""
+    tests, least = int(paired["p"].notna().sum()), uncertainty.LEAST_SEEDS
     return (
-        f"Every two models of a task on the same test frames: mean EPE of a minus that of b, mm [95 % paired bootstrap "
-        f"interval]; p by {comparison.PERMUTATIONS:,} random sign flips of frames (at least "
-        f"{1 / (1 + comparison.PERMUTATIONS):.4f}), then corrected for all {len(paired)} tests of this table by Holm's "
-        f"rule; the paper's difference where it prints both numbers (of depth, of a set that it does not name); the "
-        f"verdict at {comparison.LEVEL:g} after the correction.\n\n"
-        "**A test on frames says nothing about another training run.** It compares these two trained models, not the "
-        "variants behind them: at the small profile's size the same model trained from another seed ends 1 to 4 mm "
-        "away, more than most differences here. Frames of a video resemble each other, so that on STB and on depth p "
-        "is too small."
+        "Every two models of a task on the same test frames: mean EPE of a minus that of b, mm [95 % interval]. “p, "
+        f"frames” is of the frames alone, by {comparison.PERMUTATIONS:,} random sign flips of whole blocks (at least "
+        f"{1 / (1 + comparison.PERMUTATIONS):.4f}): it compares the two trained models, of several seeds the first, "
+        f"not the variants behind them. With {least} or more seeds of both, the difference is that of their means; "
+        "interval and p are Student's t (Welch), whose error holds both the seeds' spread and the paired bootstrap "
+        f"over blocks; then p is corrected for all {tests} such tests of this table by Holm's rule, and the verdict "
+        f"is at {comparison.LEVEL:g} after it. Where nothing can be told, the verdict says what is lacking: how many "
+        "seeds of each model would be needed, were the spread as measured, or more test frames. The paper's "
+        "difference stands where it prints both numbers (of depth, of a set that it does not name)."
     )

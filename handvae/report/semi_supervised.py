@@ -4,26 +4,24 @@ Variant 1 can learn from the labelled images only, variant 3 also reconstructs t
 the same share of labels on the same test frames.
 """
 
-from collections.abc import Callable
 from functools import partial
 from itertools import groupby, product
 
 import numpy as np
 import pandas as pd
 
-from handvae.evaluation import statistics
+from handvae.evaluation import bootstrap
 from handvae.report import comparison, paper
-from handvae.report.table_text import over_seeds, signed
-from handvae.report.tables import STATISTICS, Result, frame_of, numbers_of, verdict
+from handvae.report.table_text import interval_text, over_seeds, signed
+from handvae.report.tables import ENDS, STATISTICS, Result, frame_of, numbers_of, verdict
 
 SIDES = {"supervised": 1, "semi_supervised": 3}  # the variants that Figure 3 compares
-RESAMPLED = {"epe_mean_mm": statistics.resampled_means, "epe_median_mm": statistics.resampled_medians}
-ENDS = ("", "_low", "_high")
+RESAMPLED = {"epe_mean_mm": bootstrap.mean, "epe_median_mm": bootstrap.median}
 COLUMNS = (
     *("label_percent", *SIDES),
     *(f"{place}_{statistic}{end}" for statistic in STATISTICS for place in (*SIDES, "difference") for end in ENDS),
     *(f"improvement_percent{end}" for end in ENDS),
-    *("paper_improvement_percent", "verdict", "mean_pose_epe_mm", "kind", "data"),
+    *("paper_improvement_percent", "verdict", "mean_pose_epe_mm", "blocks", "kind", "data"),
 )
 
 
@@ -69,7 +67,8 @@ def _row(supervised: Result | None, semi_supervised: Result | None) -> dict[str,
             row |= {f"{side}_{key}": value for key, value in numbers_of(result, statistic).items()}
     if supervised and semi_supervised:
         row |= _paired(supervised, semi_supervised)
-    facts = {"mean_pose_epe_mm": first.metrics["mean_pose_epe_mm"], "kind": first.kind, "data": first.data}
+    facts = {key: first.metrics[key] for key in ("mean_pose_epe_mm", "blocks")}
+    facts |= {"kind": first.kind, "data": first.data}
     return row | facts | {"verdict": "not printed"}
 
 
@@ -78,18 +77,16 @@ def _paired(supervised: Result, semi_supervised: Result) -> dict[str, float]:
     frames = comparison.same_frames([supervised, semi_supervised])
     numbers = {}
     for statistic, function in RESAMPLED.items():
-        ours = [result.metrics[statistic] for result in (supervised, semi_supervised)]
-        drawn = comparison.resampled(frames, function)
-        numbers |= _with_ends(f"difference_{statistic}", ours[1] - ours[0], drawn[1] - drawn[0])
+        spread = comparison.spread_of(frames, function)
+        numbers |= comparison.numbers_of(f"difference_{statistic}", spread.number(comparison.difference, 1, 0))
         if statistic == "epe_median_mm":
-            improved = [100 * (before - after) / before for before, after in (ours, drawn)]
-            numbers |= _with_ends("improvement_percent", *improved)
+            numbers |= comparison.numbers_of("improvement_percent", spread.number(improvement_percent, 0, 1))
     return numbers
 
 
-def _with_ends(name: str, number: float, drawn: np.ndarray) -> dict[str, float]:
-    low, high = np.percentile(drawn, statistics.PERCENTILES)
-    return {name: number, f"{name}_low": low, f"{name}_high": high}
+def improvement_percent(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """By how much an error is lower, in percent of what it was."""
+    return 100 * (before - after) / before
 
 
 def _compare_largest(rows: list[dict[str, object]], results: list[Result]) -> None:
@@ -111,29 +108,30 @@ def as_text(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         for statistic, name in (("epe_median_mm", "median"), ("epe_mean_mm", "mean")):
             cells = [_model_cell(row, side, statistic) for side in SIDES]
             improvement = _improvement_cell(row) if statistic == "epe_median_mm" else ""
-            difference = _interval_text(row, f"difference_{statistic}", signed)
-            rows.append([f"{row['label_percent']:g} %", name, *cells, difference, improvement])
+            rows.append([f"{row['label_percent']:g} %", name, *cells, _difference_cell(row, statistic), improvement])
     still = dict.fromkeys(f"{row.mean_pose_epe_mm:.2f} {row.kind}" for row in table.itertuples())
     return header, rows + [["mean pose", "mean", text, text, "", ""] for text in still]
 
 
 def _model_cell(row: dict[str, object], side: str, statistic: str) -> str:
-    text = _interval_text(row, f"{side}_{statistic}")
-    if text == "–":
-        return text
-    of_side = {key.removeprefix(f"{side}_"): value for key, value in row.items() if key.startswith(f"{side}_seeds")}
+    if pd.isna(row[f"{side}_{statistic}"]):
+        return "–"
+    of_side = {key.removeprefix(f"{side}_"): value for key, value in row.items() if key.startswith(f"{side}_")}
+    text = interval_text(*(row[f"{side}_{statistic}{end}"] for end in ENDS))
     return "\n".join([text, *over_seeds(of_side, statistic), row["kind"]])
 
 
+def _difference_cell(row: dict[str, object], statistic: str) -> str:
+    numbers = [row[f"difference_{statistic}{end}"] for end in ENDS]
+    return "–" if pd.isna(numbers[0]) else interval_text(*numbers, signed)
+
+
 def _improvement_cell(row: dict[str, object]) -> str:
-    ours = _interval_text(row, "improvement_percent", partial(signed, digits=1))
-    printed = row["paper_improvement_percent"]
+    numbers = [row[f"improvement_percent{end}"] for end in ENDS]
+    if pd.isna(numbers[0]):
+        return "–"
+    ours, printed = interval_text(*numbers, partial(signed, digits=1)), row["paper_improvement_percent"]
     if pd.isna(printed):
         return ours
-    difference = signed(row["improvement_percent"] - printed, digits=1)
+    difference = signed(numbers[0] - printed, digits=1)
     return f"{ours}\npaper up to {printed:.0f} (ours {difference})\n{row['verdict']}"
-
-
-def _interval_text(row: dict[str, object], name: str, shown: Callable[[float], str] = "{:.2f}".format) -> str:
-    number, low, high = (row[f"{name}{end}"] for end in ENDS)
-    return "–" if pd.isna(number) else f"{shown(number)} [{shown(low)}, {shown(high)}]"

@@ -1,6 +1,6 @@
 """Tables as text: CSV for programs, Markdown to read, LaTeX for a paper; a cell may have several lines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -14,17 +14,24 @@ def csv_table(frame: pd.DataFrame) -> str:
     return shown.to_csv(index=False, lineterminator="\n")
 
 
-def cell(row: Mapping[str, object], statistic: str, digits: int = 2) -> str:
+def cell(row: Mapping[str, object], statistic: str, digits: int = 2, verdict: str = "verdict") -> str:
     """One number of a table's row, a line each: ours with its interval, over seeds, the paper's, the verdict.
 
-    `digits`: decimals with which the paper prints its number.
+    `digits`: decimals with which the paper prints its number; `verdict`: the column of the verdict.
     """
-    ours, low, high = (row[f"{statistic}{end}"] for end in ("", "_low", "_high"))
-    lines = [f"{ours:.2f} [{low:.2f}, {high:.2f}]", *over_seeds(row, statistic)]
+    ours = row[statistic]
+    lines = [interval_text(*(row[f"{statistic}{end}"] for end in ("", "_low", "_high"))), *over_seeds(row, statistic)]
     printed = row[f"paper_{statistic}"]
     if pd.isna(printed):
         return "\n".join([*lines, row["kind"]])
-    return "\n".join([*lines, f"paper {printed:.{digits}f} (ours {signed(ours - printed)})", row["verdict"]])
+    return "\n".join([*lines, f"paper {printed:.{digits}f} (ours {signed(ours - printed)})", row[verdict]])
+
+
+def interval_text(number: float, low: float, high: float, shown: Callable[[float], str] = "{:.2f}".format) -> str:
+    """A number with its interval; of a single block of frames there is none."""
+    if pd.isna(low):
+        return f"{shown(number)} [1 block of frames: no interval]"
+    return f"{shown(number)} [{shown(low)}, {shown(high)}]"
 
 
 def over_seeds(row: Mapping[str, object], statistic: str) -> list[str]:
@@ -32,7 +39,7 @@ def over_seeds(row: Mapping[str, object], statistic: str) -> list[str]:
     seeds = row.get("seeds")
     if seeds is None or pd.isna(seeds):
         return []
-    return [f"{row[f'seeds_{statistic}']:.2f} ± {row[f'seeds_{statistic}_sd']:.2f} ({seeds} seeds)"]
+    return [f"sd {row[f'{statistic}_sd']:.2f} over {seeds} seeds"]
 
 
 def signed(number: float, digits: int = 2) -> str:

@@ -5,6 +5,7 @@ stands in params.yaml, so that no table is made from what an earlier setting lef
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from handvae.report import paper
 from handvae.report.table_text import cell
 
 STATISTICS = {"epe_mean_mm": "mean EPE", "epe_median_mm": "median EPE"}
+# the same over hidden joints too, which is what [38]'s 2D->3D evaluation counts: a column of its own beside that task's
+ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
+ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
+ENDS = ("", "_low", "_high")  # of a statistic's name: the number, the ends of its interval
 WITHIN = 0.05  # a number so near to the paper's, relative to it, is worth the word, though outside our interval
 
 
@@ -55,6 +60,11 @@ class Result:
         return self.source if self.source.startswith(name) else f"{name}: {self.source}"
 
     @property
+    def seeds(self) -> int:
+        """How many models, alike but for their training seed."""
+        return self.metrics.get("seeds", 1)
+
+    @property
     def kind(self) -> str:
         return "published" if self.published else "synthetic" if self.synthetic else "other data"
 
@@ -75,10 +85,11 @@ def read_result(predictions: Path, metrics: Path, expected: dict[str, str | int 
     `expected` holds the attributes that the predictions must carry. Raises InputError naming the file that is missing,
     broken or does not fit.
     """
-    attributes, frames = _read_predictions_header(predictions, expected)
+    attributes, counts = _read_predictions_header(predictions, expected)
     numbers = _read_metrics(metrics, depth=expected["input"] == "depth")
-    if numbers["frames"] != frames:
-        raise InputError(f"{metrics}: expected the {frames} frames of {predictions}, found {numbers['frames']}")
+    for what, count in counts.items():
+        if (found := numbers.get(what, 1)) != count:
+            raise InputError(f"{metrics}: expected the {count} {what} of {predictions}, found {found}")
     fields = {key: attributes[key] for key in (*expected, "source", "synthetic", "published")}
     return Result(**fields, metrics=numbers, predictions=predictions)
 
@@ -96,12 +107,12 @@ def expected_of(name: str, experiment: Experiment, profile: str) -> dict[str, st
 
 def _read_predictions_header(
     path: Path, expected: dict[str, str | int | float]
-) -> tuple[dict[str, str | int | float | bool], int]:
-    """The file's attributes as plain Python values, and its number of frames."""
+) -> tuple[dict[str, str | int | float | bool], dict[str, int]]:
+    """The file's attributes as plain Python values, and its numbers of frames and seeds."""
     try:
         with h5py.File(path) as file:
             attributes = {key: value.item() if hasattr(value, "item") else value for key, value in file.attrs.items()}
-            frames = len(file["row"])
+            counts = {"frames": len(file["row"]), "seeds": 1 + sum(name.startswith("seed-") for name in file)}
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: expected the predictions that the evaluate stage writes, found: {error}") from error
     for key, value in expected.items():
@@ -110,7 +121,7 @@ def _read_predictions_header(
     for key in ("source", "synthetic", "published"):
         if key not in attributes:
             raise InputError(f"{path}: expected the attribute {key}, found {', '.join(attributes)}")
-    return attributes, frames
+    return attributes, counts
 
 
 def _read_metrics(path: Path, depth: bool) -> dict[str, float]:
@@ -118,15 +129,16 @@ def _read_metrics(path: Path, depth: bool) -> dict[str, float]:
         numbers = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the metrics that the evaluate stage writes, found: {error}") from error
-    keys = ["epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high", "epe_median_mm", "mean_pose_epe_mm", "frames"]
+    ends = ["", "_low", "_high", *(["_sd"] if "seeds" in numbers else [])]
+    keys = [*(f"epe_mean_mm{end}" for end in ends), "epe_median_mm", "mean_pose_epe_mm", "frames", "blocks"]
     if not depth:
-        keys += ["epe_median_mm_low", "epe_median_mm_high", "auc_20_50", "auc_21_50", "auc_0_50"]
-    if "seeds" in numbers:
-        keys += [f"seeds_{statistic}{end}" for statistic in STATISTICS for end in ("", "_sd")]
+        keys += [f"{statistic}{end}" for statistic in ("epe_median_mm", *ALL_JOINTS.values()) for end in ends]
+        keys += ["auc_20_50", "auc_21_50", "auc_0_50"]
     for key in keys:
         if key not in numbers:
             raise InputError(f"{path}: expected the key {key}, found {', '.join(numbers)}")
-    return numbers
+    # JSON has no NaN: null is the end of an interval that there is not
+    return {key: math.nan if value is None else value for key, value in numbers.items()}
 
 
 def joint_table(results: list[Result], printed: paper.PrintedTable) -> pd.DataFrame:
@@ -146,14 +158,32 @@ def joint_table(results: list[Result], printed: paper.PrintedTable) -> pd.DataFr
                     f"paper_{statistic}": paper_mm,
                     "difference_mm": result.metrics[statistic] - paper_mm,
                     "verdict": verdict(result, interval_of(result, statistic), paper_mm),
+                    **_of_all_joints(result, statistic, paper_mm),
                     "mean_pose_epe_mm": result.metrics["mean_pose_epe_mm"],
+                    "blocks": result.metrics["blocks"],
                     "kind": result.kind,
                     "data": result.data,
                 }
                 rows.append(cells)
     names = ("task", "variant", "invariances", "experiment", statistic, f"{statistic}_low", f"{statistic}_high")
-    names += (f"paper_{statistic}", "difference_mm", "verdict", "mean_pose_epe_mm", "kind", "data")
-    return frame_of(rows, names)
+    names += (f"paper_{statistic}", "difference_mm", "verdict", *_all_joints_names(statistic))
+    return frame_of(rows, (*names, "mean_pose_epe_mm", "blocks", "kind", "data"))
+
+
+def _all_joints_names(statistic: str) -> tuple[str, ...]:
+    name = ALL_JOINTS[statistic]
+    return (*(f"{name}{end}" for end in ENDS), f"paper_{name}", "all_joints_verdict")
+
+
+def _of_all_joints(result: Result, statistic: str, paper_mm: float) -> dict[str, object]:
+    """The statistic over hidden joints too, blank but for 2D->3D; the paper does not say of which joints its number is,
+    so that the same stands beside both."""
+    names = _all_joints_names(statistic)
+    if result.task != ALL_JOINTS_TASK:
+        return dict.fromkeys(names[:-1], math.nan) | {names[-1]: ""}
+    interval = interval_of(result, names[0])
+    columns = dict(zip(names, (*interval, paper_mm, verdict(result, interval, paper_mm)), strict=True))
+    return columns | ({f"{names[0]}_sd": result.metrics[f"{names[0]}_sd"]} if result.seeds > 1 else {})
 
 
 def frame_of(rows: list[dict[str, object]], names: tuple[str, ...]) -> pd.DataFrame:
@@ -166,16 +196,14 @@ def frame_of(rows: list[dict[str, object]], names: tuple[str, ...]) -> pd.DataFr
 
 
 def numbers_of(result: Result, statistic: str) -> dict[str, float]:
-    """A statistic with its interval and, where there are several seeds, its mean and standard deviation over them."""
-    keys = [f"{statistic}{end}" for end in ("", "_low", "_high")]
-    if "seeds" in result.metrics:
-        keys += ["seeds", f"seeds_{statistic}", f"seeds_{statistic}_sd"]
-    return {key: result.metrics[key] for key in keys}
+    """A statistic with its interval and, where there are several seeds, its standard deviation over them."""
+    keys = [f"{statistic}{end}" for end in ENDS]
+    return {key: result.metrics[key] for key in keys + (["seeds", f"{statistic}_sd"] if result.seeds > 1 else [])}
 
 
 def interval_of(result: Result, statistic: str) -> tuple[float, float, float]:
     """A statistic and the ends of its interval."""
-    return tuple(result.metrics[f"{statistic}{end}"] for end in ("", "_low", "_high"))
+    return tuple(result.metrics[f"{statistic}{end}"] for end in ENDS)
 
 
 def verdict(result: Result, interval: tuple[float, float, float], printed: float | None) -> str:
@@ -203,24 +231,28 @@ def _filling(results: list[Result], task: paper.Task, printed: paper.PrintedTabl
 
 
 def matrix(frame: pd.DataFrame, printed: paper.PrintedTable) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a printed table, as text, from its long form."""
-    rows = []
+    """Header and rows of a printed table, as text, from its long form; 2D->3D also over all joints."""
+    rows, columns = [], [(task, False) for task in paper.TASKS]
+    columns.insert(columns.index((ALL_JOINTS_TASK, False)) + 1, (ALL_JOINTS_TASK, True))
     if not isinstance(next(iter(printed.rows_mm)), int):
-        rows.append(["[38], T+S+H", *(f"paper {value:.2f}" for value in paper.BASELINE_MM[printed.statistic])])
+        baseline_mm = dict(zip(paper.TASKS, paper.BASELINE_MM[printed.statistic], strict=True))
+        rows.append(["[38], T+S+H", *(f"paper {baseline_mm[task]:.2f}" for task, _ in columns)])
     for row in printed.rows_mm:
         name = f"Var. {row}" if isinstance(row, int) else f"ours, {row}"
-        rows.append([name, *(_cell(frame, printed, row, task) for task in paper.TASKS)])
+        rows.append([name, *(_cell(frame, printed, row, *column) for column in columns)])
     if printed.statistic == "epe_mean_mm":
-        rows.append(["Mean pose of the training set", *(_mean_pose(frame, task) for task in paper.TASKS)])
-    return ["", *paper.TASKS.values()], rows
+        still = ("" if all_joints else _mean_pose(frame, task) for task, all_joints in columns)
+        rows.append(["Mean pose of the training set", *still])
+    return ["", *(paper.TASKS[task] + ", all joints" * all_joints for task, all_joints in columns)], rows
 
 
-def _cell(frame: pd.DataFrame, printed: paper.PrintedTable, row: int | str, task: paper.Task) -> str:
+def _cell(frame: pd.DataFrame, printed: paper.PrintedTable, row: int | str, task: paper.Task, all_joints: bool) -> str:
     variant, invariances = printed.model(row, task)
     found = frame[
         (frame["task"] == paper.TASKS[task]) & (frame["variant"] == variant) & (frame["invariances"] == invariances)
     ]
-    texts = [cell(one, printed.statistic) for one in found.to_dict("records")]
+    shown = (ALL_JOINTS[printed.statistic], 2, "all_joints_verdict") if all_joints else (printed.statistic,)
+    texts = [cell(one, *shown) for one in found.to_dict("records")]
     if len(texts) > 1:
         texts = [f"{name}:\n{text}" for name, text in zip(found["experiment"], texts, strict=True)]
     return "\n".join(texts) or f"–\npaper {printed.cell_mm(row, task):.2f}"
