@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch._dynamo.testing import CompileCounter
 
 from handvae.base import params
@@ -46,6 +47,16 @@ def train(settings, data, folder, name="model", resident="auto"):
 
 def test_settings_survive_their_way_through_json():
     assert settings_from_dict(settings().as_dict()) == settings()
+
+
+def test_where_training_runs_is_no_part_of_what_models_and_checkpoints_compare(params_tree, tmp_path):
+    found = []
+    for device, resident, needs_gpu in (("auto", "auto", False), ("cpu", "host", True)):
+        params_tree |= {"device": device, "resident": resident}
+        params_tree["profiles"]["small"]["needs_gpu"] = needs_gpu
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params_tree))
+        found.append(settings_of(params.load(tmp_path / "params.yaml"), "rhd-rgb-v4").as_dict())
+    assert found[0] == found[1]
 
 
 def test_learning_rate_warms_up_then_falls_as_a_cosine_to_zero():
