@@ -53,9 +53,9 @@ def joint(tmp_path_factory):
     return batches.load_split([whole(both, ["train"]), whole(left, ["train"])], True, 50.0, CPU)
 
 
-def load(path, groups=("train",), images=True, unit_mm=None, label_fraction=1.0):
+def load(path, groups=("train",), images=True, unit_mm=None, label_fraction=1.0, resident="auto"):
     """All rows of some groups of one file, on the CPU."""
-    return batches.load_split([whole(path, list(groups))], images, unit_mm, CPU, label_fraction)
+    return batches.load_split([whole(path, list(groups))], images, unit_mm, CPU, label_fraction, resident)
 
 
 def drawn(seed, block, size, rows, pairs=1, augmentation=AUGMENTATION, mirrored=True):

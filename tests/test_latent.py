@@ -95,6 +95,17 @@ def test_the_same_experiment_gives_the_same_bytes_and_another_seed_other_samples
     np.testing.assert_array_equal(first["mu_rgb"], other["mu_rgb"])
 
 
+@pytest.mark.parametrize(("name", "data"), [("stb-cross", "colour"), ("icvl-resnet18", "depth")])
+def test_images_in_host_memory_give_the_same_predictions_and_columns(name, data, request):
+    data = request.getfixturevalue(data)
+    of_name, *here = made(name, data)
+    model = CrossModalVAE(of_name.architecture, seed=0).eval()
+    predictions = predict.predict_split(model, of_name, whole(data, ["test"]), [whole(data, ["train"])], CPU, "host")
+    there = predictions, latent.latent_columns(model, of_name, whole(data, ["test"]), predictions, CPU, "host")
+    for a, b in zip(here, there, strict=True):
+        assert set(a) == set(b) and all(np.array_equal(a[key], b[key]) for key in a)
+
+
 @pytest.mark.parametrize(("name", "data"), [("rhd-rgb-v1", "colour"), ("icvl-resnet18", "depth")])
 def test_samples_of_a_certain_posterior_lie_round_the_prediction_in_its_frame(name, data, request):
     _, predictions, columns = made(name, request.getfixturevalue(data), certain=True)

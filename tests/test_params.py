@@ -152,6 +152,11 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
             "profiles.small.synthetic_block_frames: expected a positive number, found -1",
         ),
         (("profiles", "small", "augmentation", "rgb", "scale"), [1.2, 1.0], "rgb.scale: expected .low, high."),
+        (("device",), "gpu", "device: expected one of auto, cpu, cuda, found 'gpu'"),
+        (("resident",), True, "resident: expected one of auto, device, host, found True"),
+        (("profiles", "paper", "needs_gpu"), 1, "profiles.paper.needs_gpu: expected bool, found 1"),
+        (("profiles", "tiny", "encoder_width"), 8, r"tiny.encoder_width: expected a multiple of 16, found 8: .*oneDNN"),
+        (("profiles", "tiny", "encoder_width"), 24, "tiny.encoder_width: expected a multiple of 16, found 24"),
         (("profiles", "small", "crop_px"), 100, "crop_px: expected a power of two, at least 64, found 100"),
         (
             ("profiles", "small", "training", "rgb", "steps"),

@@ -1,8 +1,11 @@
 """What a user sees when something is wrong: one line, exit code 1, no traceback, nothing half-written."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -12,15 +15,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from handvae.base import params
+from handvae.model import devices
 from handvae.preprocessing import store
 from handvae.report import comparison, tables
 from handvae.report.latent_arrays import read_latent
-from stages import evaluate, train
+from stages import evaluate, run, train
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -65,6 +72,71 @@ def test_a_source_folder_without_the_files_is_named_with_what_was_expected(folde
     change(folder, "\n    source: synthetic", "\n    source: empty")
     assert "empty" in (line := stage(folder, "stages.download", "rhd")) and "anno_training.pickle" in line
     assert not (folder / "data/raw/rhd.json").exists()
+
+
+def test_a_profile_for_a_gpu_trains_on_a_cpu_only_if_asked_to(folder, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    change(folder, "\nprofile: tiny", "\nprofile: paper")
+    line = stage(folder, "stages.train", "rhd-rgb-v1")
+    assert line.startswith("error: params.yaml: this profile expects a GPU") and "-S device=cpu" in line
+    # a model trained elsewhere may be evaluated here
+    assert "models/rhd-rgb-v1/settings.json: expected" in stage(folder, "stages.evaluate", "rhd-rgb-v1")
+    change(folder, "\ndevice: auto", "\ndevice: cpu")
+    assert "data/processed/rhd.h5: expected the preprocessed" in stage(folder, "stages.train", "rhd-rgb-v1")
+    change(folder, "\ndevice: cpu", "\ndevice: cuda")
+    change(folder, "\nprofile: paper", "\nprofile: tiny")
+    for program in ("stages.train", "stages.evaluate"):
+        assert "params.yaml: device: cuda expects a GPU, torch finds none" in stage(folder, program)
+
+
+def interrupted(folder, number):
+    """What a training says on a terminal, whose progress line shows that steps are done, when it gets the signal."""
+    terminal, end = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen([sys.executable, "-m", "stages.train"], cwd=folder, env=environment, stderr=end)
+    os.close(end)
+    seen = b""
+    while b"samples/s" not in seen:
+        seen += os.read(terminal, 4096)
+    process.send_signal(number)
+    with contextlib.suppress(OSError):  # that is how Linux says that the other end is closed
+        while part := os.read(terminal, 4096):
+            seen += part
+    os.close(terminal)
+    assert process.wait() == 1
+    return seen.decode().split("\r\n")[:-1]
+
+
+def test_a_training_that_is_interrupted_early_says_what_is_true_and_goes_on(folder, monkeypatch):
+    """Long before a checkpoint is due."""
+    change(folder, "\ninput: rgb", "\ninput: joints_2d")
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    tree["profiles"]["tiny"]["training"]["joints_2d"]["steps"] = 1200
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "data/processed").mkdir(parents=True)
+    write_hands(folder / "data/processed/rhd.h5")
+    monkeypatch.chdir(folder)
+    train.main()
+    unbroken = (folder / "models/experiment/weights.pt").read_bytes()
+    assert not (folder / "checkpoints/experiment").exists()
+    shutil.rmtree(folder / "models")
+    steps = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        first, *_, last = interrupted(folder, number)
+        assert first.endswith(f", goes on from step {steps[-1]} of 1,200" if steps else f"{devices.described(CPU)}")
+        steps += re.fullmatch(r"interrupted at step (\d+) of 1,200; the same command goes on from here", last).groups()
+        assert not (folder / "models").exists()
+    train.main()
+    assert (folder / "models/experiment/weights.pt").read_bytes() == unbroken and int(steps[0]) < int(steps[1])
+
+
+def test_a_stage_that_is_interrupted_promises_nothing():
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run(main)
+    assert caught.value.code == "interrupted; run the same command again"
 
 
 def test_missing_input_names_the_command_that_makes_it(folder):

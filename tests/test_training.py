@@ -12,15 +12,18 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
+from torch._dynamo.testing import CompileCounter
 
 from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.evaluation import predict
-from handvae.model import batches, checkpoints, training
+from handvae.model import batches, checkpoints, devices, training, vae
 from handvae.model.parts import whole
+from handvae.model.residency import HostImages
 from handvae.model.settings import settings_from_dict, settings_of
 from tests.conftest import REPOSITORY
-from tests.test_batches import load, write_hands
+from tests.test_batches import load, write_depth_hands, write_hands
 
 CPU = torch.device("cpu")
 
@@ -38,13 +41,23 @@ def settings(name="rhd-rgb-v4", **changes):
     return replace(loaded, width=16, training=small, **changes)
 
 
-def train(settings, data, folder, name="model"):
-    training.train(settings, [whole(data, ["train"])], folder / name, folder / f"{name}.pt", CPU)
+def train(settings, data, folder, name="model", resident="auto"):
+    training.train(settings, [whole(data, ["train"])], folder / name, folder / f"{name}.pt", CPU, resident)
     return {path.name: path.read_bytes() for path in (folder / name).iterdir()}
 
 
 def test_settings_survive_their_way_through_json():
     assert settings_from_dict(settings().as_dict()) == settings()
+
+
+def test_where_training_runs_is_no_part_of_what_models_and_checkpoints_compare(params_tree, tmp_path):
+    found = []
+    for device, resident, needs_gpu in (("auto", "auto", False), ("cpu", "host", True)):
+        params_tree |= {"device": device, "resident": resident}
+        params_tree["profiles"]["small"]["needs_gpu"] = needs_gpu
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params_tree))
+        found.append(settings_of(params.load(tmp_path / "params.yaml"), "rhd-rgb-v4").as_dict())
+    assert found[0] == found[1]
 
 
 def test_learning_rate_warms_up_then_falls_as_a_cosine_to_zero():
@@ -194,6 +207,133 @@ def test_a_full_disk_leaves_no_model(data, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left on device"):
         train(settings("rhd-2d-v1", steps=1), data, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "fraction"), [("rhd-rgb-v4", 1.0), ("rhd-rgb-v3", 1 / 3), ("icvl-resnet18", 1.0)])
+def test_images_in_host_memory_train_the_same_bytes_and_every_block_is_sent_once(
+    data, tmp_path, monkeypatch, name, fraction
+):
+    sent, original = [], HostImages.send
+    monkeypatch.setattr(HostImages, "send", lambda host, rows: sent.append(rows) or original(host, rows))
+    chosen = settings(name)
+    chosen = replace(chosen, experiment=replace(chosen.experiment, label_fraction=fraction))
+    if name.startswith("icvl"):
+        data = write_depth_hands(tmp_path / "depth.h5", count=24)
+    there = train(chosen, data, tmp_path, "host", "host")
+    draws = 1 if fraction == 1 else 2  # of the labelled rows and of all
+    assert [len(rows) for rows in sent] == 5 * draws * [6 * batches.BLOCK]
+    assert there == train(chosen, data, tmp_path, "device", "device") and len(sent) == 5 * draws
+
+
+def test_the_next_blocks_images_are_sent_before_the_terms_are_waited_for(data, monkeypatch):
+    happened, original, original_step = [], HostImages.send, training.training_step
+    monkeypatch.setattr(HostImages, "send", lambda host, rows: happened.append("send") or original(host, rows))
+    monkeypatch.setattr(training, "training_step", lambda *of: happened.append("step") or original_step(*of))
+    monkeypatch.setattr(training, "_check_finite", lambda *of: happened.append("checked"))
+    run = training.Run(settings("rhd-rgb-v1", steps=16), CPU)
+    split = load(data, resident="host")
+    for _ in range(2):
+        training.train_block(run, split)
+    steps = batches.BLOCK * ["step"]
+    assert happened == ["send", *steps, "send", "checked", *steps, "checked"]
+
+
+def test_no_memory_is_read_before_it_is_written(data, tmp_path, monkeypatch):
+    """Training does not change where torch fills every new tensor with NaN: filling is for nothing."""
+    weights = []
+    for fill in (True, False):
+        monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", fill)
+        weights.append(train(settings("stb-cross", steps=8), data, tmp_path, resident="host"))
+    assert weights[0] == weights[1]
+
+
+def test_training_says_where_it_runs_and_from_which_step_on(data, tmp_path, monkeypatch, capsys):
+    train(settings("rhd-2d-v1", steps=8), data, tmp_path)
+    assert capsys.readouterr().err.splitlines()[0] == f"train rhd-2d-v1: on {devices.described(CPU)}"
+    run = training.Run(settings("rhd-2d-v1", steps=16), CPU)
+    terms = training.train_block(run, load(data, images=False)).mean(dim=0)
+    history = [training._history_row(8, run.settings, terms)]
+    identity = training.identity_of(run.settings, [whole(data, ["train"])])
+    checkpoints.save_checkpoint(tmp_path / "again.pt", run.state(), history, identity)
+    train(run.settings, data, tmp_path, "again")
+    assert capsys.readouterr().err.splitlines()[0].endswith(", goes on from step 8 of 16")
+
+
+def test_too_little_memory_on_the_device_is_one_line_that_says_what_to_change(data, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(training, "training_step", full)
+    remedies = (
+        r"lower profiles.small.training.rgb.batch_size or profiles.small.encoder_width, or, .*, set resident: host$"
+    )
+    with pytest.raises(InputError, match=r"^train rhd-rgb-v4: the memory of CPU.* is too small; " + remedies):
+        train(settings(), data, tmp_path)
+    assert not (tmp_path / "model").exists()
+
+
+def batch_of(chosen, data, folder):
+    if chosen.experiment.input == "depth":
+        data = write_depth_hands(folder / "depth.h5")
+    split = load(data, images=chosen.uses_images, unit_mm=50.0)
+    return batches.batch(split, batches.unaugmented(torch.arange(6)), chosen.modalities)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("name", ["stb-cross", "icvl-resnet50"])
+def test_compiled_terms_and_gradients_are_those_of_the_plain_model(data, tmp_path, name, backend):
+    """Every kind of pair is in one of the two rows."""
+    torch.compiler.reset()
+    chosen = settings(name)
+    if name.startswith("icvl"):
+        chosen = replace(chosen, pairs=(*chosen.pairs, ("depth", "depth")))
+    batch, noise = batch_of(chosen, data, tmp_path), torch.randn(6, 30, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(vae.pair_terms, backend=backend)
+    for pair in chosen.pairs:
+        found = []
+        for terms in (vae.pair_terms, compiled):
+            model = training.Run(chosen, CPU).model.train()
+            both = terms(model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, chosen.loss)
+            sum(both).backward()
+            gradients = {key: value.grad for key, value in model.named_parameters() if value.grad is not None}
+            found.append({"terms": torch.stack(both).detach(), **gradients, **dict(model.named_buffers())})
+        assert set(found[0]) == set(found[1])
+        for key, value in found[0].items():
+            torch.testing.assert_close(found[1][key], value)
+
+
+def test_every_pair_is_compiled_once_and_whole_in_the_models_of_further_seeds_too(data, tmp_path):
+    """torch falls back to the plain model, without an error, for what it has compiled more than eight times."""
+    torch.compiler.reset()
+    counter = CompileCounter()
+    chosen = settings("stb-cross")
+    batch, noise = batch_of(chosen, data, tmp_path), torch.zeros(6, 30)
+    for seed in range(3):
+        run = training.Run(replace(chosen, experiment=replace(chosen.experiment, seed=seed)), CPU)
+        run.pair_terms = torch.compile(vae.pair_terms, backend=counter)
+        run.model.train()
+        for _ in range(2):
+            for pair in chosen.pairs:
+                training.training_step(run, pair, batch, noise)
+    assert counter.frame_count == len(chosen.pairs) == 7
+
+
+@pytest.mark.parametrize("name", ["rhd-rgb-v4", "stb-cross", "icvl-resnet50", "rhd-2d-v2"])
+def test_mixed_precision_gives_nearly_the_terms_of_full_precision(data, tmp_path, name):
+    chosen = settings(name, warmup_steps=0, learning_rate=1e-4)
+    batch, terms = batch_of(chosen, data, tmp_path), {}
+    noise = torch.randn(6, 30, generator=torch.Generator().manual_seed(0))
+    for mixed in (False, True):
+        run = training.Run(chosen, CPU)
+        run.mixed_precision = mixed
+        run.model.train()
+        steps = [torch.stack([training.training_step(run, pair, batch, noise) for pair in chosen.pairs])
+                 for _ in range(4)]  # fmt: skip
+        terms[mixed] = torch.stack(steps)
+        assert all(value.dtype == torch.float32 for value in run.model.parameters())
+    assert terms[True].isfinite().all() and not torch.equal(terms[True], terms[False])
+    torch.testing.assert_close(terms[True][0], terms[False][0], rtol=0.05, atol=0.01)
+    torch.testing.assert_close(terms[True], terms[False], rtol=0.2, atol=0.01)
 
 
 def changed(data, path, labelled_too=False, images=False):

@@ -1,0 +1,121 @@
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from handvae.base.errors import InputError
+from handvae.model import batches, residency
+from handvae.model.parts import Part, whole
+from handvae.model.residency import HostImages, read_images, stays_on_host
+from handvae.preprocessing import store
+from tests.conftest import REPOSITORY
+from tests.test_batches import load, write_depth_hands, write_hands
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def write_big_hands(path, rows, px, trainable=lambda number: True):
+    """Hands of which only the images and whether they are trained on matter; every image is of one value of its own."""
+
+    def hands():
+        for number in range(rows):
+            yield store.ColourHand(
+                np.full((px, px, 3), number % 251, np.uint8), np.zeros((21, 3), np.float32),
+                np.zeros((21, 2), np.float32), np.ones(21, bool), np.eye(3), number % 2, np.float32(40),
+                trainable(number), str(number), "", "", number, str(number),
+            )  # fmt: skip
+
+    store.write(path, {"train": hands()}, {"crop_px": px, "context_px": px})
+    return path
+
+
+PEAK = """
+import pathlib, sys, torch
+from handvae.model import batches, parts
+def memory(key):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(key))
+open("/proc/self/clear_refs", "w").write("5")
+before = memory("VmRSS")
+part = parts.whole(pathlib.Path(sys.argv[1]), ["train"])
+part.rows[7::50] = False
+split = batches.load_split([part], True, None, torch.device("cpu"), resident=sys.argv[2])
+print((memory("VmHWM") - before) / split.image_u8.nbytes)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux's account of memory")
+def test_reading_takes_little_more_memory_than_the_images(tmp_path):
+    path = write_big_hands(tmp_path / "set.h5", 700, 384, trainable=lambda number: number % 50 != 7)  # 300 MB
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for resident in ("auto", "host"):
+        command = [sys.executable, "-c", PEAK, path, resident]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert 0.95 < float(result.stdout) < 1.2
+
+
+@pytest.mark.parametrize("resident", ["auto", "device", "host"])
+def test_what_is_read_is_every_kept_row_in_order_of_all_groups(tmp_path, resident):
+    path = write_depth_hands(tmp_path / "set.h5", ["P0", "P1", "P2"], count=2 * store.PART + 5)
+    kept = np.arange(2 * (2 * store.PART + 5)) % 7 != 3
+    parts = [Part(path, ["P2", "P0"], kept), whole(path, ["P1"])]
+    images, host = read_images(parts, "depth_f16", CPU, resident)
+    stored = store.read(path, ["P2", "P0", "P1"], ["depth_f16"])["depth_f16"]
+    expected = stored[[*np.flatnonzero(kept), *range(len(kept), len(stored))]]
+    np.testing.assert_array_equal(images.numpy(), expected)
+    assert (host is not None) == (resident == "host")
+
+
+def test_rows_that_travel_are_the_rows_asked_for_whatever_was_sent_before():
+    images = torch.arange(40, dtype=torch.uint8).view(10, 2, 2)
+    host, first, second = HostImages(images, CPU), torch.tensor([3, 3, 9]), torch.tensor([0, 1])
+    host.send(first)
+    host.send(second)
+    for rows in (second, first):  # in any order
+        assert torch.equal(host.take(rows), images[rows])
+    host.send(first)
+    assert torch.equal(host.take(second), images[second]) and not host.sent  # what nobody came for is dropped
+
+
+def test_a_split_in_host_memory_makes_the_same_batches(tmp_path):
+    for path, modality in (
+        (write_hands(tmp_path / "colour.h5"), "rgb"),
+        (write_depth_hands(tmp_path / "depth.h5"), "depth"),
+    ):
+        there, here = (load(path, resident=resident) for resident in ("host", "device"))
+        draw = batches.unaugmented(torch.tensor([4, 0, 4]))
+        draw.rotation_rad[:], draw.flip[1] = 0.3, True
+        a, b = (batches.batch(split, draw, {modality, "joints_3d"}) for split in (there, here))
+        assert there.host is not None and here.host is None
+        assert set(a) == set(b) and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_images_stay_on_the_host_where_they_do_not_fit_beside_the_network(monkeypatch, capsys):
+    monkeypatch.setattr(residency, "free_device_bytes", lambda device: 12_000_000_000)
+    fits = 12_000_000_000 - residency.RESERVE_BYTES
+    assert not stays_on_host("rhd train", fits, GPU, "auto") and not stays_on_host("rhd train", 10**12, GPU, "device")
+    assert not stays_on_host("rhd train", 10**12, CPU, "auto") and capsys.readouterr().err == ""
+    assert stays_on_host("rhd train", 18_250_000_000, GPU, "auto")
+    assert capsys.readouterr().err == (
+        "rhd train: 18.2 GB of images stay in host memory: 12.0 GB are free on the device, "
+        "8.0 GB of them kept for the network\n"
+    )
+    assert stays_on_host("rhd train", 10, GPU, "host") and stays_on_host("rhd train", 10, CPU, "host")
+    assert capsys.readouterr().err.splitlines()[0].endswith("stay in host memory: resident is host")
+
+
+def test_the_papers_rhd_stays_on_the_host_of_a_16_gb_card_and_icvl_does_not(monkeypatch):
+    monkeypatch.setattr(residency, "free_device_bytes", lambda device: 15_500_000_000)
+    rhd, icvl = 41_258 * 384 * 384 * 3, 22_067 * 384 * 384 * 2
+    assert stays_on_host("rhd train", rhd, GPU, "auto") and not stays_on_host("icvl train", icvl, GPU, "auto")
+
+
+def test_labels_alone_are_no_images(tmp_path):
+    path = write_hands(tmp_path / "set.h5")
+    with pytest.raises(InputError, match=r"set\.h5: expected train with depth_f16; run `dvc repro preprocess`"):
+        read_images([whole(path, ["train"])], "depth_f16", CPU, "auto")
+    assert store.row_shape(path, "train", "image_u8") == ((96, 96, 3), 1)
+    assert math.prod(read_images([Part(path, ["train"], np.zeros(6, bool))], "image_u8", CPU, "auto")[0].shape) == 0
