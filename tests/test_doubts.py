@@ -12,6 +12,7 @@ import scipy.io
 import torch
 import yaml
 
+from handvae.base import workers
 from handvae.datasets import doubts, icvl, msra, nyu, png, rhd, stb
 from handvae.datasets.sets import DATASETS
 from handvae.model import batches
@@ -29,7 +30,9 @@ Change = Callable[[np.ndarray], None]  # of joints (N, J, 3), in place; of ICVL 
 def rhd_set(root: Path, training: Change, evaluation: Change) -> None:
     if not root.exists():
         test_rhd.write_set(root, {"training": HANDS, "evaluation": HANDS}, visible=np.arange(42) < 21)
-    for split, change in (("training", training), ("evaluation", evaluation)):
+    for seed, (split, change) in enumerate({"training": training, "evaluation": evaluation}.items()):
+        xyz_m = test_rhd.hands_m(np.random.default_rng(seed), HANDS)
+        rhd.write_annotations(root / split, **test_rhd.annotations(xyz_m, np.arange(42) < 21))
         path = rhd.annotation_path(root / split)
         content = pickle.loads(path.read_bytes())
         hands = np.stack([content[number]["xyz"][:21] for number in range(HANDS)])
@@ -82,6 +85,8 @@ def msra_set(root: Path, training: Change, evaluation: Change) -> None:
     for subject in msra.SUBJECTS:
         for gesture in msra.GESTURES:
             place = (subject, gesture)
+            if place not in spoilt and (root / subject / gesture).exists():
+                continue
             joints_mm = test_msra.joints_mm(HANDS if place in spoilt else 1, test_msra.seed_of(*place))
             spoilt.get(place, lambda joints_mm: None)(joints_mm)
             msra.write_labels(root, *place, joints_mm)
@@ -130,11 +135,19 @@ def times(name: str, factor: float) -> Change:
     return lambda joints: joints.__setitem__(..., joints * ([1, 1, factor] if name == "icvl" else factor))
 
 
-def processed(folder: Path, monkeypatch, name: str, training: Change, evaluation: Change, share: float) -> Path:
-    """The set through the two stages, of which the file and all that they print are left."""
-    root = folder / "source"
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory) -> dict[str, Path]:
+    """Where each set lies; its images are written once, its labels by every test."""
+    return {name: tmp_path_factory.mktemp("doubts") / name for name in SETS}
+
+
+def processed(
+    root: Path, folder: Path, monkeypatch, name: str, training: Change, evaluation: Change, share: float
+) -> Path:
+    """The set at `root` with spoilt labels, through the two stages in `folder`."""
     SETS[name].write(root, training, evaluation)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(workers, "in_order", lambda function, items, processes: map(function, items))  # in this process
     tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | {"profile": "tiny"}
     tree["data"][name]["source"] = str(root)
     tree["data"][name]["protocol"]["doubtful_labels"] = share
@@ -159,8 +172,8 @@ def rows(path: Path, name: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_hand_out_of_reach_is_tested_on_but_not_trained_on(tmp_path, monkeypatch, capsys, name):
-    path = processed(tmp_path, monkeypatch, name, far(name, 3), far(name, 5), 0.05)
+def test_a_hand_out_of_reach_is_tested_on_but_not_trained_on(roots, tmp_path, monkeypatch, capsys, name):
+    path = processed(roots[name], tmp_path, monkeypatch, name, far(name, 3), far(name, 5), 0.05)
     said = [line for line in capsys.readouterr().out.splitlines() if "no hand can have" in line]
     assert len(said) == 2 and said[0].startswith(f"{name}: note: ") and said[1].startswith(f"{name}: 2 label(s)")
     for line in said:
@@ -177,8 +190,8 @@ def test_a_hand_out_of_reach_is_tested_on_but_not_trained_on(tmp_path, monkeypat
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 @pytest.mark.parametrize("name", SETS)
-def test_a_frame_of_zeros_or_of_no_numbers_is_left_out(tmp_path, monkeypatch, capsys, name, value):
-    path = processed(tmp_path, monkeypatch, name, put(value, 3), put(value, 5), 0.05)
+def test_a_frame_of_zeros_or_of_no_numbers_is_left_out(roots, tmp_path, monkeypatch, capsys, name, value):
+    path = processed(roots[name], tmp_path, monkeypatch, name, put(value, 3), put(value, 5), 0.05)
     said = capsys.readouterr().out.splitlines()
     assert len([line for line in said if "2 label(s)" in line and "left out: " in line]) == 2
     assert not any("not trained on" in line for line in said)
@@ -190,8 +203,8 @@ def test_a_frame_of_zeros_or_of_no_numbers_is_left_out(tmp_path, monkeypatch, ca
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_set_with_more_of_them_than_the_share_is_refused_in_one_line(tmp_path, monkeypatch, name):
-    message = refusal(processed, tmp_path, monkeypatch, name, far(name, 3), far(name, 5), 0.01)
+def test_a_set_with_more_of_them_than_the_share_is_refused_in_one_line(roots, tmp_path, monkeypatch, name):
+    message = refusal(processed, roots[name], tmp_path, monkeypatch, name, far(name, 3), far(name, 5), 0.01)
     views = 2 if name == "stb" else 1
     assert message.startswith(f"data.{name}.protocol.doubtful_labels: expected at most 0.01 of the labels")
     assert f"found {2 * views} of {SETS[name].images}: " in message and message.count("expected joints within") == 2
@@ -202,7 +215,9 @@ def test_a_set_with_more_of_them_than_the_share_is_refused_in_one_line(tmp_path,
 
 @pytest.mark.parametrize("evaluation, published", [(untouched, True), (put(0.0, 5), False)])
 @pytest.mark.parametrize("name", SETS)
-def test_without_all_its_test_hands_a_set_is_not_the_published_one(tmp_path, monkeypatch, name, evaluation, published):
+def test_without_all_its_test_hands_a_set_is_not_the_published_one(
+    roots, tmp_path, monkeypatch, name, evaluation, published
+):
     if name != "msra":
         monkeypatch.setattr(DATASETS[name], "PUBLISHED_TEST", HANDS * (2 if name == "stb" else 1))
     described = download.main
@@ -213,45 +228,45 @@ def test_without_all_its_test_hands_a_set_is_not_the_published_one(tmp_path, mon
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"published": True}))
 
     monkeypatch.setattr(download, "main", as_published)
-    path = processed(tmp_path, monkeypatch, name, untouched, evaluation, 0.05)
+    path = processed(roots[name], tmp_path, monkeypatch, name, untouched, evaluation, 0.05)
     assert store.attributes(path)["published"] == published
 
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("unit, a_metre", doubts.UNITS_A_METRE.items())
-def test_a_file_in_another_unit_is_refused_with_that_unit(tmp_path, name, unit, a_metre):
+def test_a_file_in_another_unit_is_refused_with_that_unit(roots, name, unit, a_metre):
     own = "metres" if name == "rhd" else "millimetres"
-    SETS[name].write(tmp_path / "set", untouched, times(name, a_metre / doubts.UNITS_A_METRE[own]))
+    SETS[name].write(roots[name], untouched, times(name, a_metre / doubts.UNITS_A_METRE[own]))
     if unit == own:
-        assert not [note for note in DATASETS[name].inspect(tmp_path / "set")["notes"] if "no hand" in note]
+        assert not [note for note in DATASETS[name].inspect(roots[name])["notes"] if "no hand" in note]
         return
-    message = refusal(DATASETS[name].inspect, tmp_path / "set")
+    message = refusal(DATASETS[name].inspect, roots[name])
     assert SETS[name].files[1] in message and f"and something wrong in {HANDS} of its {HANDS} hands" in message
     assert message.endswith(f"; the set has {own}: are these {unit}?")
 
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("factor", [-1.0, 4e4])
-def test_a_damaged_file_that_no_unit_explains_has_no_hint(tmp_path, name, factor):
-    SETS[name].write(tmp_path / "set", untouched, times(name, factor))
-    message = refusal(DATASETS[name].inspect, tmp_path / "set")
+def test_a_damaged_file_that_no_unit_explains_has_no_hint(roots, name, factor):
+    SETS[name].write(roots[name], untouched, times(name, factor))
+    message = refusal(DATASETS[name].inspect, roots[name])
     assert SETS[name].files[1] in message and "are these" not in message
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_half_of_a_file_may_be_wrong_and_more_is_an_error(tmp_path, name):
-    SETS[name].write(tmp_path / "set", put(np.nan, *range(HANDS // 2)), untouched)
-    assert f"{HANDS // 2} label(s)" in DATASETS[name].inspect(tmp_path / "set")["notes"][-1]
-    SETS[name].write(tmp_path / "set", put(np.nan, *range(HANDS // 2 + 1)), untouched)
-    message = refusal(DATASETS[name].inspect, tmp_path / "set")
+def test_half_of_a_file_may_be_wrong_and_more_is_an_error(roots, name):
+    SETS[name].write(roots[name], put(np.nan, *range(HANDS // 2)), untouched)
+    assert f"{HANDS // 2} label(s)" in DATASETS[name].inspect(roots[name])["notes"][-1]
+    SETS[name].write(roots[name], put(np.nan, *range(HANDS // 2 + 1)), untouched)
+    message = refusal(DATASETS[name].inspect, roots[name])
     assert SETS[name].files[0] in message and f"something wrong in {HANDS // 2 + 1} of its {HANDS} hands" in message
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_doctor_names_them_and_their_share_is_a_problem(tmp_path, monkeypatch, capsys, name):
-    SETS[name].write(tmp_path / "set", far(name, 3), put(0.0, 5))
+def test_the_doctor_names_them_and_their_share_is_a_problem(roots, tmp_path, monkeypatch, capsys, name):
+    SETS[name].write(roots[name], far(name, 3), put(0.0, 5))
     monkeypatch.chdir(tmp_path)
-    doctor.problems_of(name, tmp_path / "set")  # what is known to be wrong must not break statistics and pictures
+    doctor.problems_of(name, roots[name])  # what is known to be wrong must not break statistics and pictures
     said = capsys.readouterr().out
     assert said.count("1 label(s) that no hand can have") == 2 and "nan" not in said
     tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
@@ -260,7 +275,7 @@ def test_the_doctor_names_them_and_their_share_is_a_problem(tmp_path, monkeypatc
     for share, count in ((0.01, 1), (0.05, 0)):
         tree["data"][name]["protocol"]["doubtful_labels"] = share
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
-        problems = doctor.protocol_problems(name, tmp_path / "set")
+        problems = doctor.protocol_problems(name, roots[name])
         assert len(problems) == count and all("protocol.doubtful_labels: expected at most" in one for one in problems)
 
 

@@ -222,9 +222,11 @@ def test_depth_that_the_encoding_cannot_hold_is_refused_and_nothing_written(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_writer_refuses_what_the_reader_would(tmp_path):
+def test_the_writer_refuses_what_the_reader_would_refuse_or_doubt(tmp_path):
     good = annotations(hands_m(np.random.default_rng(0), 2))
-    for key, value in (("uv_vis", good["uv_vis"] + 3), ("xyz_m", good["xyz_m"] * np.nan), ("K", good["K"][:1])):
+    one_far = good["xyz_m"] + [0, 0, 1] * ((np.arange(84) == 50).reshape(2, 42, 1))  # one joint of one hand
+    wrong = {"uv_vis": [good["uv_vis"] + 3], "xyz_m": [good["xyz_m"] * np.nan, one_far], "K": [good["K"][:1]]}
+    for key, value in ((key, value) for key, values in wrong.items() for value in values):
         with pytest.raises(InputError, match=r"anno_training\.pickle.*expected"):
             rhd.write_annotations(tmp_path / "training", **{**good, key: value})
     assert list(tmp_path.iterdir()) == []

@@ -178,7 +178,7 @@ def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray, list[Doubt | None]
             raise InputError(
                 f"{file}: expected {name} of 3 x N x 36 x 3, found {' x '.join(map(str, array.shape))} in view 1"
             )
-    joints_mm = xyz_mm * [1.0, -1.0, 1.0]
+    joints_mm = np.multiply(xyz_mm, [1.0, -1.0, 1.0], order="C")  # rows are stored in that order
     with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
         projected_px = project(joints_mm, CAMERA)
         error_px = np.linalg.norm(projected_px - uvd[..., :2], axis=-1)

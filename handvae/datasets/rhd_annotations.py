@@ -42,7 +42,7 @@ def annotation_path(split_root: Path) -> Path:
 def write_annotations(split_root: Path, uv_vis: np.ndarray, xyz_m: np.ndarray, K: np.ndarray) -> None:
     """Write anno_<split>.pickle: uv_vis (N, 42, 3) with u, v in px and visibility; xyz_m (N, 42, 3); K (N, 3, 3).
 
-    As float32; the split is the folder's name. InputError for what `read_annotations` would refuse.
+    As float32; the split is the folder's name. InputError for what `read_annotations` would refuse or doubt.
     """
     path = annotation_path(Path(split_root))
     arrays = {"uv_vis": uv_vis, "xyz": xyz_m, "K": K}
