@@ -13,7 +13,7 @@ from pathlib import Path
 from handvae import doctor
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
-from handvae.datasets import sets
+from handvae.datasets import doubts, sets
 from handvae.datasets.sample import DepthSample
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
@@ -117,10 +117,11 @@ def protocol_problems(name: str, root: Path) -> list[str]:
     if not Path("params.yaml").exists():
         return []
     options = dataclasses.asdict(params.load().data[name].protocol)
+    largest_share = options.pop("doubtful_labels")
     for key in ("centre", "without_visible_joint"):  # of crops and of what may be in them, not of frames
         options.pop(key, None)
     try:
-        DATASETS[name].frames(root, **options)
+        doubts.few(name, DATASETS[name].frames(root, **options), largest_share)
     except InputError as error:
         return [str(error)]
     return []

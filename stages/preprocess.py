@@ -7,6 +7,7 @@ from pathlib import Path
 
 from handvae.base import params
 from handvae.base.errors import InputError
+from handvae.datasets import doubts
 from handvae.datasets.sets import DATASETS
 from handvae.preprocessing import preprocess, store
 from stages import run
@@ -20,7 +21,11 @@ def main(name: str) -> None:
     manifest = read_manifest(name, Path(f"data/raw/{name}.json"))
     options = dataclasses.asdict(settings.data[name].protocol)
     centre, allowed = options.pop("centre", None), options.pop("without_visible_joint", None)
-    frames = dataset.frames(Path(manifest["root"]), **options)
+    largest_share = options.pop("doubtful_labels")
+    labelled = dataset.frames(Path(manifest["root"]), **options)
+    frames = doubts.few(name, labelled, largest_share)
+    for note in doubts.notes(frame.doubt for group in labelled.values() for frame in group):
+        print(f"{name}: {note}")
     crops = preprocess.size(profile.crop_px, profile.context)
     rows = {
         group: preprocess.hands(frames[group], dataset.read, crops, f"{name} {group}", centre or "joint")
@@ -37,12 +42,19 @@ def main(name: str) -> None:
         "skeleton": dataset.SKELETON.name,
         "source": source,
         "synthetic": manifest["kind"] == "synthetic",
-        "published": manifest["published"] and len(frames.get("test", ())) in (0, dataset.PUBLISHED_TEST),
+        "published": manifest["published"] and has_published_test(frames, labelled, dataset.PUBLISHED_TEST),
         "crop_px": crops.crop_px,
         "context_px": crops.context_px,
     }
     counts = store.write(f"data/processed/{name}.h5", rows, attributes)
     print(f"{name}: {', '.join(f'{count:,} {group}' for group, count in counts.items())} hands from {source}")
+
+
+def has_published_test(frames: dict[str, list], labelled: dict[str, list], count: int) -> bool:
+    """Whether the test split is whole; of a set without one (`count` 0) every group is tested on by some model."""
+    if "test" in frames:
+        return len(frames["test"]) == count
+    return all(len(frames[group]) == len(labelled[group]) for group in labelled)
 
 
 def source_text(description: str, frames: dict[str, list], kind: str, centre: str | None) -> str:

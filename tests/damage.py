@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from handvae.base.errors import InputError
+from handvae.datasets import doubts
 
 COPIES = 200
 
@@ -58,6 +59,11 @@ def refusal(function, *arguments) -> str:
     message = str(caught.value)
     assert "expected" in message and "found" in message and "\n" not in message
     return message
+
+
+def refuse_doubts(frames: list) -> None:
+    """As preprocessing does where no label may be doubtful."""
+    doubts.few("set", {"all": frames}, 0.0)
 
 
 def refused_or(check: Callable[[], None], path: Path, copies: list[bytes], names: str = "") -> int:

@@ -136,7 +136,7 @@ def test_stbs_twelve_sequences_show_one_rigid_left_hand(stb_root):
 def test_stbs_hands_move_smoothly(stb_root):
     """At eight times the speed of a set of the published length, whose median is 2.4 mm a frame."""
     for sequence in stb.SEQUENCES:
-        joints_mm = stb._read_labels(stb_root / f"labels/{sequence}_BB.mat")
+        joints_mm, _ = stb._read_labels(stb_root / f"labels/{sequence}_BB.mat")
         steps_mm = np.linalg.norm(np.diff(joints_mm, axis=0), axis=2)
         assert 0 < steps_mm.mean() < 40 and steps_mm.max() < 8 * 25, sequence
 

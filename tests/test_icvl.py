@@ -12,7 +12,7 @@ from handvae.model.batches import labelled_rows
 from handvae.preprocessing import store
 from handvae.preprocessing.preprocess import crop_depth_hand, size
 from tests.conftest import REAL, needs_real
-from tests.damage import COPIES, damaged, damaged_text, refusal, refused_or
+from tests.damage import COPIES, damaged, damaged_text, refusal, refuse_doubts, refused_or
 
 SESSIONS = icvl.SESSIONS[:2]
 TESTS = icvl.TEST_SEQUENCES
@@ -229,11 +229,9 @@ def test_the_digest_covers_the_labels_of_turned_copies(small):
         (f"\n{SESSIONS[0]}/image_0003.png ", f"\n{SESSIONS[0]}/image_0003.png 1.0 ", "expected 48 numbers after the"),
         (
             f"\n{SESSIONS[0]}/image_0003.png ",
-            f"\n{SESSIONS[0]}/image_0003.png nan",
+            f"\n{SESSIONS[0]}/image_0003.png nan",  # and then the digits of a number
             "expected a number of size at most",
         ),
-        (f"\n{SESSIONS[0]}/image_0003.png ", f"\n{SESSIONS[0]}/image_0003.png 1", "expected joints within 250 mm"),
-        (f"\n{SESSIONS[0]}/image_0003.png ", f"\n{SESSIONS[0]}/image_0003.png -", "expected joints within 250 mm"),
     ],
 )
 def test_labels_that_cannot_be_are_refused_with_their_line(small, old, new, expected):
@@ -242,9 +240,18 @@ def test_labels_that_cannot_be_are_refused_with_their_line(small, old, new, expe
     assert expected in message and "labels.txt: line" in message
 
 
-def test_depth_behind_the_camera_is_refused(small):
-    icvl.write_labels(small / "Testing/test_seq_2.txt", ["test_seq_2/image_0000.png"], labels(1) * [1, 1, -1])
-    assert "expected joints in front of the camera" in refusal(icvl.inspect, small)
+@pytest.mark.parametrize("digit", ["1", "-"])
+def test_a_label_out_of_reach_is_named_with_its_line(small, digit):
+    change(small / "Training/labels.txt", f"\n{SESSIONS[0]}/image_0003.png ", f"\n{SESSIONS[0]}/image_0003.png {digit}")
+    frame = icvl.frames(small, rotated_copies=False)["train"][1]
+    assert str(frame.doubt).startswith(f"{small}/Training/labels.txt: line 4: expected joints within 250 mm of joint 0")
+    assert not icvl.read(frame)[0].trainable and str(frame.doubt) in icvl.inspect(small)["notes"][0]
+
+
+def test_a_file_with_depth_behind_the_camera_is_refused(small):
+    names = [f"test_seq_1/{icvl.image_name(index)}" for index in range(2)]
+    icvl.write_labels(small / "Testing/test_seq_1.txt", names, labels(2) * [1, 1, -1])
+    assert "test_seq_1.txt: line 1: expected joints in front of the camera" in refusal(icvl.inspect, small)
 
 
 # damaged files
@@ -258,6 +265,7 @@ def test_a_damaged_label_file_is_right_or_refused(small):
         icvl.inspect(small)
         lines = [line.split() for line in path.read_bytes().splitlines() if line.split()]
         found = [frame for frame in icvl.frames(small, False)["test"] if frame.path.startswith("test_seq_1")]
+        refuse_doubts(found)
         for line, frame in zip(lines, found, strict=True):
             assert (small / "Testing/Depth" / line[0].decode()).is_file() and frame.path == line[0].decode()
             np.testing.assert_array_equal(frame.uvd.ravel(), np.array(line[1:], float))

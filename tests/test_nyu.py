@@ -8,7 +8,8 @@ from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import NYU36, NYU_EVALUATED, NYU_PALM, RIGHT
 from handvae.datasets import nyu, png
-from tests.damage import COPIES, damaged, refusal, refused_or
+from handvae.preprocessing import preprocess, store
+from tests.damage import COPIES, damaged, refusal, refuse_doubts, refused_or
 
 COUNTS = {"train": 3, "test": 8}
 
@@ -151,6 +152,7 @@ def test_damaged_uncompressed_labels_are_right_within_a_pixel_or_refused(small):
 
     def check():
         nyu.inspect(small)
+        refuse_doubts(nyu.frames(small)["train"])
         found = np.stack([frame.joints_mm for frame in nyu.frames(small)["train"]])
         assert np.abs(found - whole).max() < 3.5  # one pixel at 800 mm has 1.4 mm; and 1 mm of depth
 
@@ -172,3 +174,11 @@ def test_an_image_of_another_size_is_refused(small):
     png.write_u8(frame.image, np.zeros((240, 320, 3), np.uint8))
     with pytest.raises(InputError, match="expected 640x480 px, found 320x240"):
         nyu.read(frame)
+
+
+def test_a_split_of_one_frame_is_stored(tmp_path):
+    for split in COUNTS:
+        nyu.write_labels(tmp_path, split, joints_mm(1))
+        nyu.write_image(nyu.image_path(tmp_path, split, "depth", 1), np.full(nyu.IMAGE_HW, 750))
+    rows = preprocess.hands(nyu.frames(tmp_path)["test"], nyu.read, preprocess.size(64, 1.5), "nyu test")
+    assert store.write(tmp_path / "nyu.h5", {"test": rows}, {}) == {"test": 1}

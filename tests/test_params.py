@@ -171,7 +171,17 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
             "data.rhd.protocol.hands: expected one of dominant, both, found 'all'",
         ),
         (("data", "stb", "protocol", "views"), ["top"], r"views\[0\]: expected one of left, right, found 'top'"),
-        (("data", "msra", "protocol"), {}, "data.msra.protocol: expected the keys centre; missing: centre"),
+        (
+            ("data", "msra", "protocol"),
+            {},
+            "data.msra.protocol: expected the keys centre, doubtful_labels; missing: cen",
+        ),
+        (
+            ("data", "nyu", "protocol", "doubtful_labels"),
+            1.5,
+            "nyu.protocol.doubtful_labels: expected a share from 0 to",
+        ),
+        (("data", "rhd", "protocol", "doubtful_labels"), -0.1, "rhd.protocol.doubtful_labels: .*1, found -0.1"),
         (("data", "icvl", "source"), ["a.zip", 3], "data.icvl.source: expected"),
         (
             ("data", "icvl", "references"),

@@ -83,7 +83,7 @@ def read_labels(number):
 
 def rhd_hands(root, split, allowed):
     frames = [
-        rhd.Frame(root, split, index, annotation, "dominant")
+        rhd.Frame(root, split, index, annotation, "dominant", doubt=None)
         for index, annotation in enumerate(rhd.read_annotations(root, split))
     ]
     rows = {split: preprocess.hands(frames, rhd.read, CROPS, split)}

@@ -222,9 +222,11 @@ def test_depth_that_the_encoding_cannot_hold_is_refused_and_nothing_written(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_writer_refuses_what_the_reader_would(tmp_path):
+def test_the_writer_refuses_what_the_reader_would_refuse_or_doubt(tmp_path):
     good = annotations(hands_m(np.random.default_rng(0), 2))
-    for key, value in (("uv_vis", good["uv_vis"] + 3), ("xyz_m", good["xyz_m"] * np.nan), ("K", good["K"][:1])):
+    one_far = good["xyz_m"] + [0, 0, 1] * ((np.arange(84) == 50).reshape(2, 42, 1))  # one joint of one hand
+    wrong = {"uv_vis": [good["uv_vis"] + 3], "xyz_m": [good["xyz_m"] * np.nan, one_far], "K": [good["K"][:1]]}
+    for key, value in ((key, value) for key, values in wrong.items() for value in values):
         with pytest.raises(InputError, match=r"anno_training\.pickle.*expected"):
             rhd.write_annotations(tmp_path / "training", **{**good, key: value})
     assert list(tmp_path.iterdir()) == []
@@ -331,34 +333,87 @@ def scale(array, factor):
     array *= factor
 
 
-BAD_ANNOTATIONS = {
-    "NaN joint": (put("xyz", (5, 1), np.nan), "sample 1, row 5: expected finite xyz"),
-    "infinite uv of a hidden hand": (put("uv_vis", (30, 0), np.inf), "sample 1, row 30: expected finite uv_vis"),
-    "visibility 0.5": (put("uv_vis", (2, 2), 0.5), "expected visibility 0 or 1, found 0.5"),
-    "joint behind the camera": (put("xyz", (3, 2), -0.5), "expected visible joints in front of the camera"),
-    "joint elsewhere": (put("xyz", (3, 0), 0.1), "sample 1, row 3: expected uv = K xyz within 1 px"),
+DOUBTFUL = {  # what is wrong with a hand of sample 1, and whether it can be tested on all the same
+    "NaN joint": (put("xyz", (5, 1), np.nan), "left hand: expected finite xyz, found nan at joint 5", False),
+    "infinite uv": (put("uv_vis", (30, 0), np.inf), "right hand: expected finite uv_vis, found inf at joint 9", False),
+    "joint behind the camera": (put("xyz", (3, 2), -0.5), "expected visible joints in front of the camera", True),
+    "joint elsewhere": (put("xyz", (3, 0), 0.1), "left hand: expected uv = K xyz within 1 px", True),
     "joint far behind, on the same ray": (
         lambda content: scale(content[1]["xyz"][3:4], 2),
-        "row 3: expected joints within",
+        "left hand: expected joints within 0.3 m of the middle MCP",
+        True,
     ),
-    "huge joint": (put("xyz", 3, 1e30), "row 3: expected joints within 0.3 m of the middle MCP"),
-    "joints in millimetres": (lambda content: scale(content[1]["xyz"], 1000), "; are these millimetres?"),
+    "huge joint": (put("xyz", 3, 1e30), "expected joints within 0.3 m of the middle MCP, found 1.7", False),
+    "hands in millimetres": (lambda content: scale(content[1]["xyz"], 1000), "expected joints within 0.3 m", False),
     "image of another size": (
         lambda content: content[1].update(uv_vis=content[1]["uv_vis"] * [2, 2, 1]),
         "expected uv = K xyz",
+        True,
     ),
-    "negative focal length": (put("K", (0, 0), -280), "expected focal lengths above 0, up to 100000 px"),
-    "focal length too long": (put("K", (1, 1), 1e20), "expected focal lengths above 0, up to 100000 px"),
-    "joint at the camera": (put("xyz", (3, 2), 1e-9), "expected visible joints in front of the camera, 0.01 m or more"),
+    "a frame of zeros": (
+        lambda content: content[1].update(xyz=content[1]["xyz"] * 0, uv_vis=content[1]["uv_vis"] * [0, 0, 1]),
+        "expected visible joints in front of the camera, 0.01 m or more, found 0 at joint 0",
+        False,
+    ),
+    "negative focal length": (put("K", (0, 0), -280), "expected focal lengths above 0, up to 100000 px", True),
+    "focal length too long": (put("K", (1, 1), 1e20), "up to 100000 px, found 1e+20 on axis 1", True),
+    "joint at the camera": (put("xyz", (3, 2), 1e-9), "in front of the camera, 0.01 m or more", True),
     "all joints in one point": (
         lambda content: content[1].update(xyz=content[1]["xyz"] * 0 + [0, 0, 0.5]),
-        "row 0: expected a hand that reaches 0.02 m, found 0",
+        "expected a hand that reaches 0.02 m, found 0",
+        False,
     ),
     "no middle finger": (
         lambda content: content[1]["xyz"].__setitem__(11, content[1]["xyz"][12]),
-        "row 0: expected a middle finger's MCP-PIP of 0.001 m or more, found 0",
+        "left hand: expected a middle finger's MCP-PIP of 1 mm or more, found 0",
+        False,
     ),
-    "K not a camera": (put("K", (2, 1), 0.1), "expected K with last row 0 0 1"),
+    "K not a camera": (put("K", (2, 1), 0.1), "expected K with last row 0 0 1, found 0.1 in column 1", True),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_a_doubtful_hand_is_named_and_not_trained_on_and_all_others_are(small, name):
+    change, expected, testable = DOUBTFUL[name]
+    change_annotations(small, change)
+    annotations = rhd.read_annotations(small, "training")
+    found = [doubt for annotation in annotations for doubt in annotation.doubts if doubt]
+    assert found and all("anno_training.pickle: sample 1, " in str(doubt) for doubt in found)
+    assert any(expected in str(doubt) for doubt in found) and {doubt.testable for doubt in found} == {testable}
+    for index, annotation in enumerate(annotations):
+        samples = rhd.read_frame(small, "training", index, annotation, "both")
+        doubtful = [sample for sample in samples if not sample.trainable]
+        assert len(samples) == 2 - (0 if testable else sum(map(bool, annotation.doubts)))
+        assert len(doubtful) == (sum(map(bool, annotation.doubts)) if testable else 0)
+    assert len(rhd.labelled_hands(small).joints_mm) == 2 * 5 - len(found)
+    (note,) = rhd.inspect(small)["notes"]
+    assert note.startswith(f"{len(found)} label(s) that no hand can have") and expected in note
+
+
+def test_a_frame_has_the_doubts_of_the_hands_that_are_wanted_of_it(small):
+    change_annotations(small, put("xyz", (30, 1), np.nan))  # of the right hand; the masks show the left one
+    dominant, both = (rhd.frames(small, hands)["train"] for hands in rhd.HANDS)
+    assert [frame.doubt for frame in dominant] == [None, None, None]
+    assert [frame.doubt and frame.doubt.testable for frame in both] == [None, True, None]  # the left hand stays
+    assert [sample.side for frame in both for sample in rhd.read(frame)] == [LEFT, RIGHT, LEFT, LEFT, RIGHT]
+    png.write_u8(small / "training/mask/00001.png", np.full((48, 64), 18, np.uint8))
+    frame = rhd.frames(small, "dominant")["train"][1]
+    assert not frame.doubt.testable and rhd.read(frame) == []
+
+
+def test_the_hand_that_is_not_seen_may_have_no_numbers(small):
+    def nan(content):
+        for sample in content.values():
+            sample["xyz"][21:] = np.nan
+            sample["uv_vis"][21:] = (np.nan, np.nan, 0)
+
+    change_annotations(small, nan)
+    assert rhd.inspect(small)["notes"] == []
+    assert [frame.doubt for frame in rhd.frames(small, "both")["train"]] == [None, None, None]
+
+
+BAD_ANNOTATIONS = {
+    "visibility 0.5": (put("uv_vis", (2, 2), 0.5), "sample 1, row 2: expected visibility 0 or 1, found 0.5"),
     "wrong shape": (lambda content: content[1].update(xyz=content[1]["xyz"][:21]), "expected xyz as numbers (42, 3)"),
     "transposed": (lambda content: content[1].update(uv_vis=content[1]["uv_vis"].T), "found float32 (3, 42)"),
     "complex": (lambda content: content[1].update(K=content[1]["K"] * 1j), "found complex"),
@@ -560,6 +615,8 @@ def test_damaged_annotations_are_right_or_refused(small):
         try:
             rhd.inspect(small)
             for before, after in zip(whole, rhd.read_annotations(small, "training"), strict=True):
+                for doubt in filter(None, after.doubts):
+                    raise InputError(str(doubt))
                 projected = after.xyz_m @ after.K.T
                 error_px = np.linalg.norm(projected[:, :2] / projected[:, 2:] - after.uv_px, axis=1)
                 assert error_px.max() < 1.1

@@ -56,6 +56,7 @@ class Experiment:
 class RhdProtocol:
     hands: typing.Literal["dominant", "both"]
     without_visible_joint: dict[str, list[int]]
+    doubtful_labels: float
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,13 @@ class StbProtocol:
     evaluation: list[str]
     views: list[typing.Literal["left", "right"]]
     images: bool
+    doubtful_labels: float
 
 
 @dataclass(frozen=True)
 class DepthProtocol:
     centre: typing.Literal["joint", "mass"]
+    doubtful_labels: float
 
 
 @dataclass(frozen=True)
@@ -307,6 +310,8 @@ def _with_protocol(source: Source, name: str, path: str) -> Source:
         expected = "none" if name in ("rhd", "stb") else "labels among them"
         found = ", ".join(source.references)
         raise InputError(f"{path}: data.{name}.references: expected {expected}, found {found}")
+    if not 0 <= protocol.doubtful_labels <= 1:
+        raise InputError(f"{where}.doubtful_labels: expected a share from 0 to 1, found {protocol.doubtful_labels}")
     if name == "rhd":
         check_keys(protocol.without_visible_joint, list(SPLITS), f"{where}.without_visible_joint")
     return _as_meant(dataclasses.replace(source, protocol=protocol))

@@ -16,7 +16,8 @@ import numpy as np
 from handvae.base.atomic import write_bytes
 from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, SKELETON_OF, SKELETONS
-from handvae.datasets import labels, png, text
+from handvae.datasets import doubts, labels, png, text
+from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import DepthSample
 
 SKELETON = SKELETONS[SKELETON_OF["icvl"]]
@@ -67,6 +68,7 @@ class Frame:
     images: Path
     path: str
     uvd: np.ndarray  # (16, 3) px, px, mm
+    doubt: Doubt | None
 
 
 @dataclass
@@ -131,7 +133,7 @@ def read(frame: Frame) -> list[DepthSample]:
             moment=_upright(frame.path).removesuffix(".png"),
             cube_mm=CUBE_MM,
             centre_joint=PALM,
-            trainable=True,
+            trainable=frame.doubt is None,
         )
     ]
 
@@ -147,7 +149,7 @@ def inspect(root: Path) -> dict:
             "image_bytes": labels.total_bytes(frame.images / frame.path for frame in split_frames),
             "labels_sha256": hashlib.sha256(b"".join(contents)).hexdigest(),  # turned copies included
         }
-    notes = list(found.notes)
+    notes = found.notes + doubts.notes(frame.doubt for frame in (*found.training, *found.evaluation))
     if found.rotated:
         notes.append(
             f"{found.rotated:,} training labels are of copies turned in the image plane: left out unless "
@@ -158,15 +160,16 @@ def inspect(root: Path) -> dict:
 
 
 def frames_with_images(root: Path) -> list[Frame]:
-    """Every frame, for a look at the set."""
-    return [frame for of_split in frames(root, rotated_copies=False).values() for frame in of_split]
+    """Every frame whose label can be a hand's, for a look at the set."""
+    found = frames(root, rotated_copies=False).values()
+    return [frame for of_split in found for frame in of_split if frame.doubt is None]
 
 
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of all originals and test images."""
-    found = _read(root, rotated_copies=False)
-    uvd = np.stack([frame.uvd for frame in (*found.training, *found.evaluation)])
-    subjects = np.array([frame.path.rpartition("/")[0] for frame in (*found.training, *found.evaluation)])
+    found = frames_with_images(root)
+    uvd = np.array([frame.uvd for frame in found]).reshape(-1, 16, 3)
+    subjects = np.array([frame.path.rpartition("/")[0] for frame in found])
     cameras, sides = np.broadcast_to(CAMERA, (len(uvd), 3, 3)), np.full(len(uvd), LEFT)
     return labels.Hands(SKELETON, labels.back_project(uvd, CAMERA), uvd[..., :2], cameras, sides, subjects, False)
 
@@ -233,7 +236,7 @@ def _read(root: Path, rotated_copies: bool) -> _Labels:
 
 
 def _read_file(file: Path, images: Path, rotated_copies: bool) -> _File:
-    """The frames of one label file. InputError for the first line that is none, and for a hand that cannot be one."""
+    """The frames of one label file. InputError for the first line that is none."""
     expected, upright = "session/image_0000.png or angle/session/image_0000.png", _ORIGINAL
     if file.stem in TEST_SEQUENCES:
         expected, upright = f"{file.stem}/image_0000.png", re.compile(rf"{file.stem}/image_(\d{{4,5}})\.png")
@@ -254,12 +257,16 @@ def _read_file(file: Path, images: Path, rotated_copies: bool) -> _File:
         elif not rotated or rotated_copies:
             wheres.append(where)
             paths.append(path)
-            numbers.extend(text.floats(where, tokens[1:]))
+            numbers.extend(text.joints(where, tokens[1:]))
     if not paths:
         raise InputError(f"{file}: expected one line a frame, found none")
     uvd = np.frombuffer(numbers).reshape(-1, 16, 3)
-    labels.check_hands(lambda number: wheres[number], labels.back_project(uvd, CAMERA), PALM)
-    found.frames = [Frame(images, path, one) for path, one in zip(paths, uvd, strict=True)]
+    with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
+        joints_mm = labels.back_project(uvd, CAMERA)
+        testable = doubts.testable(joints_mm, uvd[..., :2], PALM)
+    hint = doubts.unit_hint(joints_mm, PALM, "millimetres")
+    doubtful = doubts.find(wheres.__getitem__, doubts.hand_checks(joints_mm, PALM), testable, hint)
+    found.frames = [Frame(images, *one) for one in zip(paths, uvd, doubtful, strict=True)]
     return found
 
 

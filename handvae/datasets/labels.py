@@ -1,4 +1,4 @@
-"""What the readers of the datasets share: roots, hands that can be hands, files that are all there."""
+"""What the readers of the datasets share: roots, labels at once, files that are all there."""
 
 import os
 import stat
@@ -12,13 +12,10 @@ from handvae.base.errors import InputError
 from handvae.base.joints import Skeleton
 from handvae.base.system_files import is_system_file
 
-REACH_MM = (20.0, 250.0)  # from a hand's centre to the farthest of its joints: an adult's reaches some 120 mm
-DEPTH_MM = (10.0, 5000.0)  # of any joint
-
 
 @dataclass(frozen=True)
 class Hands:
-    """All labels of a set at once, for `stages.doctor`."""
+    """All labels of a set at once, for `stages.doctor`, without those that no hand can have: see `doubts`."""
 
     skeleton: Skeleton
     joints_mm: np.ndarray  # (N, J, 3) camera frame
@@ -28,33 +25,15 @@ class Hands:
     subject: np.ndarray  # (N,) of str: whose bones these are
     pixels_labelled: bool  # False: uv_px were projected from joints_mm, or the other way round
 
+    def __post_init__(self) -> None:
+        if not len(self.joints_mm):
+            raise InputError("labels: expected one at least that a hand can have, found none")
+
 
 def back_project(uvd: np.ndarray, camera: np.ndarray) -> np.ndarray:
     """Camera-frame points (..., 3) in mm of u, v in px and depth in mm (..., 3), by intrinsics (3, 3)."""
     depth_mm = uvd[..., 2:]
     return np.concatenate([(uvd[..., :2] - camera[:2, 2]) / camera[[0, 1], [0, 1]] * depth_mm, depth_mm], axis=-1)
-
-
-def check_hands(where: Callable[[int], str], joints_mm: np.ndarray, centre: int) -> None:
-    """Refuse joints (N, J, 3) that no hand before a camera can have; `where` names hand number i for the message."""
-    depth_mm = joints_mm[..., 2]
-    with np.errstate(over="ignore", invalid="ignore"):
-        reach_mm = np.linalg.norm(joints_mm - joints_mm[:, centre : centre + 1], axis=-1)
-    nearest_mm, farthest_mm = DEPTH_MM
-    smallest_mm, largest_mm = REACH_MM
-    one_point = np.broadcast_to(reach_mm.max(axis=-1, keepdims=True) < smallest_mm, reach_mm.shape)
-    for expected, good, found in (  # so written, NaN fails too
-        (
-            f"joints in front of the camera, {nearest_mm:.0f} to {farthest_mm:.0f} mm",
-            (depth_mm >= nearest_mm) & (depth_mm <= farthest_mm),
-            depth_mm,
-        ),
-        (f"joints within {largest_mm:.0f} mm of joint {centre}", reach_mm <= largest_mm, reach_mm),
-        (f"a joint {smallest_mm:.0f} mm or more from joint {centre}", ~one_point, reach_mm),
-    ):
-        if not good.all():
-            hand, joint = np.argwhere(~good)[0]
-            raise InputError(f"{where(hand)}: expected {expected}, found {found[hand, joint]:.6g} at joint {joint}")
 
 
 def one_root(folder: Path, is_root: Callable[[Path], bool], wanted: str) -> Path:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import struct
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from handvae.base.atomic import write_bytes
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import MIDDLE_MCP, RIGHT, SKELETON_OF, SKELETONS
-from handvae.datasets import labels, plain_file, text
+from handvae.datasets import doubts, labels, plain_file, text
+from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import DepthSample
 
 SKELETON = SKELETONS[SKELETON_OF["msra"]]
@@ -58,7 +59,8 @@ class Frame:
     number: int
     image: Path
     joints_mm: np.ndarray  # (21, 3) camera frame, y down, HAND21 order with the wrist as root
-    trainable: bool
+    trainable: bool  # False: known to have a wrong label or no hand
+    doubt: Doubt | None
 
 
 def find(folder: Path) -> Path:
@@ -80,10 +82,7 @@ def frames(root: Path) -> dict[str, list[Frame]]:
     found = {subject: [f for gesture in GESTURES for f in _frames_of(root, subject, gesture)] for subject in SUBJECTS}
     bad = bad_frames() if _published(found) else frozenset()
     return {
-        subject: [
-            Frame(f.subject, f.gesture, f.number, f.image, f.joints_mm, (subject, f.gesture, f.number) not in bad)
-            for f in of_subject
-        ]
+        subject: [replace(frame, trainable=(subject, frame.gesture, frame.number) not in bad) for frame in of_subject]
         for subject, of_subject in found.items()
     }
 
@@ -104,7 +103,7 @@ def read(frame: Frame) -> list[DepthSample]:
             moment=f"{frame.subject}/{frame.gesture}/{frame.number:06d}",
             cube_mm=CUBE_MM[frame.subject],
             centre_joint=MIDDLE_MCP,
-            trainable=frame.trainable,
+            trainable=frame.trainable and frame.doubt is None,
         )
     ]
 
@@ -153,18 +152,19 @@ def inspect(root: Path) -> dict:
         (unlabelled, "pictures have no line in joint.txt and are left out"),
     )
     notes = [f"{len(names):,} {reason}: {labels.some(names)}" for names, reason in reasons if names]
+    notes += doubts.notes(frame.doubt for of_subject in found.values() for frame in of_subject)
     return {"published": _published(found), "splits": splits, "notes": notes}
 
 
 def frames_with_images(root: Path) -> list[Frame]:
-    """Every frame, for a look at the set."""
-    return [frame for group in frames(root).values() for frame in group]
+    """Every frame whose label can be a hand's, for a look at the set."""
+    return [frame for group in frames(root).values() for frame in group if frame.doubt is None]
 
 
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of all subjects."""
-    found = [frame for of_subject in frames(root).values() for frame in of_subject]
-    joints_mm = np.stack([frame.joints_mm for frame in found])
+    found = frames_with_images(root)
+    joints_mm = np.array([frame.joints_mm for frame in found]).reshape(-1, 21, 3)
     cameras, sides = np.broadcast_to(CAMERA, (len(found), 3, 3)), np.full(len(found), RIGHT)
     subjects = np.array([frame.subject for frame in found])
     return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, subjects, False)
@@ -216,15 +216,23 @@ def _unlabelled(root: Path, found: dict[str, list[Frame]]) -> list[str]:
 
 
 def _frames_of(root: Path, subject: str, gesture: str) -> list[Frame]:
-    joints_mm = _read_labels(root / subject / gesture / "joint.txt")
+    joints_mm, doubtful = _read_labels(root / subject / gesture / "joint.txt")
     return [
-        Frame(subject, gesture, number, image_path(root, subject, gesture, number), joints_mm[number], True)
+        Frame(
+            subject,
+            gesture,
+            number,
+            image_path(root, subject, gesture, number),
+            joints_mm[number],
+            trainable=True,
+            doubt=doubtful[number],
+        )
         for number in range(len(joints_mm))
     ]
 
 
-def _read_labels(file: Path) -> np.ndarray:
-    """(N, 21, 3) camera frame, y down, HAND21 order."""
+def _read_labels(file: Path) -> tuple[np.ndarray, list[Doubt | None]]:
+    """(N, 21, 3) camera frame, y down, HAND21 order, and what is wrong with each hand."""
     lines = text.records(file, _MAX_LINES)
     where, first = next(lines, (f"{file}", []))
     if len(first) != 1 or not _COUNT.fullmatch(first[0]):
@@ -234,12 +242,14 @@ def _read_labels(file: Path) -> np.ndarray:
         if len(tokens) != 63:
             raise InputError(f"{where}: expected 63 numbers, found {len(tokens)}")
         wheres.append(where)
-        values.extend(text.floats(where, tokens))
+        values.extend(text.joints(where, tokens))
     if len(wheres) != int(first[0]) or not wheres:
         raise InputError(
             f"{file}: expected {int(first[0])} frames as its first line says, and some, found {len(wheres)}"
         )
     # y and z both turn: with z alone, as some readers do, the right hand would become a left one
     joints_mm = np.frombuffer(values).reshape(-1, 21, 3)[:, list(TO_HAND21)] * [1.0, -1.0, -1.0]
-    labels.check_hands(lambda number: wheres[number], joints_mm, MIDDLE_MCP)
-    return joints_mm
+    with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
+        testable = doubts.testable(joints_mm, project(joints_mm, CAMERA), MIDDLE_MCP)
+    checks, hint = doubts.hand_checks(joints_mm, MIDDLE_MCP), doubts.unit_hint(joints_mm, MIDDLE_MCP, "millimetres")
+    return joints_mm, doubts.find(wheres.__getitem__, checks, testable, hint)

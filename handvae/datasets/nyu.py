@@ -13,7 +13,8 @@ import numpy as np
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import NYU36, NYU_PALM, RIGHT, SKELETON_OF, SKELETONS
-from handvae.datasets import labels, plain_mat, png
+from handvae.datasets import doubts, labels, plain_mat, png
+from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import DepthSample
 
 SKELETON = SKELETONS[SKELETON_OF["nyu"]]
@@ -41,6 +42,7 @@ class Frame:
     image: Path
     subject: str
     joints_mm: np.ndarray  # (36, 3) camera frame, y down
+    doubt: Doubt | None
 
 
 def find(folder: Path) -> Path:
@@ -74,7 +76,7 @@ def read(frame: Frame) -> list[DepthSample]:
             moment=f"{frame.split}/{frame.number:07d}",
             cube_mm=CUBE_MM[frame.subject],
             centre_joint=NYU_PALM,
-            trainable=True,
+            trainable=frame.doubt is None,
         )
     ]
 
@@ -88,10 +90,11 @@ def read_depth_mm(path: Path) -> np.ndarray:
 
 
 def inspect(root: Path) -> dict:
-    """Layout and counts: {"published", "splits": {split: facts}, "notes": []}."""
-    splits = {}
+    """Layout and counts: {"published", "splits": {split: facts}, "notes": which labels are doubtful}."""
+    splits, doubtful = {}, []
     for split in SPLITS.values():
         found = _frames_of(root / split)
+        doubtful += [frame.doubt for frame in found]
         digest = hashlib.sha256(b"".join(frame.joints_mm.tobytes() for frame in found))
         splits[split] = {
             "frames": len(found),
@@ -101,21 +104,22 @@ def inspect(root: Path) -> dict:
         if (root / split / f"depth_1_{len(found) + 1:07d}.png").exists():
             raise InputError(f"{root}/{split}: expected {len(found):,} images as joint_data.mat has labels, found more")
     counts = {split: facts["frames"] for split, facts in splits.items()}
-    return {"published": counts == PUBLISHED_FRAMES, "splits": splits, "notes": []}
+    return {"published": counts == PUBLISHED_FRAMES, "splits": splits, "notes": doubts.notes(doubtful)}
 
 
 def frames_with_images(root: Path) -> list[Frame]:
-    """Every frame, for a look at the set."""
-    return [frame for group in frames(root).values() for frame in group]
+    """Every frame whose label can be a hand's, for a look at the set."""
+    return [frame for group in frames(root).values() for frame in group if frame.doubt is None]
 
 
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of view 1 of both splits."""
     found = [frame for split in frames(root).values() for frame in split]
-    parts = [_read_labels(root / split / "joint_data.mat") for split in SPLITS.values()]
-    joints_mm, uv_px = (np.concatenate(column) for column in zip(*parts, strict=True))
-    subjects = np.array([f"subject {frame.subject}" for frame in found])
-    cameras, sides = np.broadcast_to(CAMERA, (len(found), 3, 3)), np.full(len(found), RIGHT)
+    parts = [_read_labels(root / split / "joint_data.mat")[:2] for split in SPLITS.values()]
+    right = np.array([frame.doubt is None for frame in found])
+    joints_mm, uv_px = (np.concatenate(column)[right] for column in zip(*parts, strict=True))
+    subjects = np.array([f"subject {frame.subject}" for frame in found])[right]
+    cameras, sides = np.broadcast_to(CAMERA, (len(joints_mm), 3, 3)), np.full(len(joints_mm), RIGHT)
     return labels.Hands(SKELETON, joints_mm, uv_px, cameras, sides, subjects, True)
 
 
@@ -145,23 +149,28 @@ def write_labels(root: Path, split: str, joints_mm: np.ndarray) -> None:
 
 
 def _frames_of(folder: Path) -> list[Frame]:
-    joints_mm, _ = _read_labels(folder / "joint_data.mat")
+    joints_mm, _, doubtful = _read_labels(folder / "joint_data.mat")
     split, first = folder.name, first_subject_frames(folder.name, len(joints_mm))
     return [
         Frame(
-            split, index + 1, folder / f"depth_1_{index + 1:07d}.png", "1" if index < first else "2", joints_mm[index]
+            split,
+            index + 1,
+            folder / f"depth_1_{index + 1:07d}.png",
+            "1" if index < first else "2",
+            joints_mm[index],
+            doubtful[index],
         )
         for index in range(len(joints_mm))
     ]
 
 
-def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """joints_mm (N, 36, 3), y down, and uv_px (N, 36, 2), of view 1."""
+def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray, list[Doubt | None]]:
+    """joints_mm (N, 36, 3), y down, and uv_px (N, 36, 2), of view 1, and what is wrong with each hand."""
     if not file.is_file():
         raise InputError(f"{file}: expected NYU's labels, found no file; unpack nyu_hand_dataset_v2.zip again, whole")
     # one view of three is kept while reading: the training labels would take 378 MB
     uvd, xyz_mm = (
-        plain_mat.read(file, name, 4, _MAX_LABEL_BYTES, first=0, max_numbers=_MAX_NUMBERS)
+        plain_mat.read(file, name, 4, _MAX_LABEL_BYTES, first=0, max_numbers=_MAX_NUMBERS, finite=False)
         for name in ("joint_uvd", "joint_xyz")
     )
     for name, array in (("joint_uvd", uvd), ("joint_xyz", xyz_mm)):
@@ -169,15 +178,14 @@ def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray]:
             raise InputError(
                 f"{file}: expected {name} of 3 x N x 36 x 3, found {' x '.join(map(str, array.shape))} in view 1"
             )
-    joints_mm = xyz_mm * [1.0, -1.0, 1.0]
-    labels.check_hands(lambda number: f"{file}: frame {number + 1}", joints_mm, NYU_PALM)
-    with np.errstate(over="ignore"):  # of damaged numbers, which are then refused
-        error_px = np.linalg.norm(project(joints_mm, CAMERA) - uvd[..., :2], axis=-1)
+    joints_mm = np.multiply(xyz_mm, [1.0, -1.0, 1.0], order="C")  # rows are stored in that order
+    with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
+        projected_px = project(joints_mm, CAMERA)
+        error_px = np.linalg.norm(projected_px - uvd[..., :2], axis=-1)
         error_px = np.maximum(error_px, np.abs(joints_mm[..., 2] - uvd[..., 2]))  # and the same depth, in mm
-    if not (error_px <= _REPROJECTION_PX).all():
-        number, joint = np.argwhere(~(error_px <= _REPROJECTION_PX))[0]
-        raise InputError(
-            f"{file}: frame {number + 1}: expected joint_xyz to project to joint_uvd within {_REPROJECTION_PX:g} px, "
-            f"found {error_px[number, joint]:.3g} at joint {joint}"
-        )
-    return joints_mm, uvd[..., :2]
+        testable = doubts.testable(joints_mm, projected_px, NYU_PALM)
+    checks = doubts.hand_checks(joints_mm, NYU_PALM)
+    expected = f"joint_xyz to project to joint_uvd within {_REPROJECTION_PX:g} px"
+    checks.append(doubts.Check(expected, error_px <= _REPROJECTION_PX, error_px))
+    hint = doubts.unit_hint(joints_mm, NYU_PALM, "millimetres")
+    return joints_mm, uvd[..., :2], doubts.find(lambda number: f"{file}: frame {number + 1}", checks, testable, hint)

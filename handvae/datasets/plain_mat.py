@@ -36,7 +36,13 @@ _MAX_EXACT = 2**53  # from here on float64 skips integers
 
 
 def read(
-    path: Path, name: str, ndim: int, max_bytes: int, first: int | None = None, max_numbers: int | None = None
+    path: Path,
+    name: str,
+    ndim: int,
+    max_bytes: int,
+    first: int | None = None,
+    max_numbers: int | None = None,
+    finite: bool = True,
 ) -> np.ndarray:
     """Return the numbers of the top-level variable `name`: float64, in MATLAB's shape of `ndim` dimensions as stored.
 
@@ -45,13 +51,13 @@ def read(
     `max_numbers` of how many numbers it keeps: one takes 8 bytes here and may be stored in 1. By default `max_bytes` is
     the limit of the result too.
     InputError if the file is larger, damaged, or no MATLAB 5 file; if it holds anything that would run code in MATLAB;
-    if `name` is missing, no real numeric array of `ndim` dimensions, or one of the numbers kept is not finite or too
-    large an integer for float64. Other variables are read to their end but not looked into.
+    if `name` is missing, no real numeric array of `ndim` dimensions, or one of the numbers kept is not finite (unless
+    `finite` is False) or too large an integer for float64. Other variables are read to their end but not looked into.
     """
     what = f"a whole MATLAB 5 file with {ndim}-dimensional numbers {name}"
     plain_file.check(path, what)
     try:
-        return _read(path, name, ndim, max_bytes, first, max_bytes // 8 if max_numbers is None else max_numbers)
+        return _read(path, name, ndim, max_bytes, first, max_bytes // 8 if max_numbers is None else max_numbers, finite)
     except (_RefusedError, OSError) as found:
         raise InputError(f"{path}: expected {what}, found {found}") from None
 
@@ -140,7 +146,9 @@ class _Stream:
         return name, word, extents
 
 
-def _read(path: Path, name: str, ndim: int, max_bytes: int, first: int | None, max_numbers: int) -> np.ndarray:
+def _read(
+    path: Path, name: str, ndim: int, max_bytes: int, first: int | None, max_numbers: int, finite: bool
+) -> np.ndarray:
     with path.open("rb") as file:
         size = path.stat().st_size
         if size > max_bytes:
@@ -156,7 +164,7 @@ def _read(path: Path, name: str, ndim: int, max_bytes: int, first: int | None, m
                 raise _RefusedError(f"more than {_MAX_VARIABLES:,} variables")
             if found == name:
                 _check(word, extents, ndim, first)
-                numbers = _numbers(stream, extents, first, max_numbers)
+                numbers = _numbers(stream, extents, first, max_numbers, finite)
     if numbers is None:
         raise _RefusedError(f"only the variables {sorted(names)[:20]}")
     return numbers
@@ -235,7 +243,9 @@ def _check(word: int, extents: tuple[int, ...], ndim: int, first: int | None) ->
         raise _RefusedError(f"an array of shape {extents}{index}")
 
 
-def _numbers(stream: _Stream, extents: tuple[int, ...], first: int | None, max_numbers: int) -> np.ndarray:
+def _numbers(
+    stream: _Stream, extents: tuple[int, ...], first: int | None, max_numbers: int, finite: bool
+) -> np.ndarray:
     stored, count, padding = stream.tag()
     if stored not in _STORED:
         raise _RefusedError(f"numbers of unknown type {stored}")
@@ -250,7 +260,7 @@ def _numbers(stream: _Stream, extents: tuple[int, ...], first: int | None, max_n
     while count:
         piece = np.frombuffer(stream.take(min(count, _PIECE)), dtype)
         offset = ((first or 0) - at) % rows
-        kept += _exact(piece[offset::rows], extents, at + offset, rows).data
+        kept += _exact(piece[offset::rows], extents, at + offset, rows, finite).data
         at, count = at + len(piece), count - piece.nbytes
     stream.take(padding)
     if stream.left:
@@ -258,10 +268,10 @@ def _numbers(stream: _Stream, extents: tuple[int, ...], first: int | None, max_n
     return np.frombuffer(kept, np.float64).reshape(shape, order="F")
 
 
-def _exact(stored: np.ndarray, extents: tuple[int, ...], start: int, step: int) -> np.ndarray:
+def _exact(stored: np.ndarray, extents: tuple[int, ...], start: int, step: int, finite: bool = True) -> np.ndarray:
     """Return the numbers as float64; number i of `stored` is number start + i * step of the whole array."""
     values = stored.astype(np.float64)
-    wrong = ~np.isfinite(values) if stored.dtype.kind == "f" else np.abs(values) >= _MAX_EXACT
+    wrong = ~np.isfinite(values) & finite if stored.dtype.kind == "f" else np.abs(values) >= _MAX_EXACT
     if wrong.any():
         i = int(np.argmax(wrong))
         index = tuple(map(int, np.unravel_index(start + i * step, extents, order="F")))

@@ -5,6 +5,7 @@ anno_<split>.pickle. Both hands are annotated in every image, 21 joints each, le
 base; the reader turns them into Samples. The same layout serves the synthetic hand and other people's photographs.
 """
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 
 from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETON_OF, SKELETONS
-from handvae.datasets import labels, png
+from handvae.datasets import doubts, labels, png
+from handvae.datasets.doubts import Doubt
 from handvae.datasets.rhd_annotations import PUBLISHED_COUNTS, Annotation, annotation_path, read_annotations
 from handvae.datasets.rhd_annotations import write_annotations as write_annotations  # the set is written through here
 from handvae.datasets.sample import Sample
@@ -41,6 +43,7 @@ class Frame:
     index: int
     annotation: Annotation
     hands: str  # "dominant" or "both"
+    doubt: Doubt | None  # of the first wanted hand that has one; testable if a crop of any wanted hand can be cut
 
 
 def find(folder: Path) -> Path:
@@ -53,7 +56,7 @@ def frames(root: Path, hands: str) -> dict[str, list[Frame]]:
     """The frames of `train` and `test` in order; of a test image the protocol scores the dominant hand."""
     return {
         split: [
-            Frame(root, folder, index, annotation, hands if split == "train" else "dominant")
+            _frame(root, folder, index, annotation, hands if split == "train" else "dominant")
             for index, annotation in enumerate(read_annotations(root, folder))
         ]
         for split, folder in SPLITS.items()
@@ -66,8 +69,8 @@ def read(frame: Frame) -> list[Sample]:
 
 
 def frames_with_images(root: Path) -> list[Frame]:
-    """Every frame, for a look at the set."""
-    return [frame for of_split in frames(root, "dominant").values() for frame in of_split]
+    """Every frame whose dominant hand's label can be a hand's, for a look at the set."""
+    return [frame for of_split in frames(root, "dominant").values() for frame in of_split if frame.doubt is None]
 
 
 def labelled_hands(root: Path) -> labels.Hands:
@@ -78,8 +81,8 @@ def labelled_hands(root: Path) -> labels.Hands:
         (1000.0 * annotation.xyz_m[_rows(side)][order], annotation.uv_px[_rows(side)][order], annotation.K, side)
         for split in SPLITS.values()
         for annotation in read_annotations(root, split)
-        for side in (LEFT, RIGHT)
-        if annotation.visible[_rows(side)].any()
+        for side in _visible_sides(annotation)
+        if annotation.doubts[side] is None
     ]
     if not found:
         raise InputError(f"{root}: expected a hand with a visible joint, found none: uv_vis[:, 2] is 0 everywhere")
@@ -108,7 +111,8 @@ def read_depth_m(path: Path) -> np.ndarray:
 
 
 def read_frame(root: Path, split: str, index: int, annotation: Annotation, hands: str) -> list[Sample]:
-    """The hands of one image: "dominant" gives one Sample, "both" every hand with a visible joint, left first.
+    """The hands of one image: "dominant" gives one Sample, "both" every hand with a visible joint, left first; none of
+    a hand around which no crop can be cut.
 
     Dominant is the hand with more mask pixels (reference protocol: one hand an image). Where no joint of it is visible
     it is returned all the same. InputError for a missing, damaged or unsuitable image.
@@ -128,11 +132,8 @@ def read_frame(root: Path, split: str, index: int, annotation: Annotation, hands
             f"{split_root}/mask/{name}: expected part labels 0 to 33, found {mask_u8.max()}; where there are no "
             "parts, 2 will do for a left hand and 18 for a right one"
         )
-    if hands == "dominant":
-        sides = [dominant_side(mask_u8)]
-    else:
-        sides = [side for side in (LEFT, RIGHT) if annotation.visible[_rows(side)].any()]
-    return [_sample(split, index, image_u8, annotation, side) for side in sides]
+    sides = [dominant_side(mask_u8)] if hands == "dominant" else _visible_sides(annotation)
+    return [_sample(split, index, image_u8, annotation, side) for side in sides if _testable(annotation, side)]
 
 
 def visible_joints_on_mask(frame: Frame) -> np.ndarray:
@@ -163,7 +164,11 @@ def inspect(root: Path) -> dict:
     Facts: number of frames, bytes of the colour and mask images, SHA-256 of the annotations. Decodes no image.
     """
     root = Path(root)
-    facts = {split: _inspect_split(root / split) for split in SPLITS.values()}
+    facts, doubtful = {}, []
+    for split in SPLITS.values():
+        annotations = read_annotations(root, split)
+        facts[split] = _inspect_split(root / split, len(annotations))
+        doubtful += [one.doubts[side] for one in annotations for side in _visible_sides(one)]
     frames = {split: facts[split]["frames"] for split in facts}
     published = root.resolve().name == PUBLISHED_FOLDER or frames["training"] == PUBLISHED_COUNTS["training"]
     for split, expected in PUBLISHED_COUNTS.items():
@@ -171,12 +176,11 @@ def inspect(root: Path) -> dict:
             raise InputError(
                 f"{root}/{split}: expected {expected:,} frames as in the published RHD, found {frames[split]:,}"
             )
-    return {"published": published, "splits": facts, "notes": []}
+    return {"published": published, "splits": facts, "notes": doubts.notes(doubtful)}
 
 
-def _inspect_split(split_root: Path) -> dict:
+def _inspect_split(split_root: Path, annotations: int) -> dict:
     bytes_of = {folder: _png_names(split_root / folder) for folder in ("color", "mask")}
-    annotations = len(read_annotations(split_root.parent, split_root.name))
     for folder, sizes in bytes_of.items():
         missing = [name for index in range(annotations) if (name := f"{index:05d}.png") not in sizes]
         if missing:
@@ -205,6 +209,28 @@ def _png_names(folder: Path) -> dict[str, int]:
     return {name: labels.size_bytes(folder / name) for name in names}
 
 
+def _frame(root: Path, split: str, index: int, annotation: Annotation, hands: str) -> Frame:
+    """The frame, with what is doubtful about the hands that are wanted of it."""
+    doubt = None
+    if any(annotation.doubts):
+        sides = _visible_sides(annotation)
+        if hands == "dominant":
+            sides = [dominant_side(png.read_grey_u8(root / split / "mask" / f"{index:05d}.png"))]
+        doubt = next((found for side in sides if (found := annotation.doubts[side])), None)
+        if doubt and any(_testable(annotation, side) for side in sides):
+            doubt = dataclasses.replace(doubt, testable=True)
+    return Frame(root, split, index, annotation, hands, doubt)
+
+
+def _visible_sides(annotation: Annotation) -> list[int]:
+    return [side for side in (LEFT, RIGHT) if annotation.visible[_rows(side)].any()]
+
+
+def _testable(annotation: Annotation, side: int) -> bool:
+    doubt = annotation.doubts[side]
+    return doubt is None or doubt.testable
+
+
 def _rows(side: int) -> slice:
     return slice(0, 21) if side == LEFT else slice(21, 42)
 
@@ -231,6 +257,6 @@ def _sample(split: str, index: int, image_u8: np.ndarray, annotation: Annotation
         sequence="",
         frame=index,
         moment=f"{split}/{index:05d}",
-        trainable=True,
+        trainable=annotation.doubts[side] is None,
         sizing_uv_px=uv_px,
     )

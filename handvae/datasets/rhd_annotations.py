@@ -1,5 +1,6 @@
 """RHD's annotations: anno_<split>.pickle, read as plain numbers and checked, and written."""
 
+import dataclasses
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,16 @@ import numpy as np
 
 from handvae.base.atomic import write_bytes
 from handvae.base.errors import InputError
-from handvae.datasets import plain_pickle
+from handvae.base.geometry import project
+from handvae.datasets import doubts, plain_pickle
+from handvae.datasets.doubts import Check, Doubt
 
+MIDDLE_PIP_ROW, MIDDLE_MCP_ROW = 11, 12  # of a hand's 21 rows
 PUBLISHED_COUNTS = {"training": 41258, "evaluation": 2728}
 _SHAPES = {"uv_vis": (42, 3), "xyz": (42, 3), "K": (3, 3)}
 _REPROJECTION_PX = 1.0  # RHD's own labels agree within 0.08 px
 _REACH_M = (0.02, 0.3)  # from the middle MCP to the farthest joint: an adult's is 0.15; depth does not show in uv
 _NEAREST_M = 0.01
-_SHORTEST_M = 0.001
 _MAX_FOCAL_PX = 100_000
 # An honest annotation takes 1,200 bytes of float32 to 3,700 of float64 written as text, and 50 to 155 opcodes.
 _PICKLE_BYTES_A_FRAME, _PICKLE_OPCODES_A_FRAME = 4000, 200
@@ -29,6 +32,7 @@ class Annotation:
     visible: np.ndarray  # (42,) bool
     xyz_m: np.ndarray  # (42, 3) float64, camera frame: x right, y down, z forward
     K: np.ndarray  # (3, 3) float64
+    doubts: tuple[Doubt | None, Doubt | None]  # what is wrong with the left hand and with the right one
 
 
 def annotation_path(split_root: Path) -> Path:
@@ -38,7 +42,7 @@ def annotation_path(split_root: Path) -> Path:
 def write_annotations(split_root: Path, uv_vis: np.ndarray, xyz_m: np.ndarray, K: np.ndarray) -> None:
     """Write anno_<split>.pickle: uv_vis (N, 42, 3) with u, v in px and visibility; xyz_m (N, 42, 3); K (N, 3, 3).
 
-    As float32; the split is the folder's name. InputError for what `read_annotations` would refuse.
+    As float32; the split is the folder's name. InputError for what `read_annotations` would refuse or doubt.
     """
     path = annotation_path(Path(split_root))
     arrays = {"uv_vis": uv_vis, "xyz": xyz_m, "K": K}
@@ -46,7 +50,7 @@ def write_annotations(split_root: Path, uv_vis: np.ndarray, xyz_m: np.ndarray, K
     for key, values in arrays.items():
         if values.shape != (len(uv_vis), *_SHAPES[key]):
             raise InputError(f"{path}: expected {key} of shape {(len(uv_vis), *_SHAPES[key])}, found {values.shape}")
-    _check(path, **arrays)
+    _refuse_doubts(path, **{key: values.astype(np.float64) for key, values in arrays.items()})
     annotations = {index: {key: values[index] for key, values in arrays.items()} for index in range(len(uv_vis))}
     write_bytes(path, pickle.dumps(annotations, protocol=3))  # what Python 3.5 wrote, as the published set
 
@@ -54,10 +58,10 @@ def write_annotations(split_root: Path, uv_vis: np.ndarray, xyz_m: np.ndarray, K
 def read_annotations(root: Path, split: str) -> list[Annotation]:
     """The annotations of `root`/`split` ("training" or "evaluation"), checked, in the order of the images.
 
-    InputError unless the ids are 0 to N-1, all numbers are finite, K is a camera, visible joints are in front of it,
-    and the joints of a hand that shows at least one lie as close as those of a hand and project to their uv within
-    1 px. A hand that shows none may be anywhere: RHD annotates both hands even where one is out of the picture or
-    behind the camera.
+    InputError unless the ids are 0 to N-1, the arrays have their shapes and most hands are right. A hand is doubtful
+    unless all its numbers are finite, K is a camera, its visible joints are in front of it, and its joints lie as close
+    as those of a hand and project to their uv within 1 px. A hand that shows none may be anywhere: RHD annotates both
+    hands even where one is out of the picture or behind the camera.
     """
     path = annotation_path(Path(root) / split)
     if not path.is_file():
@@ -70,9 +74,12 @@ def read_annotations(root: Path, split: str) -> list[Annotation]:
         raise InputError(f"{path}: expected a dict with ids 0 to N-1, found {_ids_found(raw)}")
     uv_vis, xyz_m, K = (_stacked(path, raw, key) for key in _SHAPES)
     del raw  # the published training labels take 170 MB in it
-    _check(path, uv_vis, xyz_m, K)
+    found = _doubts(path, uv_vis, xyz_m, K)
     visible = uv_vis[..., 2] == 1
-    return [Annotation(uv_vis[i, :, :2], visible[i], xyz_m[i], K[i]) for i in range(len(K))]
+    return [
+        Annotation(uv_vis[i, :, :2], visible[i], xyz_m[i], K[i], (found[2 * i], found[2 * i + 1]))
+        for i in range(len(K))
+    ]
 
 
 def _ids_found(raw: object) -> str:
@@ -91,54 +98,70 @@ def _stacked(path: Path, raw: dict, key: str) -> np.ndarray:
     return np.array([raw[index][key] for index in range(len(raw))], np.float64).reshape(-1, *_SHAPES[key])
 
 
-def _check(path: Path, uv_vis: np.ndarray, xyz: np.ndarray, K: np.ndarray) -> None:
-    """Refuse annotations (N, 42, 3), (N, 42, 3), (N, 3, 3) that cannot be a camera's view of hands."""
-    uv_vis, xyz_m, K = (np.asarray(values, np.float64) for values in (uv_vis, xyz, K))
-    for key, values in {"uv_vis": uv_vis, "xyz": xyz_m, "K": K}.items():
-        _refuse(path, ~np.isfinite(values), f"finite {key}", values)
+def _refuse_doubts(path: Path, uv_vis: np.ndarray, xyz: np.ndarray, K: np.ndarray) -> None:
+    for doubt in filter(None, _doubts(path, uv_vis, xyz, K)):
+        raise InputError(str(doubt))
+
+
+def _doubts(path: Path, uv_vis: np.ndarray, xyz: np.ndarray, K: np.ndarray) -> list[Doubt | None]:
+    """What is wrong with each hand of annotations (N, 42, 3), (N, 42, 3), (N, 3, 3): 2 N, of each image left, right.
+
+    InputError where the file is not what it should be. A hand that shows no joint may be any numbers.
+    """
     visible = uv_vis[..., 2] == 1
-    _refuse(path, ~visible & (uv_vis[..., 2] != 0), "visibility 0 or 1", uv_vis[..., 2])
-    _refuse(path, np.any(K[:, 2] != (0, 0, 1), axis=-1), "K with last row 0 0 1", K[:, 2])
-    focal_px = K[:, [0, 1], [0, 1]]
-    _refuse(
-        path, (focal_px <= 0) | (focal_px > _MAX_FOCAL_PX), f"focal lengths above 0, up to {_MAX_FOCAL_PX} px", focal_px
-    )
-    behind = visible & (xyz_m[..., 2] < _NEAREST_M)
-    _refuse(path, behind, f"visible joints in front of the camera, {_NEAREST_M} m or more", xyz_m[..., 2])
-    # A hand that shows no joint is never used, and may be anything.
-    used = np.repeat(visible.reshape(-1, 2, 21).any(axis=2), 21, axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        hands_m = xyz_m.reshape(-1, 2, 21, 3)
-        reach_m = np.linalg.norm(hands_m - hands_m[:, :, 12:13], axis=-1).reshape(-1, 42)
-    smallest_m, largest_m = _REACH_M
-    too_far = used & ~(reach_m <= largest_m)
-    hint = "; are these millimetres?" if too_far.any() and np.median(reach_m[too_far]) > 10 * largest_m else ""
-    _refuse(path, too_far, f"joints within {largest_m} m of the middle MCP, distance in m", reach_m, hint)
-    farthest_m = np.repeat(reach_m.reshape(-1, 2, 21).max(axis=2), 21, axis=1)
-    _refuse(path, used & (farthest_m < smallest_m), f"a hand that reaches {smallest_m} m", farthest_m)
-    bone_m = reach_m[:, [11, 32]].repeat(21, axis=1)
-    _refuse(path, used & ~(bone_m >= _SHORTEST_M), f"a middle finger's MCP-PIP of {_SHORTEST_M} m or more", bone_m)
-    _check_reprojection(path, uv_vis[..., :2], xyz_m, K, used)
+    _refuse_visibility(path, uv_vis[..., 2], visible)
+    visible, uv_px, xyz_m = visible.reshape(-1, 21), uv_vis.reshape(-1, 21, 3)[..., :2], xyz.reshape(-1, 21, 3)
+    K = K.repeat(2, axis=0)
+    used = visible.any(axis=1)
+    bone = doubts.scale_bone_check(1000.0 * doubts.reach(xyz_m, MIDDLE_MCP_ROW)[:, MIDDLE_PIP_ROW, None])
+    with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
+        of_used = _used_checks(visible, uv_px, xyz_m, K, bone)
+        testable = doubts.testable(1000.0 * xyz_m, uv_px, MIDDLE_MCP_ROW) & np.isfinite(K).all(axis=(1, 2))
+    arrays = {"xyz": xyz_m, "uv_vis": uv_px, "K": K}
+    checks = [doubts.finite(f"finite {key}", values) for key, values in arrays.items()]
+    checks += [dataclasses.replace(check, good=check.good | ~used[:, None]) for check in of_used]
+    hint = doubts.unit_hint(xyz_m[used], MIDDLE_MCP_ROW, "metres")
+    return doubts.find(lambda hand: f"{path}: {_place(hand)}", checks, testable & bone.good[:, 0], hint, used)
 
 
-def _check_reprojection(path: Path, uv_px: np.ndarray, xyz_m: np.ndarray, K: np.ndarray, used: np.ndarray) -> None:
-    used = used & (np.abs(xyz_m[..., 2]) > 1e-6)
-    safe_m = np.where(used[..., None], xyz_m, (0.0, 0.0, 1.0))
-    with np.errstate(over="ignore", invalid="ignore"):  # of damaged numbers; the comparison below refuses NaN
-        projected = np.einsum("nij,nkj->nki", K, safe_m)
-        error_px = np.linalg.norm(projected[..., :2] / projected[..., 2:] - uv_px, axis=-1)
-    # Far outside the picture float32 itself is coarse: a hidden joint beside the camera may lie at 10^6 px.
-    allowed_px = _REPROJECTION_PX + 1e-4 * np.abs(uv_px).max(axis=-1)
-    _refuse(path, used & ~(error_px <= allowed_px), "uv = K xyz within 1 px, error in px", error_px)
-
-
-def _refuse(path: Path, bad: np.ndarray, expected: str, values: np.ndarray, hint: str = "") -> None:
-    """InputError for the first sample in which `bad` (N, ...) holds, with the value found there."""
+def _refuse_visibility(path: Path, visibility: np.ndarray, visible: np.ndarray) -> None:
+    bad = ~visible & (visibility != 0)
     if bad.any():
-        first = tuple(np.argwhere(bad)[0])
-        row = f", row {first[1]}" if len(first) > 1 else ""
-        raise InputError(f"{path}: sample {first[0]}{row}: expected {expected}, found {_shown(values[first])}{hint}")
+        sample, row = np.argwhere(bad)[0]
+        found = visibility[sample, row]
+        raise InputError(f"{path}: sample {sample}, row {row}: expected visibility 0 or 1, found {found:.6g}")
 
 
-def _shown(value: np.ndarray) -> str:
-    return f"{value:.6g}" if np.ndim(value) == 0 else str(value)
+def _place(hand: int) -> str:
+    return f"sample {hand // 2}, {('left', 'right')[hand % 2]} hand"
+
+
+def _used_checks(visible: np.ndarray, uv_px: np.ndarray, xyz_m: np.ndarray, K: np.ndarray, bone: Check) -> list[Check]:
+    """Of hands (N, 21, ...) that show a joint: a camera (N, 3, 3) that sees it, and a hand's size."""
+    focal_px, depth_m, reach_m = K[:, [0, 1], [0, 1]], xyz_m[..., 2], doubts.reach(xyz_m, MIDDLE_MCP_ROW)
+    smallest_m, largest_m = _REACH_M
+    farthest_m = reach_m.max(axis=1, keepdims=True)
+    error_px, allowed_px = _reprojection_px(uv_px, xyz_m, K)
+    focal = f"focal lengths above 0, up to {_MAX_FOCAL_PX} px"
+    return [
+        Check("K with last row 0 0 1", K[:, 2] == (0, 0, 1), K[:, 2], "in column"),
+        Check(focal, (focal_px > 0) & (focal_px <= _MAX_FOCAL_PX), focal_px, "on axis"),
+        Check(
+            f"visible joints in front of the camera, {_NEAREST_M} m or more",
+            ~visible | (depth_m >= _NEAREST_M),
+            depth_m,
+        ),
+        Check(f"joints within {largest_m} m of the middle MCP", reach_m <= largest_m, reach_m),
+        Check(f"a hand that reaches {smallest_m} m", farthest_m >= smallest_m, farthest_m, ""),
+        bone,
+        Check("uv = K xyz within 1 px, error in px", error_px <= allowed_px, error_px),
+    ]
+
+
+def _reprojection_px(uv_px: np.ndarray, xyz_m: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far (N, 21) joints project from their pixels, and how far they may. None where a joint is at the camera."""
+    at_camera = np.abs(xyz_m[..., 2]) <= 1e-6
+    projected_px = project(np.where(at_camera[..., None], (0.0, 0.0, 1.0), xyz_m), K)
+    error_px = np.where(at_camera, 0.0, np.linalg.norm(projected_px - uv_px, axis=-1))
+    # Far outside the picture float32 itself is coarse: a hidden joint beside the camera may lie at 10^6 px.
+    return error_px, _REPROJECTION_PX + 1e-4 * np.abs(uv_px).max(axis=-1)

@@ -14,8 +14,9 @@ import numpy as np
 
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
-from handvae.base.joints import LEFT, RING_MCP, ROOT, SKELETON_OF, SKELETONS
-from handvae.datasets import labels, plain_mat, png, text
+from handvae.base.joints import LEFT, MIDDLE_MCP, RING_MCP, ROOT, SCALE_BONE, SKELETON_OF, SKELETONS
+from handvae.datasets import doubts, labels, plain_mat, png, text
+from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import Sample
 
 SKELETON = SKELETONS[SKELETON_OF["stb"]]
@@ -51,6 +52,7 @@ class Frame:
     view: str
     image: Path | None  # None: the labels alone are used
     joints_mm: np.ndarray  # (21, 3) in the frame of this view's camera, HAND21 order
+    doubt: Doubt | None
 
 
 def find(folder: Path) -> Path:
@@ -108,17 +110,19 @@ def read(frame: Frame) -> list[Sample]:
             sequence=f"{frame.sequence} {frame.view}",
             frame=frame.number,
             moment=f"{frame.sequence}/{frame.number:04d}",
-            trainable=True,
+            trainable=frame.doubt is None,
             sizing_uv_px=sizing_uv_px,
         )
     ]
 
 
 def inspect(root: Path) -> dict:
-    """Layout and counts: {"published", "splits": {sequence: facts}, "notes": which images are missing}."""
-    splits, notes, lacking = {}, [], []
+    """Layout and counts: {"published", "splits": {sequence: facts}, "notes": what is missing or doubtful}."""
+    splits, notes, lacking, doubtful = {}, [], [], []
     for sequence, file in sorted(_label_files(root).items()):
-        count = len(_read_labels(file))
+        of_file = _read_labels(file)[1]
+        count = len(of_file)
+        doubtful += of_file
         sizes = [_image_sizes(root, sequence, view, count) for view in VIEWS]
         splits[sequence] = {
             "frames": count,
@@ -141,29 +145,32 @@ def inspect(root: Path) -> dict:
     absent = [sequence for sequence in SEQUENCES if sequence not in splits]
     if absent:
         notes.append(f"{len(absent)} of the 12 sequences have no labels here: {', '.join(absent)}")
+    notes += doubts.notes(doubtful)
     counts = {facts["frames"] for facts in splits.values()} | {facts["images"] / 2 for facts in splits.values()}
     return {"published": not absent and counts == {PUBLISHED_FRAMES}, "splits": splits, "notes": notes}
 
 
 def frames_with_images(root: Path) -> list[Frame]:
-    """Every frame of every sequence whose image is there, for a look at the set."""
+    """Every frame of every sequence whose image is there and whose label can be a hand's, for a look at the set."""
     found = []
     for sequence, file in sorted(_label_files(root).items()):
         folder = _image_folder(root, sequence)
-        for number, joints_mm in enumerate(_read_labels(file)):
+        for number, (joints_mm, doubt) in enumerate(zip(*_read_labels(file), strict=True)):
             paths = {view: folder / f"BB_{view}_{number}.png" for view in VIEWS}
             found += [
-                Frame(sequence, number, view, path, in_view(joints_mm, view))
+                Frame(sequence, number, view, path, in_view(joints_mm, view), doubt)
                 for view, path in paths.items()
-                if path.is_file()
+                if path.is_file() and doubt is None
             ]
     return found
 
 
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of every sequence, in both views."""
-    files = sorted(_label_files(root).items())
-    left = [_read_labels(file) for _, file in files]
+    files, left = sorted(_label_files(root).items()), []
+    for _, file in files:
+        of_file, doubtful = _read_labels(file)
+        left.append(of_file[[doubt is None for doubt in doubtful]])
     subjects = np.repeat([sequence for sequence, _ in files], list(map(len, left)))
     joints_mm = np.concatenate([in_view(np.concatenate(left), view) for view in VIEWS])
     cameras, sides = np.broadcast_to(CAMERA, (len(joints_mm), 3, 3)), np.full(len(joints_mm), LEFT)
@@ -194,14 +201,18 @@ def _label_files(root: Path) -> dict[str, Path]:
     return {}
 
 
-def _read_labels(file: Path) -> np.ndarray:
-    """(N, 21, 3) in HAND21 order, the left camera's frame."""
-    raw_mm = plain_mat.read(file, "handPara", 3, _MAX_LABEL_BYTES)
+def _read_labels(file: Path) -> tuple[np.ndarray, list[Doubt | None]]:
+    """(N, 21, 3) in HAND21 order, the left camera's frame, and what is wrong with each."""
+    raw_mm = plain_mat.read(file, "handPara", 3, _MAX_LABEL_BYTES, finite=False)
     if raw_mm.shape[:2] != (3, 21) or not 1 <= raw_mm.shape[2] <= _MAX_FRAMES:
         raise InputError(f"{file}: expected handPara of 3 x 21 x frames, found {' x '.join(map(str, raw_mm.shape))}")
     joints_mm = np.ascontiguousarray(raw_mm.transpose(2, 1, 0)[:, list(TO_HAND21)])
-    labels.check_hands(lambda number: f"{file}: frame {number}", joints_mm, ROOT)
-    return joints_mm
+    with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
+        bone_mm = np.linalg.norm(joints_mm[:, SCALE_BONE[1]] - joints_mm[:, SCALE_BONE[0]], axis=-1)[:, None]
+        testable = doubts.testable(joints_mm, project(joints_mm, CAMERA), MIDDLE_MCP)
+    bone = doubts.scale_bone_check(bone_mm)
+    checks, hint = [*doubts.hand_checks(joints_mm, ROOT), bone], doubts.unit_hint(joints_mm, ROOT, "millimetres")
+    return joints_mm, doubts.find(lambda n: f"{file}: frame {n}", checks, testable & bone.good[:, 0], hint)
 
 
 def _selected(root: Path, selection: str) -> tuple[str, range]:
@@ -211,7 +222,7 @@ def _selected(root: Path, selection: str) -> tuple[str, range]:
             f"{root}: data.stb.protocol: expected sequences whose labels are here ({', '.join(files)}), or frames of "
             f"one, like B1Counting:0-1199, found {text.shown(selection)}"
         )
-    count = len(_read_labels(files[parts[1]]))
+    count = len(_read_labels(files[parts[1]])[1])
     first, last = (int(parts[2]), int(parts[3])) if parts[2] else (0, count - 1)
     if not first <= last < count:
         raise InputError(
@@ -221,7 +232,7 @@ def _selected(root: Path, selection: str) -> tuple[str, range]:
 
 
 def _frames_of(root: Path, sequence: str, numbers: range, views: list[str], images: bool) -> list[Frame]:
-    joints_mm = _read_labels(_label_files(root)[sequence])
+    joints_mm, doubtful = _read_labels(_label_files(root)[sequence])
     folder = _image_folder(root, sequence) if images else None
     found = [
         Frame(
@@ -230,6 +241,7 @@ def _frames_of(root: Path, sequence: str, numbers: range, views: list[str], imag
             view,
             folder / f"BB_{view}_{number}.png" if folder else None,
             in_view(joints_mm[number], view),
+            doubtful[number],
         )
         for number in numbers
         for view in views

@@ -42,6 +42,20 @@ def is_number(token: bytes) -> bool:
     return _NUMBER.fullmatch(token) is not None
 
 
+def joints(where: str, tokens: list[bytes]) -> list[float]:
+    """The tokens of a label as numbers of any size, or NaN or infinity, which make that label doubtful and no other.
+
+    InputError for the first that is none.
+    """
+    try:
+        return floats(where, tokens)
+    except InputError:
+        odd = [token.lower().lstrip(b"+-") for token in tokens]
+        if all(one in (b"nan", b"inf") or is_number(token) for one, token in zip(odd, tokens, strict=True)):
+            return [float(token) for token in tokens]
+        raise
+
+
 def floats(where: str, tokens: list[bytes]) -> list[float]:
     """The tokens as numbers of at most MAX_VALUE in size. InputError for the first that is none."""
     try:
