@@ -100,7 +100,7 @@ def _figure_4(part: str, shown: list[tables.Result]) -> Figure | None:
     models = [read_arrays([result]) for result in shown]
     curves = []
     for result, arrays in zip(shown, models, strict=True):
-        area = f"AUC 20–50 mm {result.metrics['auc_20_50']:.3f}"
+        area = pck_curves.area_text(result.metrics["auc_21_50"], metrics.THRESHOLDS_21_50_MM)  # as the paper's
         label = f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
         curves.append(pck_curves.pck_curve(label, _errors_mm(arrays), arrays["visible"], COLOURS[result.input]))
     still_mm = _errors_mm(models[0], "mean_pose_mm")
