@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -78,6 +81,70 @@ def texts(notebooks):
 def shown(notebook):
     """A notebook's section as a reader sees it: without tags and pictures."""
     return re.sub(r"<[^>]*>", " ", pages.section("x", notebook))
+
+
+LOUD = """
+text.usetex: True
+font.family: monospace
+font.size: 30
+savefig.dpi: 10
+savefig.bbox: tight
+figure.facecolor: black
+axes.prop_cycle: cycler('color', ['ff0000'])
+lines.linewidth: 9
+"""
+WRITE = """
+import sys
+from pathlib import Path
+from handvae.report import figures, pages
+from tests import test_figures, test_pages
+
+folder = Path(sys.argv[1])
+for name in ("pck_figure", "pcf_figure", "labels_figure", "predictions_figure"):
+    (folder / f"{name}.png").write_bytes(figures.png_bytes(getattr(test_figures, name)()))
+found = pages.executed_notebooks(test_pages.GRID, test_pages.FIGURES)
+found["own"] = pages.executed(Path("notebooks/own_experiment.ipynb"), {})
+for name, text in test_pages.texts(found).items():
+    (folder / f"{name}.ipynb").write_text(text)
+    (folder / f"{name}.html").write_text(pages.section(name, found[name]))
+"""
+
+
+def loud_settings(folder):
+    """A user's settings for his own work, which must change nothing here; the variables that name them."""
+    for part in ("", "stylelib/", "other/", "ipython/profile_default/startup/", "jupyter/nbconvert/templates/basic/"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "matplotlibrc").write_text(LOUD)
+    (folder / "other/matplotlibrc").write_text(LOUD)
+    (folder / "stylelib/tableau-colorblind10.mplstyle").write_text(LOUD)
+    start = "get_ipython().ast_node_interactivity = 'all'"
+    (folder / "startup.py").write_text(start)
+    (folder / "ipython/profile_default/startup/00.py").write_text(start)
+    (folder / "ipython/profile_default/ipython_config.py").write_text("c.InlineBackend.figure_formats = {'svg'}")
+    (folder / "jupyter/nbconvert/templates/basic/index.html.j2").write_text("mine")
+    (folder / "jupyter/nbconvert/templates/basic/conf.json").write_text("{}")
+    return {
+        **{"MPLCONFIGDIR": str(folder), "MATPLOTLIBRC": str(folder / "other"), "MPLBACKEND": "Qt4Agg"},
+        **{"PYTHONSTARTUP": str(folder / "startup.py"), "PYTHONWARNINGS": "always"},
+        **{"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PATH": str(folder / "jupyter")},
+    }
+
+
+def test_no_setting_of_the_users_changes_a_figure_or_a_notebook(project, tmp_path):
+    written = []
+    for settings in ({}, loud_settings(tmp_path / "loud")):
+        folder = tmp_path / str(len(written))
+        folder.mkdir()
+        if settings:
+            (project / "matplotlibrc").write_text(LOUD)  # in the working folder it is read before all others
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **settings}
+        command = [sys.executable, "-c", WRITE, str(folder)]
+        result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+        (project / "matplotlibrc").unlink(missing_ok=True)
+        assert result.returncode == 0, result.stderr
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert len(written[0]) == 4 + 2 * 5
+    assert [name for name, content in written[0].items() if written[1][name] != content] == []
 
 
 @pytest.mark.parametrize("name", [*REPORT, "own_experiment"])

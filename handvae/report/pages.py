@@ -1,10 +1,12 @@
 """The report's pages: notebooks run by papermill over what lies in reports/, their text and outputs joined as HTML.
 
 A page is one file that needs no network: pictures, style and script are inside it. A notebook runs in a kernel of its
-own and is stripped of times, paths and random ids, so that the same reports give the same bytes.
+own, without the user's settings, and is stripped of times, paths and random ids, so that the same reports give the same
+bytes.
 """
 
 import html
+import importlib.metadata
 import json
 import re
 import string
@@ -17,6 +19,7 @@ import papermill
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from matplotlib import font_manager
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -142,6 +145,9 @@ def paper_numbers_mm(own: tables.Result) -> dict[str, float]:
 def executed(path: Path, parameters: dict[str, object]) -> NotebookNode:
     """The notebook run with these parameters, stripped of times, paths and random ids: the same bytes each time."""
     with tempfile.TemporaryDirectory() as scratch:
+        # the kernel looks for matplotlib's list of fonts here, and where it must search for them it may complain
+        fonts = f"{scratch}/fontlist-v{font_manager.FontManager.__version__}.json"
+        font_manager.json_dump(font_manager.fontManager, fonts)
         # sockets in a folder of its own need no free port; a fresh IPython folder holds no start-up files of the user's
         sockets = {"transport": "ipc", "connection_file": f"{scratch}/kernel.json"}
         kernel = {
@@ -163,7 +169,7 @@ def executed(path: Path, parameters: dict[str, object]) -> NotebookNode:
 
 def section(name: str, notebook: NotebookNode) -> str:
     """A notebook as one section: text and outputs, no code; its headings one level down, with ids of their own."""
-    exporter = HTMLExporter(
+    exporter = _DeliveredTemplates(
         template_name="basic",
         exclude_input=True,
         exclude_input_prompt=True,
@@ -202,12 +208,25 @@ def _contents(sections: list[str]) -> str:
 
 
 def _file(name: str) -> str:
-    return (HERE / name).read_text()
+    return (HERE / name).read_text("utf-8")
 
 
 class _ThisInterpreter(AsyncKernelManager):
-    """Starts the kernel with the Python that runs the stage, whatever kernels the machine has under that name."""
+    """Starts the kernel with the Python that runs the stage, whatever kernels the machine has under that name, and
+    without what the user has set for his own work."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(argv=make_ipkernel_cmd(python_arguments=["-Xfrozen_modules=off"]), language="python")
+        scratch = str(Path(self.connection_file).parent)
+        own = {"MPLCONFIGDIR": scratch, "MATPLOTLIBRC": "", "MPLBACKEND": "agg"}
+        own |= {"PYTHONSTARTUP": "", "PYTHONWARNINGS": "", "PYTHONUTF8": "1"}
+        return KernelSpec(argv=make_ipkernel_cmd(python_arguments=["-Xfrozen_modules=off"]), language="python", env=own)
+
+
+class _DeliveredTemplates(HTMLExporter):
+    """Takes nbconvert's own templates, whatever the user has put under their names."""
+
+    def get_prefix_root_dirs(self) -> list[str]:
+        one = "share/jupyter/nbconvert/templates/basic/index.html.j2"
+        delivered = next(file for file in importlib.metadata.files("nbconvert") if file.as_posix().endswith(one))
+        return [str(Path(delivered.locate()).resolve().parents[3])]
