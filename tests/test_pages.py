@@ -1,6 +1,7 @@
 """The notebooks, run on fabricated reports, and the pages made of them."""
 
 import dataclasses
+import html
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import bs4
 import nbformat
 import pandas as pd
 import pytest
@@ -282,6 +284,37 @@ def test_your_own_experiments_page_compares_it_with_the_grid_and_the_paper(here,
     assert "yours, synthetic" in text and "Not the paper's data: the numbers of RHD" in text
     assert page.count("data:image/png;base64") == 1 and 'id="viewer-data"' not in page and "0x" not in text
     assert pages.own_experiment_page(own, GRID) == page
+
+
+HOSTILE = r"_a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] </script> [l](u)"
+
+
+def text_of(page):
+    """What a page says, and the tags in its body, but for the script that holds data."""
+    soup = bs4.BeautifulSoup(page, "html.parser")
+    for script in soup.find_all(["script", "style"]):
+        script.decompose()
+    return " ".join(soup.get_text().split()), {tag.name for tag in soup.find_all()}
+
+
+def test_names_that_users_chose_are_shown_as_they_are(here, tmp_path):
+    own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
+    name = HOSTILE.replace("/", " ")  # it names files
+    for folder, end in (("metrics", ".json"), ("metrics", "_pck.csv"), ("training", ".csv")):
+        (here / f"reports/{folder}/{name}{end}").write_text((here / f"reports/{folder}/rhd-rgb-v1{end}").read_text())
+    page = pages.own_experiment_page(
+        dataclasses.replace(own, source=f"{HOSTILE}\nb", profile=HOSTILE), {name: GRID["rhd-rgb-v1"]}
+    )
+    text, tags = text_of(page)
+    assert f"Data: RHD: {HOSTILE} b; profile {HOSTILE}; " in text and f"profile {HOSTILE} Data" in text
+    assert f"yours, synthetic {name} the paper" in text and page.count("data:image/png;base64") == 1
+    assert "b" not in tags and "em" not in tags
+    notebook = pages.executed_notebooks({name: GRID["rhd-rgb-v1"]}, {"fig04a": HOSTILE})
+    for folder, end in (("metrics", ".json"), ("metrics", "_pck.csv"), ("training", ".csv")):
+        (here / f"reports/{folder}/{name}{end}").unlink()
+    text, tags = text_of(pages.index_page(notebook, {"predictions": [], "walks": None, "x": HOSTILE}, [own]))
+    assert f" {name} 48.503" in text and "b" not in tags
+    assert f'alt="{html.escape(HOSTILE)}"' in pages.section("curves", notebook["curves"])
 
 
 def test_numbers_of_other_data_do_not_stand_beside_yours(here, tmp_path):

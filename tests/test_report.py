@@ -5,10 +5,12 @@ import re
 import shutil
 from types import SimpleNamespace
 
+import bs4
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from PIL import Image
 
 from handvae.base import atomic, params
@@ -171,6 +173,29 @@ def test_a_removed_experiment_leaves_no_row_though_its_files_remain(project, wit
     assert not (project.folder / "reports/figures/fig99.png").exists()
     left = [path for part in ("data/predictions", "reports") for path in (project.folder / part).rglob("*rhd-rgb-v2*")]
     assert left == []
+
+
+HOSTILE = r"a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] [l](u) #^{"
+
+
+def test_names_that_users_chose_are_shown_as_they_are_wherever_they_stand(project, without_notebook):
+    source, names = f"{HOSTILE}\nb (RHD's layout)", [f"_{HOSTILE}".replace("/", " "), "rhd-rgb-v1"]
+    project.settings.experiments = {name: GRID["rhd-rgb-v1"] for name in names}  # of one cell, which then names both
+    for name in names:
+        write_experiment(project.folder, name, GRID["rhd-rgb-v1"], 30, source=source)
+    report.main()
+    for file, shown in (("tables.md", [source, *names]), ("claims.md", [source, names[1]])):
+        written = markdown2html_mistune((project.folder / "reports/tables" / file).read_text())
+        page = bs4.BeautifulSoup(written, "html.parser")
+        text = " ".join(page.get_text(" ").split())
+        for one in shown:
+            assert " ".join(one.split()) in text, (file, one)
+        assert not {tag.name for tag in page.find_all()} & {"b", "em", "code"} and not page.find_all("a", href="u")
+    name = (
+        r"\_a \textless{}b\textgreater{}x\textless{} b\textgreater{} \& \textbar{} *y* \$\textbackslash{}frac\{\$ 5 \%"
+    )
+    assert name in (project.folder / "reports/tables/table1.tex").read_text()
+    assert names[0] in pd.read_csv("reports/tables/table1.csv")["experiment"].tolist()
 
 
 def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_notebook):

@@ -16,7 +16,7 @@ from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import metrics, statistics
 from handvae.report import paper
-from handvae.report.table_text import signed
+from handvae.report.table_text import Markdown, signed
 from handvae.report.tables import Result, frame_of
 
 PERMUTATIONS = 10_000
@@ -178,7 +178,7 @@ def as_text(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows in Markdown; above the rows of a task stands one that names it and says what the data is."""
     header, rows = ["a", "b", "a − b, mm", "p", "p, Holm", "paper, mm", "verdict"], []
     for (task, kind), of_task in table.groupby(["task", "kind"], sort=False):
-        rows.append([f"**{task}, {kind}**", *[""] * (len(header) - 1)])
+        rows.append([Markdown(f"**{task}, {kind}**"), *[""] * (len(header) - 1)])
         rows += [_text_row(row) for row in of_task.to_dict("records")]
     return header, rows
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from handvae.report import comparison, depth_table, paper, parameters, semi_supervised, tables
-from handvae.report.table_text import markdown_table
+from handvae.report.table_text import markdown_table, markdown_text
 from handvae.report.tables import Result
 
 
@@ -54,7 +54,7 @@ def tables_of(results: list[Result], counts: dict[int, int], layers: list[parame
 
 def markdown_page(results: list[Result], made: dict[str, Table]) -> str:
     """tables.md: the tables as one reads them in the paper, with what they were made from."""
-    data = "\n".join(f"- {text}" for text in dict.fromkeys(result.data for result in results))
+    data = "\n".join(f"- {markdown_text(text)}" for text in dict.fromkeys(result.data for result in results))
     parts = [f"# Tables\n\n{INTRODUCTION}\n\nOur data:\n\n{data or '- none: no such experiment'}"]
     for table in made.values():
         if table.heading:
