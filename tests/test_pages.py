@@ -286,6 +286,21 @@ def test_your_own_experiments_page_compares_it_with_the_grid_and_the_paper(here,
     assert pages.own_experiment_page(own, GRID) == page
 
 
+def test_rows_of_the_grid_without_results_do_not_stand_beside_yours(here, tmp_path):
+    own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
+    for place, lacking in enumerate(("metrics/{}.json", "metrics/{}_pck.csv", "training/{}.csv")):
+        parts = [path.relative_to(here / "reports") for path in (here / "reports").rglob("rhd-rgb-v1*")]
+        for path in parts:
+            other = here / "reports" / str(path).replace("rhd-rgb-v1", f"row-{place}")
+            other.write_bytes((here / "reports" / path).read_bytes())
+        (here / "reports" / lacking.format(f"row-{place}")).unlink()
+    grid = GRID | {f"row-{place}": GRID["rhd-rgb-v1"] for place in range(4)}
+    page = pages.own_experiment_page(own, grid)
+    for path in (here / "reports").rglob("row-*"):
+        path.unlink()
+    assert "rhd-rgb-v1" in page and "row-" not in page
+
+
 HOSTILE = r"_a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] </script> [l](u)"
 
 

@@ -11,6 +11,7 @@ import json
 import re
 import string
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from traitlets.config import Config
 from handvae.base.errors import InputError
 from handvae.base.params import Experiment
 from handvae.report import paper, tables
+from handvae.report.left_out import LeftOut, html_of
 
 NOTEBOOKS, REPORTS, TRAINING = Path("notebooks"), Path("reports"), Path("reports/training")
 OWN_PAGE = "own_experiment.html"  # in reports/, beside the page that links to it
@@ -63,9 +65,15 @@ def executed_notebooks(experiments: dict[str, Experiment], figures_made: dict[st
         return dict(zip(parameters, notebooks, strict=True))
 
 
-def index_page(notebooks: dict[str, NotebookNode], viewer: dict, results: list[tables.Result]) -> str:
+def index_page(
+    notebooks: dict[str, NotebookNode],
+    viewer: dict,
+    results: list[tables.Result],
+    left_out: Sequence[LeftOut] = (),
+) -> str:
     """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs."""
-    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{data_notice(results)}"
+    lacking = html_of(left_out, len(results) + len(left_out))
+    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{lacking}{data_notice(results)}"
     # a closing tag inside the data would end the script that holds it
     data = json.dumps(viewer, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     script = (
@@ -78,8 +86,9 @@ def index_page(notebooks: dict[str, NotebookNode], viewer: dict, results: list[t
 def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) -> str:
     """reports/own_experiment.html: your experiment beside the paper's number and the grid's models like it.
 
-    `experiments`: the grid, of which those of the same task, variant and test subject are shown, unless they were
-    tested on other data, as when only your experiment ran on hands of your own. InputError as of `executed_notebooks`.
+    `experiments`: the grid, of which those of the same task, variant and test subject are shown that have results,
+    unless they were tested on other data, as when only your experiment ran on hands of your own. InputError as of
+    `executed_notebooks`.
     """
     settings = {name: getattr(own, name) for name in ("dataset", "input", "variant", "invariances", "encoder")}
     settings |= {"label_fraction": own.label_fraction, "profile": own.profile}
@@ -93,6 +102,7 @@ def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) 
             name
             for name, row in experiments.items()
             if (row.dataset, row.input, row.variant, row.test_subject or "") == like
+            and all(path.exists() for path in _shown_of(name))
             and _on_the_same_data(own, name, row)
         ],
         "paper_mm": {} if own.kind == "other data" else paper_numbers_mm(own),
@@ -100,6 +110,11 @@ def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) 
     notebook = executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
     opening = f'<p><a href="index.html">All results</a></p>\n{data_notice([own])}'
     return _page(opening, [section("own", notebook)])
+
+
+def _shown_of(name: str) -> list[Path]:
+    """The files of a row of the grid that your experiment's page reads."""
+    return [*(REPORTS / "metrics" / f"{name}{end}" for end in (".json", "_pck.csv")), TRAINING / f"{name}.csv"]
 
 
 def _on_the_same_data(own: tables.Result, name: str, row: Experiment) -> bool:
