@@ -1,7 +1,8 @@
 """report: predictions and metrics of the grid's experiments -> tables, figures, claims, and the page that shows them.
 
-Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind. No
-model is loaded: what needs one was computed by the evaluate stage.
+Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind. Rows
+without results, or with results of other settings, are left out and named. No model is loaded: what needs one was
+computed by the evaluate stage.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from handvae.model import networks
 from handvae.report import (
     claims,
     figures,
+    grid,
     latent_figures,
     pages,
     paper_figures,
@@ -24,6 +26,7 @@ from handvae.report import (
     tables,
     viewer,
 )
+from handvae.report.left_out import LeftOut, line_of
 from handvae.report.parameters import baseline_layers, our_layers
 from stages import run
 
@@ -35,16 +38,11 @@ PAGE = Path("reports/index.html")
 
 def main() -> None:
     settings = params.load()
-    results = [
-        tables.read_result(
-            PREDICTIONS / f"{name}.h5",
-            METRICS / f"{name}.json",
-            tables.expected_of(name, row, settings.profile_name),
-        )
-        for name, row in settings.experiments.items()
-    ]
+    results, left_out = grid.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)
-    texts = table_texts(results)
+    if left_out:
+        print(f"report: {line_of(left_out, len(settings.experiments))}", flush=True)
+    texts = table_texts(results, left_out)
     references = {
         name: published.reference_curves(name, source.references, pck_curves.THRESHOLDS_MM)
         for name, source in settings.data.items()
@@ -58,13 +56,14 @@ def main() -> None:
     write_all(TABLES, texts)
     write_all(FIGURES, {f"{name}.png": figures.png_bytes(figure) for name, figure in made.items()})
     titles = {name: figure.get_suptitle() for name, figure in made.items()}
-    notebooks = pages.executed_notebooks(settings.experiments, titles)
+    shown = {result.experiment: settings.experiments[result.experiment] for result in results}
+    notebooks = pages.executed_notebooks(shown, titles)
     write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
-    atomic.write_text(PAGE, pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results))
+    atomic.write_text(PAGE, pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results, left_out))
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
-def table_texts(results: list[tables.Result]) -> dict[str, str]:
+def table_texts(results: list[tables.Result], left_out: list[LeftOut]) -> dict[str, str]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
@@ -76,13 +75,13 @@ def table_texts(results: list[tables.Result]) -> dict[str, str]:
             texts[f"{name}.tex"] = table_text.latex_table(table.header, table.rows, table.caption)
     held = claims.claims_table(results, counts)
     texts |= {"claims.csv": table_text.csv_table(held), "claims.md": claims.claims_markdown(held)}
-    return texts | {"tables.md": paper_tables.markdown_page(results, made)}
+    return texts | {"tables.md": paper_tables.markdown_page(results, made, left_out)}
 
 
 def remove_left_over(experiments: Iterable[str]) -> None:
     """Delete what experiments that are not in params.yaml any more have left beside those that are."""
     known = set(experiments)
-    for path in sorted([*PREDICTIONS.glob("*.h5"), *METRICS.iterdir(), *TRAINING.iterdir()]):
+    for path in sorted([*PREDICTIONS.glob("*.h5"), *METRICS.glob("*"), *TRAINING.glob("*")]):
         if path.stem.removesuffix("_pck") not in known:
             path.unlink()
             print(f"report: deleted {path}: no such experiment in params.yaml", flush=True)

@@ -78,6 +78,19 @@ def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
     assert "Software" not in Image.open(io.BytesIO(first)).info
 
 
+def is_of(name):
+    return lambda artist: isinstance(artist, matplotlib.text.Text) and name in artist.get_text().replace(r"\$", "$")
+
+
+@pytest.mark.parametrize("name", ["_hidden", r"$\frac{$ $x^2$", "a <b>x & y|z_1_2 % `c`"])
+def test_names_of_users_are_drawn_as_they_are(name):
+    curves = [figures.Curve(name, np.arange(3.0), np.arange(3) / 3, figures.RED)]
+    hands = {name: [predicted_hand()]}
+    for figure in (figures.pcf_figure(curves, name, name), figures.predictions_figure(hands, name, name)):
+        assert len(figures.png_bytes(figure)) > 5000
+        assert [text._preprocess_math(text.get_text()) for text in figure.findobj(is_of(name))] == [(name, False)] * 3
+
+
 @pytest.mark.parametrize("make", [pck_figure, pcf_figure])
 def test_curves_hold_the_numbers_they_were_given(make):
     axes = make().axes[0]

@@ -1,11 +1,16 @@
 """The notebooks, run on fabricated reports, and the pages made of them."""
 
 import dataclasses
+import html
 import json
+import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import bs4
 import nbformat
 import pandas as pd
 import pytest
@@ -78,6 +83,70 @@ def texts(notebooks):
 def shown(notebook):
     """A notebook's section as a reader sees it: without tags and pictures."""
     return re.sub(r"<[^>]*>", " ", pages.section("x", notebook))
+
+
+LOUD = """
+text.usetex: True
+font.family: monospace
+font.size: 30
+savefig.dpi: 10
+savefig.bbox: tight
+figure.facecolor: black
+axes.prop_cycle: cycler('color', ['ff0000'])
+lines.linewidth: 9
+"""
+WRITE = """
+import sys
+from pathlib import Path
+from handvae.report import figures, pages
+from tests import test_figures, test_pages
+
+folder = Path(sys.argv[1])
+for name in ("pck_figure", "pcf_figure", "labels_figure", "predictions_figure"):
+    (folder / f"{name}.png").write_bytes(figures.png_bytes(getattr(test_figures, name)()))
+found = pages.executed_notebooks(test_pages.GRID, test_pages.FIGURES)
+found["own"] = pages.executed(Path("notebooks/own_experiment.ipynb"), {})
+for name, text in test_pages.texts(found).items():
+    (folder / f"{name}.ipynb").write_text(text)
+    (folder / f"{name}.html").write_text(pages.section(name, found[name]))
+"""
+
+
+def loud_settings(folder):
+    """A user's settings for his own work, which must change nothing here; the variables that name them."""
+    for part in ("", "stylelib/", "other/", "ipython/profile_default/startup/", "jupyter/nbconvert/templates/basic/"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "matplotlibrc").write_text(LOUD)
+    (folder / "other/matplotlibrc").write_text(LOUD)
+    (folder / "stylelib/tableau-colorblind10.mplstyle").write_text(LOUD)
+    start = "get_ipython().ast_node_interactivity = 'all'"
+    (folder / "startup.py").write_text(start)
+    (folder / "ipython/profile_default/startup/00.py").write_text(start)
+    (folder / "ipython/profile_default/ipython_config.py").write_text("c.InlineBackend.figure_formats = {'svg'}")
+    (folder / "jupyter/nbconvert/templates/basic/index.html.j2").write_text("mine")
+    (folder / "jupyter/nbconvert/templates/basic/conf.json").write_text("{}")
+    return {
+        **{"MPLCONFIGDIR": str(folder), "MATPLOTLIBRC": str(folder / "other"), "MPLBACKEND": "Qt4Agg"},
+        **{"PYTHONSTARTUP": str(folder / "startup.py"), "PYTHONWARNINGS": "always"},
+        **{"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PATH": str(folder / "jupyter")},
+    }
+
+
+def test_no_setting_of_the_users_changes_a_figure_or_a_notebook(project, tmp_path):
+    written = []
+    for settings in ({}, loud_settings(tmp_path / "loud")):
+        folder = tmp_path / str(len(written))
+        folder.mkdir()
+        if settings:
+            (project / "matplotlibrc").write_text(LOUD)  # in the working folder it is read before all others
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **settings}
+        command = [sys.executable, "-c", WRITE, str(folder)]
+        result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+        (project / "matplotlibrc").unlink(missing_ok=True)
+        assert result.returncode == 0, result.stderr
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert len(written[0]) == 4 + 2 * 5
+    assert [name for name, content in written[0].items() if written[1][name] != content] == []
 
 
 @pytest.mark.parametrize("name", [*REPORT, "own_experiment"])
@@ -215,6 +284,52 @@ def test_your_own_experiments_page_compares_it_with_the_grid_and_the_paper(here,
     assert "yours, synthetic" in text and "Not the paper's data: the numbers of RHD" in text
     assert page.count("data:image/png;base64") == 1 and 'id="viewer-data"' not in page and "0x" not in text
     assert pages.own_experiment_page(own, GRID) == page
+
+
+def test_rows_of_the_grid_without_results_do_not_stand_beside_yours(here, tmp_path):
+    own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
+    for place, lacking in enumerate(("metrics/{}.json", "metrics/{}_pck.csv", "training/{}.csv")):
+        parts = [path.relative_to(here / "reports") for path in (here / "reports").rglob("rhd-rgb-v1*")]
+        for path in parts:
+            other = here / "reports" / str(path).replace("rhd-rgb-v1", f"row-{place}")
+            other.write_bytes((here / "reports" / path).read_bytes())
+        (here / "reports" / lacking.format(f"row-{place}")).unlink()
+    grid = GRID | {f"row-{place}": GRID["rhd-rgb-v1"] for place in range(4)}
+    page = pages.own_experiment_page(own, grid)
+    for path in (here / "reports").rglob("row-*"):
+        path.unlink()
+    assert "rhd-rgb-v1" in page and "row-" not in page
+
+
+HOSTILE = r"_a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] </script> [l](u)"
+
+
+def text_of(page):
+    """What a page says, and the tags in its body, but for the script that holds data."""
+    soup = bs4.BeautifulSoup(page, "html.parser")
+    for script in soup.find_all(["script", "style"]):
+        script.decompose()
+    return " ".join(soup.get_text().split()), {tag.name for tag in soup.find_all()}
+
+
+def test_names_that_users_chose_are_shown_as_they_are(here, tmp_path):
+    own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
+    name = HOSTILE.replace("/", " ")  # it names files
+    for folder, end in (("metrics", ".json"), ("metrics", "_pck.csv"), ("training", ".csv")):
+        (here / f"reports/{folder}/{name}{end}").write_text((here / f"reports/{folder}/rhd-rgb-v1{end}").read_text())
+    page = pages.own_experiment_page(
+        dataclasses.replace(own, source=f"{HOSTILE}\nb", profile=HOSTILE), {name: GRID["rhd-rgb-v1"]}
+    )
+    text, tags = text_of(page)
+    assert f"Data: RHD: {HOSTILE} b; profile {HOSTILE}; " in text and f"profile {HOSTILE} Data" in text
+    assert f"yours, synthetic {name} the paper" in text and page.count("data:image/png;base64") == 1
+    assert "b" not in tags and "em" not in tags
+    notebook = pages.executed_notebooks({name: GRID["rhd-rgb-v1"]}, {"fig04a": HOSTILE})
+    for folder, end in (("metrics", ".json"), ("metrics", "_pck.csv"), ("training", ".csv")):
+        (here / f"reports/{folder}/{name}{end}").unlink()
+    text, tags = text_of(pages.index_page(notebook, {"predictions": [], "walks": None, "x": HOSTILE}, [own]))
+    assert f" {name} 48.503" in text and "b" not in tags
+    assert f'alt="{html.escape(HOSTILE)}"' in pages.section("curves", notebook["curves"])
 
 
 def test_numbers_of_other_data_do_not_stand_beside_yours(here, tmp_path):

@@ -18,7 +18,8 @@ def test_the_printed_curves_have_the_areas_that_the_papers_legends_give(dataset)
 def test_printed_curves_keep_their_points_and_look_apart():
     curves = pck_curves.printed("stb")
     assert [curve.label.split(":")[0] for curve in curves] == [curve.name for curve in paper.FIGURE_4["stb"]]
-    assert curves[0].label == "the paper: AUC 20–50 mm 0.983"
+    assert curves[0].label == "the paper: AUC 21.05–50 mm 0.983"
+    assert curves[-1].label == "PSO, stereo depth: AUC 20–50 mm 0.709"  # measured from 20 mm
     np.testing.assert_array_equal(curves[-1].thresholds_mm, [20, 25, 30, 35, 40, 45, 50])
     assert curves[-1].shares[0] == 0.3224
     assert len({(curve.colour, curve.line) for curve in curves}) == 5

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import h5py
@@ -21,6 +22,7 @@ from handvae.base.params import MSRA_SUBJECTS
 from tests.conftest import REPOSITORY
 
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+OUTPUTS = ("outs", "metrics", "plots")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -95,6 +97,27 @@ def test_training_and_rendering_import_what_a_bare_gpu_machine_has(program):
                 imported.add(node.module.split(".")[0])
     foreign = imported - set(sys.stdlib_module_names) - {"handvae", "stages"}
     assert "torch" in foreign and foreign <= {"torch", "torchvision", "numpy", "h5py", "yaml"}
+
+
+def declared_in(folder: str) -> set[str]:
+    """What the stages write into a folder by dvc.yaml, for the rows of params.yaml."""
+    rows, paths = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["experiments"], set()
+    for entry in STAGES.values():
+        each = entry.get("foreach", [None])
+        for item in rows if each == "${experiments}" else each:
+            for written in chain.from_iterable(entry.get("do", entry).get(kind, []) for kind in OUTPUTS):
+                path = written if isinstance(written, str) else next(iter(written))
+                paths.add(path.replace("${item}", str(item)).replace("${key}", str(item)))
+    return {path for path in paths if path.startswith(f"{folder}/")}
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a git checkout: nothing says what is tracked")
+def test_reports_hold_what_the_stages_write_and_nothing_else():
+    tracked = set(run("git", "ls-files", "reports", cwd=REPOSITORY).stdout.splitlines())
+    by_output = {path: {one for one in tracked if f"{one}/".startswith(f"{path}/")} for path in declared_in("reports")}
+    foreign = tracked - set().union(*by_output.values())
+    absent = {path for path, files in by_output.items() if not files}
+    assert not foreign and not absent, f"written by no stage: {sorted(foreign)}; not there: {sorted(absent)}"
 
 
 # of the grid, one row of every kind

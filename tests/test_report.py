@@ -5,10 +5,12 @@ import re
 import shutil
 from types import SimpleNamespace
 
+import bs4
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from PIL import Image
 
 from handvae.base import atomic, params
@@ -16,10 +18,13 @@ from handvae.base.errors import InputError
 from handvae.evaluation import statistics
 from handvae.preprocessing import store
 from stages import report
+from tests import test_viewer
 
 REPOSITORY = report.Path(__file__).resolve().parents[1]
 FRAMES, CROP_PX = 24, 48
-ATTRIBUTES = {"source": "synthetic", "crop_px": 32, "context_px": CROP_PX}
+HISTORY = "step,{pair}_reconstruction,{pair}_kl,loss\n8,2.0,1.0,2.01\n16,1.0,2.0,1.02\n"
+SOURCE = "synthetic hands, 48 training and 24 test images"
+ATTRIBUTES = {"source": SOURCE, "crop_px": 32, "context_px": CROP_PX}
 
 
 def hands(seed=0):
@@ -38,7 +43,7 @@ def names():
     return [f"evaluation/{row:05d} left" for row in range(FRAMES)]
 
 
-def write_processed(folder):
+def write_processed(folder, **changes):
     generator = np.random.default_rng(5)
     rows = [
         store.ColourHand(
@@ -58,7 +63,7 @@ def write_processed(folder):
         )
         for joints_mm, name in zip(hands(), names(), strict=True)
     ]
-    store.write(folder / "data/processed/rhd.h5", {"train": rows, "test": rows}, ATTRIBUTES)
+    store.write(folder / "data/processed/rhd.h5", {"train": rows, "test": rows}, ATTRIBUTES | changes)
 
 
 def write_experiment(folder, name, row, error_mm, **changes):
@@ -77,7 +82,7 @@ def write_experiment(folder, name, row, error_mm, **changes):
         "label_fraction": row.label_fraction,
         "experiment": name,
         "profile": "small",
-        "source": "synthetic hands, 48 training and 24 test images",
+        "source": SOURCE,
         "synthetic": True,
         "published": False,
     }
@@ -92,8 +97,7 @@ def write_experiment(folder, name, row, error_mm, **changes):
         file["latent/posterior_spread_mm"] = np.ones((FRAMES, 21))
         file.attrs.update(attributes | changes)
     pair = f"{row.input}->joints_3d"
-    history = f"step,{pair}_reconstruction,{pair}_kl,loss\n8,2.0,1.0,2.01\n16,1.0,2.0,1.02\n"
-    atomic.write_text(folder / f"reports/training/{name}.csv", history)
+    atomic.write_text(folder / f"reports/training/{name}.csv", HISTORY.format(pair=pair))
     numbers = statistics.summarise([pred_mm], true_mm, visible, mean_pose_mm, np.arange(FRAMES), 0)
     atomic.write_text(folder / f"reports/metrics/{name}.json", json.dumps(numbers))
 
@@ -110,7 +114,8 @@ ERRORS_MM = {"rhd-rgb-v1": 30, "rhd-rgb-v2": 20, "rhd-2d-v3": 10}
 def project(tmp_path, monkeypatch):
     """A folder with the stage's inputs, in which the stage runs."""
     monkeypatch.chdir(tmp_path)
-    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small", data={})
+    data = {"rhd": SimpleNamespace(source="synthetic", references={})}
+    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small", data=data)
     monkeypatch.setattr(report.params, "load", lambda: settings)
     shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     write_processed(tmp_path)
@@ -174,6 +179,30 @@ def test_a_removed_experiment_leaves_no_row_though_its_files_remain(project, wit
     assert left == []
 
 
+HOSTILE = r"a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] [l](u) #^{"
+
+
+def test_names_that_users_chose_are_shown_as_they_are_wherever_they_stand(project, without_notebook):
+    source, names = f"{HOSTILE}\nb (RHD's layout)", [f"_{HOSTILE}".replace("/", " "), "rhd-rgb-v1"]
+    project.settings.experiments = {name: GRID["rhd-rgb-v1"] for name in names}  # of one cell, which then names both
+    write_processed(project.folder, source=source)
+    for name in names:
+        write_experiment(project.folder, name, GRID["rhd-rgb-v1"], 30, source=source)
+    report.main()
+    for file, shown in (("tables.md", [source, *names]), ("claims.md", [source, names[1]])):
+        written = markdown2html_mistune((project.folder / "reports/tables" / file).read_text())
+        page = bs4.BeautifulSoup(written, "html.parser")
+        text = " ".join(page.get_text(" ").split())
+        for one in shown:
+            assert " ".join(one.split()) in text, (file, one)
+        assert not {tag.name for tag in page.find_all()} & {"b", "em", "code"} and not page.find_all("a", href="u")
+    name = (
+        r"\_a \textless{}b\textgreater{}x\textless{} b\textgreater{} \& \textbar{} *y* \$\textbackslash{}frac\{\$ 5 \%"
+    )
+    assert name in (project.folder / "reports/tables/table1.tex").read_text()
+    assert names[0] in pd.read_csv("reports/tables/table1.csv")["experiment"].tolist()
+
+
 def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_notebook):
     report.main()
     rows = (project.folder / "reports/tables/table1.csv").read_text().splitlines()
@@ -190,23 +219,108 @@ def test_a_grid_without_rgb_shows_its_2d_models(project, without_notebook):
     assert Image.open("reports/figures/fig10b.png").size[0] > 1000
 
 
-def test_a_grid_without_rhd_is_refused(project, without_notebook):
+def test_a_grid_without_rows_is_refused(project, without_notebook):
     project.settings.experiments = {}
-    with pytest.raises(InputError, match=r"params\.yaml: experiments: .* expected an experiment on rhd"):
+    with pytest.raises(
+        InputError, match=r"expected the results of one row .* of params\.yaml's experiments, found none"
+    ):
         report.main()
 
 
+def remove(path):
+    path.unlink()
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
 @pytest.mark.parametrize(
-    "path", ["data/predictions/rhd-rgb-v2.h5", "reports/metrics/rhd-rgb-v2.json", "data/processed/rhd.h5"]
+    ("path", "harm"),
+    [
+        ("data/processed/rhd.h5", remove),
+        *((path, truncate) for path in ("data/predictions/rhd-rgb-v2.h5", "reports/metrics/rhd-rgb-v2.json")),
+        ("data/processed/rhd.h5", truncate),
+    ],
 )
-def test_a_missing_input_is_named_and_earlier_tables_stay_whole(project, without_notebook, path):
+def test_a_broken_or_missing_input_is_named_and_earlier_tables_stay_whole(project, without_notebook, path, harm):
     report.main()
     before = outputs(project.folder)
-    (project.folder / path).unlink()
+    harm(project.folder / path)
     with pytest.raises(InputError, match=re.escape(path)):
         report.main()
     assert outputs(project.folder) == before
     assert not list(project.folder.rglob("*.partial"))
+
+
+PAPERS_GRID = params.load(REPOSITORY / "params.yaml").experiments
+LEFT_OUT = re.compile(r"report: (\d+) of (\d+) rows left out: (.*); `dvc repro evaluate_paper@<row>` makes one")
+
+
+def write_depth(folder, name, row):
+    """Predictions, metrics and the preprocessed set of a depth row."""
+    test_viewer.write_processed(folder / "data/processed", row.dataset)
+    settings = {"encoder": row.encoder, "label_fraction": 1.0, "test_subject": "", "experiment": name}
+    result = test_viewer.predicted(folder, row.dataset, "depth", 12, encoder=row.encoder)
+    settings |= {"dataset": row.dataset, "input": "depth", "variant": 1, "invariances": "T+H", "profile": "small"}
+    with h5py.File(result.predictions, "r+") as file:
+        file.attrs.update(settings | {"source": "synthetic", "synthetic": True, "published": False})
+        arrays = [file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")]
+    (folder / "data/predictions").mkdir(exist_ok=True)
+    result.predictions.rename(folder / f"data/predictions/{name}.h5")
+    atomic.write_text(folder / f"reports/metrics/{name}.json", json.dumps(statistics.summarise_depth(*arrays, seed=0)))
+    atomic.write_text(folder / f"reports/training/{name}.csv", HISTORY.format(pair="depth->joints_3d"))
+
+
+@pytest.mark.parametrize("shown", [["rhd-2d-v3", "rhd-rgb-v1", "rhd-rgb-v2"], ["icvl-resnet18"], ["rhd-rgb-v1-t"]])
+def test_rows_without_results_are_left_out_and_named(project, capfd, shown):
+    for folder in ("data/processed", "data/predictions", "reports"):
+        shutil.rmtree(folder)
+    project.settings.experiments = PAPERS_GRID
+    project.settings.data |= {name: project.settings.data["rhd"] for name in ("stb", "icvl", "nyu", "msra")}
+    for name in shown:
+        if PAPERS_GRID[name].dataset == "rhd":
+            write_processed(project.folder)
+            write_experiment(project.folder, name, PAPERS_GRID[name], 20)
+        else:
+            write_depth(project.folder, name, PAPERS_GRID[name])
+    report.main()
+    (found,) = LEFT_OUT.findall(capfd.readouterr().out)
+    lacking = [name for name in PAPERS_GRID if name not in shown]
+    assert found[:2] == (str(len(lacking)), str(len(PAPERS_GRID))) and "STB, no results: stb-rgb-v1, " in found[2]
+    page = bs4.BeautifulSoup((project.folder / "reports/index.html").read_text(), "html.parser").get_text()
+    counted = f"{len(lacking)} of the grid's {len(PAPERS_GRID)} rows are left out"
+    for text in (found[2], page, (project.folder / "reports/tables/tables.md").read_text()):
+        assert all(re.search(rf"\b{name}(?![\w-])", text) for name in lacking)
+        assert counted in text or text == found[2]
+    numbers = {path.name: path.read_text() for path in (project.folder / "reports").rglob("*") if path.suffix == ".csv"}
+    assert set(numbers) >= {"table1.csv", "depth.csv", "claims.csv", *(f"{name}.csv" for name in shown)}
+    assert all(name in page.split("All metrics")[2] for name in shown)
+
+
+def test_no_results_at_all_are_one_clear_error(project, without_notebook):
+    shutil.rmtree("data/predictions")
+    shutil.rmtree("reports")
+    with pytest.raises(InputError, match=r"^data/predictions: expected .* found none \(no results\); run `dvc repro "):
+        report.main()
+    assert not (project.folder / "reports").exists()
+
+
+def test_results_of_other_settings_and_other_data_are_left_out(project, without_notebook, capfd):
+    write_experiment(project.folder, "rhd-rgb-v1", GRID["rhd-rgb-v1"], 30, profile="paper")
+    write_experiment(project.folder, "rhd-rgb-v2", GRID["rhd-rgb-v2"], 30, source="RHD_v1 <b>")
+    report.main()
+    first = (
+        "2 of 3 rows left out: RHD, results of profile 'paper' where params.yaml has 'small': rhd-rgb-v1; "
+        f"RHD, results of RHD_v1 <b> where data/processed/rhd.h5 has {SOURCE}: rhd-rgb-v2; "
+    )
+    assert first in capfd.readouterr().out
+    assert pd.read_csv("reports/tables/table1.csv")["experiment"].tolist() == ["rhd-2d-v3"]
+    assert "results of RHD_v1 &lt;b&gt; where" in (project.folder / "reports/index.html").read_text()
+    assert "results of RHD_v1 &#60;b> where" in (project.folder / "reports/tables/tables.md").read_text()
+    project.settings.data["rhd"].source = "/somewhere/RHD_v1"
+    with pytest.raises(InputError, match=r"found none \(.*; results of synthetic hands, .* has another source\); "):
+        report.main()
 
 
 def test_predictions_of_other_images_are_refused(project, without_notebook):

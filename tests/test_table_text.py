@@ -1,7 +1,10 @@
 import io
 
+import bs4
 import numpy as np
 import pandas as pd
+import pytest
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from handvae.report import table_text
 
@@ -46,10 +49,48 @@ def test_markdown_keeps_a_row_on_one_line():
     assert text.splitlines() == ["|  | x |", "| --- | --- |", "| a | 1<br>2 |", "| b |  |"]
 
 
+HOSTILE = [
+    *("a <b>x</b> <!--", "x & y &lt; &#60;", r"p|q \| z", "*e* **b** __u__ _i_ a_b", "50 % `c` ``d``"),
+    *(r"$m$ $$n$$ \[x\] \(y\) \begin{a}z\end{a}", "[l](u) ![i](j) <http://x> http://y", "~~s~~ ^2^ # h {{x}} ${z}"),
+    *("end\\", "new\nline\rand\u2028more"),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_shows_any_text_as_it_is(text):
+    plain, lines = " ".join(text.splitlines()), text.splitlines()
+    written = table_text.markdown_table(["", text], [[text, "x"], ["y", text]])
+    table = bs4.BeautifulSoup(markdown2html_mistune(written), "html.parser")
+    cells = [[cell.get_text("\n") for cell in row.find_all(("td", "th"))] for row in table.find_all("tr")]
+    assert cells == [["", "\n".join(lines)], ["\n".join(lines), "x"], ["y", "\n".join(lines)]]
+    item = bs4.BeautifulSoup(markdown2html_mistune(f"- {table_text.markdown_text('RHD: ' + text)}\n- z"), "html.parser")
+    assert [one.get_text() for one in item.find_all("li")] == [f"RHD: {plain}", "z"]
+    names = {tag.name for tag in [*table.find_all(), *item.find_all()]}
+    assert names <= {"table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li"}
+
+
+def test_markdown_leaves_words_numbers_and_markdown_cells_alone():
+    for text in ("label_fraction", "24.50 [24.00, 25.00]", "[38], T+S+H", "RGB->3D RHD", "−3 ± 0.1 %"):
+        assert table_text.markdown_text(text) == text
+    bold = table_text.Markdown("**a**")
+    assert table_text.markdown_table(["a"], [[bold]]).endswith("| **a** |")
+
+
+def test_latex_shows_every_sign_as_it_is():
+    text = table_text.latex_table(["", "x"], [["a\\b{c}$d$#e^f~g|h`i<b>", "k--l---m"]], "")
+    braces = r"a\textbackslash{}b\{c\}\$d\$\#e\textasciicircum{}f\textasciitilde{}g\textbar{}h\textasciigrave{}i"
+    assert braces + r"\textless{}b\textgreater{} & k-{}-l-{}-{}-m \\" in text
+
+
 def test_latex_escapes_what_it_would_misread():
     text = table_text.latex_table(["", "2D->3D"], [["a_b", "5 % & more"], ["x", "1.0 ± 0.1 – −2"]], "10 %")
     assert r"2D$\rightarrow$3D" in text and r"a\_b & 5 \% \& more \\" in text and r"\caption{10 \%}" in text
     assert r"x & 1.0 $\pm$ 0.1 -- $-$2 \\" in text
+
+
+def test_latex_reads_no_star_and_no_second_line_as_an_argument():
+    lines = table_text.latex_table(["", "x"], [["*a", "b\n[c\n*d"]], "").splitlines()
+    assert lines[lines.index(r"\midrule") + 1] == r"{}*a & \makecell[r]{b \\ {}[c \\ {}*d} \\"
 
 
 def test_latex_reads_no_bracket_as_an_argument_and_stacks_lines_in_a_cell():

@@ -61,7 +61,7 @@ def write_processed(folder, *datasets):
     return folder
 
 
-def predicted(folder, dataset, input_, error_mm, variant=1, subject="", **changes):
+def predicted(folder, dataset, input_, error_mm, variant=1, subject="", encoder="resnet18", **changes):
     """Predictions off by about `error_mm`, of the colour sets' with hidden joints far off, and their result."""
     group = subject or "test"
     true_mm, random = hands_mm(dataset, group), seeded(dataset, variant, group)
@@ -71,7 +71,7 @@ def predicted(folder, dataset, input_, error_mm, variant=1, subject="", **change
     if dataset not in DEPTH:
         visible[:, 3], visible[2] = False, False
         pred_mm[~visible] = 150
-    settings = [dataset, input_, variant, "T+H" if dataset in DEPTH else "T+S+H", "resnet18", subject, 1.0, "small"]
+    settings = [dataset, input_, variant, "T+H" if dataset in DEPTH else "T+S+H", encoder, subject, 1.0, "small"]
     path = folder / f"{dataset}-{input_}-{variant}-{group}.h5"
     with h5py.File(path, "w") as file:
         file["joints_pred_mm"], file["joints_true_mm"] = pred_mm.astype(np.float32), true_mm.astype(np.float32)

@@ -29,7 +29,7 @@ from handvae.report.claim_rows import (
     row,
 )
 from handvae.report.latent_claims import mixing_rows, samples_rows, walk_rows
-from handvae.report.table_text import interval_text, markdown_table
+from handvae.report.table_text import interval_text, markdown_table, markdown_text
 from handvae.report.tables import Result, frame_of
 
 INTRODUCTION = (
@@ -87,7 +87,7 @@ def claims_markdown(table: pd.DataFrame) -> str:
         rows.append(["″" if claim == last else claim, *cells])
         last = claim
     header = ["claim", "measured", "value [95 % interval]", "seeds", "criterion", "verdict", "data"]
-    numbered = "\n".join(f"- ({number}) {text}" for number, text in enumerate(data, 1))
+    numbered = "\n".join(f"- ({number}) {markdown_text(text)}" for number, text in enumerate(data, 1))
     return f"{INTRODUCTION}\n\n{markdown_table(header, rows)}\n\nData:\n\n{numbered}\n"
 
 

@@ -18,7 +18,7 @@ from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import bootstrap, metrics, uncertainty
 from handvae.evaluation.uncertainty import LEVEL, Number
 from handvae.report import paper
-from handvae.report.table_text import interval_text, signed
+from handvae.report.table_text import Markdown, interval_text, signed
 from handvae.report.tables import Result, frame_of
 
 PERMUTATIONS = 10_000
@@ -214,7 +214,8 @@ def as_text(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     header = ["a", "b", "a − b, mm", "p, frames", "p", "p, Holm", "paper, mm", "verdict"]
     rows = []
     for (task, kind, blocks), of_task in table.groupby(["task", "kind", "blocks"], sort=False):
-        rows.append([f"**{task}, {kind}, {blocks:,} blocks of frames**", *[""] * (len(header) - 1)])
+        name = Markdown(f"**{task}, {kind}, {blocks:,} blocks of frames**")
+        rows.append([name, *[""] * (len(header) - 1)])
         rows += [_text_row(row) for row in of_task.to_dict("records")]
     return header, rows
 

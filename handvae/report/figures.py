@@ -29,6 +29,7 @@ LOOK = {
     "grid.color": "#E4E4E4",
     "legend.frameon": False,
     "lines.linewidth": 1.8,
+    "text.parse_math": False,  # names of users may hold a $
 }
 PIXELS_PER_INCH = 150
 TURN_DEG = 60  # the third view of a hand: from its side, where the camera sees no depth
@@ -184,15 +185,18 @@ def _curves_figure(
         further = max(0, len(curves) - 3)  # lines of the legend
         figure = Figure(figsize=(6.4, 4.6 + 0.19 * further), layout="constrained")
         axes = figure.add_subplot()
+        drawn = []
         for curve in curves:
             # unclipped, since at 100 % half the line would be cut off
             look = {"color": curve.colour, "linestyle": curve.line, "clip_on": False}
-            axes.plot(curve.thresholds_mm, curve.shares, label=curve.label, **look)
+            drawn += axes.plot(curve.thresholds_mm, curve.shares, label=curve.label, **look)
         if paper_mm:
-            axes.axvspan(*paper_mm, color="#EFEFEF", zorder=0, label="range of the paper's figure")
+            label = "range of the paper's figure"
+            drawn.append(axes.axvspan(*paper_mm, color="#EFEFEF", zorder=0, label=label))
         axes.set(**names, xlim=(0, max(curve.thresholds_mm[-1] for curve in curves)), ylim=(0, 1))
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0))  # above the axes: nowhere inside is surely empty
+        # above the axes: nowhere inside is surely empty; given its labels, or those that begin with _ were left out
+        axes.legend(drawn, [one.get_label() for one in drawn], loc="lower left", bbox_to_anchor=(-0.02, 1.0))
         titled(figure, title, caption)
     return figure
 
@@ -200,7 +204,9 @@ def _curves_figure(
 def titled(figure: Figure, title: str, caption: str) -> None:
     """What every figure has: its title, and below it what it was made from."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=GREY, wrap=True)
+    # matplotlib wraps a text as if its $ were mathematics, whatever parse_math says: here they are escaped
+    escaped, look = caption.replace("$", r"\$"), {"fontsize": 8, "color": GREY, "wrap": True, "parse_math": True}
+    figure.supxlabel(escaped, x=0.01, ha="left", **look)
 
 
 def _draw_hand(panels: np.ndarray, hand: PredictedHand) -> None:

@@ -1,14 +1,17 @@
 """The report's pages: notebooks run by papermill over what lies in reports/, their text and outputs joined as HTML.
 
 A page is one file that needs no network: pictures, style and script are inside it. A notebook runs in a kernel of its
-own and is stripped of times, paths and random ids, so that the same reports give the same bytes.
+own, without the user's settings, and is stripped of times, paths and random ids, so that the same reports give the same
+bytes.
 """
 
 import html
+import importlib.metadata
 import json
 import re
 import string
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import papermill
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from matplotlib import font_manager
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -25,6 +29,7 @@ from traitlets.config import Config
 from handvae.base.errors import InputError
 from handvae.base.params import Experiment
 from handvae.report import paper, tables
+from handvae.report.left_out import LeftOut, html_of
 
 NOTEBOOKS, REPORTS, TRAINING = Path("notebooks"), Path("reports"), Path("reports/training")
 OWN_PAGE = "own_experiment.html"  # in reports/, beside the page that links to it
@@ -60,9 +65,15 @@ def executed_notebooks(experiments: dict[str, Experiment], figures_made: dict[st
         return dict(zip(parameters, notebooks, strict=True))
 
 
-def index_page(notebooks: dict[str, NotebookNode], viewer: dict, results: list[tables.Result]) -> str:
+def index_page(
+    notebooks: dict[str, NotebookNode],
+    viewer: dict,
+    results: list[tables.Result],
+    left_out: Sequence[LeftOut] = (),
+) -> str:
     """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs."""
-    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{data_notice(results)}"
+    lacking = html_of(left_out, len(results) + len(left_out))
+    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{lacking}{data_notice(results)}"
     # a closing tag inside the data would end the script that holds it
     data = json.dumps(viewer, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     script = (
@@ -75,8 +86,9 @@ def index_page(notebooks: dict[str, NotebookNode], viewer: dict, results: list[t
 def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) -> str:
     """reports/own_experiment.html: your experiment beside the paper's number and the grid's models like it.
 
-    `experiments`: the grid, of which those of the same task, variant and test subject are shown, unless they were
-    tested on other data, as when only your experiment ran on hands of your own. InputError as of `executed_notebooks`.
+    `experiments`: the grid, of which those of the same task, variant and test subject are shown that have results,
+    unless they were tested on other data, as when only your experiment ran on hands of your own. InputError as of
+    `executed_notebooks`.
     """
     settings = {name: getattr(own, name) for name in ("dataset", "input", "variant", "invariances", "encoder")}
     settings |= {"label_fraction": own.label_fraction, "profile": own.profile}
@@ -90,6 +102,7 @@ def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) 
             name
             for name, row in experiments.items()
             if (row.dataset, row.input, row.variant, row.test_subject or "") == like
+            and all(path.exists() for path in _shown_of(name))
             and _on_the_same_data(own, name, row)
         ],
         "paper_mm": {} if own.kind == "other data" else paper_numbers_mm(own),
@@ -97,6 +110,11 @@ def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) 
     notebook = executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
     opening = f'<p><a href="index.html">All results</a></p>\n{data_notice([own])}'
     return _page(opening, [section("own", notebook)])
+
+
+def _shown_of(name: str) -> list[Path]:
+    """The files of a row of the grid that your experiment's page reads."""
+    return [*(REPORTS / "metrics" / f"{name}{end}" for end in (".json", "_pck.csv")), TRAINING / f"{name}.csv"]
 
 
 def _on_the_same_data(own: tables.Result, name: str, row: Experiment) -> bool:
@@ -142,6 +160,9 @@ def paper_numbers_mm(own: tables.Result) -> dict[str, float]:
 def executed(path: Path, parameters: dict[str, object]) -> NotebookNode:
     """The notebook run with these parameters, stripped of times, paths and random ids: the same bytes each time."""
     with tempfile.TemporaryDirectory() as scratch:
+        # the kernel looks for matplotlib's list of fonts here, and where it must search for them it may complain
+        fonts = f"{scratch}/fontlist-v{font_manager.FontManager.__version__}.json"
+        font_manager.json_dump(font_manager.fontManager, fonts)
         # sockets in a folder of its own need no free port; a fresh IPython folder holds no start-up files of the user's
         sockets = {"transport": "ipc", "connection_file": f"{scratch}/kernel.json"}
         kernel = {
@@ -163,7 +184,7 @@ def executed(path: Path, parameters: dict[str, object]) -> NotebookNode:
 
 def section(name: str, notebook: NotebookNode) -> str:
     """A notebook as one section: text and outputs, no code; its headings one level down, with ids of their own."""
-    exporter = HTMLExporter(
+    exporter = _DeliveredTemplates(
         template_name="basic",
         exclude_input=True,
         exclude_input_prompt=True,
@@ -202,12 +223,25 @@ def _contents(sections: list[str]) -> str:
 
 
 def _file(name: str) -> str:
-    return (HERE / name).read_text()
+    return (HERE / name).read_text("utf-8")
 
 
 class _ThisInterpreter(AsyncKernelManager):
-    """Starts the kernel with the Python that runs the stage, whatever kernels the machine has under that name."""
+    """Starts the kernel with the Python that runs the stage, whatever kernels the machine has under that name, and
+    without what the user has set for his own work."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(argv=make_ipkernel_cmd(python_arguments=["-Xfrozen_modules=off"]), language="python")
+        scratch = str(Path(self.connection_file).parent)
+        own = {"MPLCONFIGDIR": scratch, "MATPLOTLIBRC": "", "MPLBACKEND": "agg"}
+        own |= {"PYTHONSTARTUP": "", "PYTHONWARNINGS": "", "PYTHONUTF8": "1"}
+        return KernelSpec(argv=make_ipkernel_cmd(python_arguments=["-Xfrozen_modules=off"]), language="python", env=own)
+
+
+class _DeliveredTemplates(HTMLExporter):
+    """Takes nbconvert's own templates, whatever the user has put under their names."""
+
+    def get_prefix_root_dirs(self) -> list[str]:
+        one = "share/jupyter/nbconvert/templates/basic/index.html.j2"
+        delivered = next(file for file in importlib.metadata.files("nbconvert") if file.as_posix().endswith(one))
+        return [str(Path(delivered.locate()).resolve().parents[3])]

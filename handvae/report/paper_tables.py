@@ -1,12 +1,14 @@
 """All tables of the report: results in, tables by file name out, and the Markdown page that holds them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from handvae.evaluation import uncertainty
 from handvae.report import comparison, depth_table, paper, parameters, semi_supervised, tables
-from handvae.report.table_text import markdown_table
+from handvae.report.left_out import LeftOut, markdown_of
+from handvae.report.table_text import markdown_table, markdown_text
 from handvae.report.tables import Result
 
 
@@ -60,10 +62,11 @@ def tables_of(results: list[Result], counts: dict[int, int], layers: list[parame
     return made
 
 
-def markdown_page(results: list[Result], made: dict[str, Table]) -> str:
-    """tables.md: the tables as one reads them in the paper, with what they were made from."""
-    data = "\n".join(f"- {text}" for text in dict.fromkeys(result.data for result in results))
-    parts = [f"# Tables\n\n{INTRODUCTION}\n\nOur data:\n\n{data or '- none: no such experiment'}"]
+def markdown_page(results: list[Result], made: dict[str, Table], left_out: Sequence[LeftOut] = ()) -> str:
+    """tables.md: the tables as one reads them in the paper, with what they were made from and which rows they lack."""
+    data = "\n".join(f"- {markdown_text(text)}" for text in dict.fromkeys(result.data for result in results))
+    lacking = markdown_of(left_out, len(results) + len(left_out))
+    parts = ["# Tables", *[lacking] * bool(lacking), INTRODUCTION, "Our data:", data or "- none: no such experiment"]
     for table in made.values():
         if table.heading:
             text = markdown_table(table.header, table.rows) if table.rows else "No such experiment."

@@ -17,6 +17,11 @@ OTHERS = (
 )
 
 
+def area_text(area: float, thresholds_mm: np.ndarray) -> str:
+    """The area under a PCK curve with the range it was taken over: the reference's "20-50 mm" begins at 21.05 mm."""
+    return f"AUC {thresholds_mm[0]:.4g}–{thresholds_mm[-1]:.4g} mm {area:.3f}"
+
+
 def pck_curve(label: str, errors_mm: np.ndarray, visible: np.ndarray, colour: str, line: str = "-") -> figures.Curve:
     """PCK of errors (N, J) over visible joints."""
     return figures.Curve(label, THRESHOLDS_MM, metrics.pck(errors_mm, visible, THRESHOLDS_MM), colour, line)
@@ -30,10 +35,13 @@ def pcf_curve(label: str, errors_mm: np.ndarray, colour: str, line: str = "-") -
 def printed(dataset: str) -> list[figures.Curve]:
     """The curves of the paper's Figure 4 on a colour set, its own first."""
     looks = ((figures.BLACK, "--"), *OTHERS)
-    return [
-        figures.Curve(f"{curve.name}: AUC 20–50 mm {curve.auc:.3f}", *np.array(curve.points).T, *look)
-        for curve, look in zip(paper.FIGURE_4[dataset], looks, strict=False)
-    ]
+    curves = []
+    for curve, look in zip(paper.FIGURE_4[dataset], looks, strict=False):
+        thresholds_mm, shares = np.array(curve.points).T
+        curves.append(
+            figures.Curve(f"{curve.name}: {area_text(curve.auc, thresholds_mm)}", thresholds_mm, shares, *look)
+        )
+    return curves
 
 
 def of_methods(references: list[Reference]) -> list[figures.Curve]:

@@ -1,8 +1,23 @@
 """Tables as text: CSV for programs, Markdown to read, LaTeX for a paper; a cell may have several lines."""
 
+import re
 from collections.abc import Callable, Mapping
 
 import pandas as pd
+
+# what Markdown would read as markup; an underscore inside a word and most brackets it takes as they are
+_MARKUP = re.compile(r"[\\`*<&|$~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=\()|:(?=//)")
+_LATEX = {
+    **{"->": r"$\rightarrow$", "–": "--", "±": r"$\pm$", "−": "$-$"},
+    **{sign: rf"\{sign}" for sign in "&%_#${}"},
+    **{"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "`": r"\textasciigrave{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
+}
+_LATEX_SIGNS = re.compile("|".join([*map(re.escape, _LATEX), "-(?=-)"]))  # of two hyphens LaTeX makes a dash
+
+
+class Markdown(str):
+    """A cell that is written in Markdown already; all others are plain text."""
 
 
 def csv_table(frame: pd.DataFrame) -> str:
@@ -48,8 +63,17 @@ def signed(number: float, digits: int = 2) -> str:
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |".replace("\n", "<br>") for line in lines)
+    lines = [list(map(_markdown_cell, header)), ["---"] * len(header), *(map(_markdown_cell, row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def markdown_text(text: str) -> str:
+    """Plain text as a part of a line of Markdown, where it is shown as it is."""
+    return _MARKUP.sub(lambda sign: f"&#{ord(sign[0])};", " ".join(text.splitlines()))
+
+
+def _markdown_cell(text: str) -> str:
+    return text if isinstance(text, Markdown) else "<br>".join(map(markdown_text, text.splitlines()))
 
 
 def latex_table(header: list[str], rows: list[list[str]], caption: str) -> str:
@@ -76,15 +100,15 @@ def latex_table(header: list[str], rows: list[list[str]], caption: str) -> str:
 
 
 def _latex_cell(text: str) -> str:
-    """A bracket at the beginning of a row would be read as an argument of the line break before it."""
-    parts = [_latex(part) for part in text.split("\n")]
-    lines = r" \\ ".join(parts)
-    shown = lines if len(parts) == 1 else rf"\makecell[r]{{{lines}}}"
-    return "{}" * shown.startswith("[") + shown
+    first, *others = (_latex(part) for part in text.split("\n"))
+    lines = r" \\ ".join([first, *map(_after_line_break, others)])
+    return rf"\makecell[r]{{{lines}}}" if others else _after_line_break(first)
+
+
+def _after_line_break(text: str) -> str:
+    """A bracket or star that follows a line break would be read as an argument of it."""
+    return "{}" * text.startswith(("[", "*")) + text
 
 
 def _latex(text: str) -> str:
-    signs = {"&": r"\&", "%": r"\%", "_": r"\_", "->": r"$\rightarrow$", "–": "--", "±": r"$\pm$", "−": "$-$"}
-    for plain, escaped in signs.items():
-        text = text.replace(plain, escaped)
-    return text
+    return _LATEX_SIGNS.sub(lambda sign: _LATEX.get(sign[0], "-{}"), text)

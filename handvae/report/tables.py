@@ -25,6 +25,14 @@ ENDS = ("", "_low", "_high")  # of a statistic's name: the number, the ends of i
 WITHIN = 0.05  # a number so near to the paper's, relative to it, is worth the word, though outside our interval
 
 
+class OtherSettingsError(InputError):
+    """Results that are whole, but not of the settings or the data that they are read for; `why` says so in words."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
 @dataclass(frozen=True)
 class Result:
     """One experiment of the grid: its settings, what its data is, its metrics, and where its predictions lie."""
@@ -51,7 +59,11 @@ class Result:
     @property
     def data(self) -> str:
         """What the numbers were made from: never a number without it."""
-        tested = "each subject tested on in turn" if self.test_subject else f"{self.metrics['frames']:,} test frames"
+        tested = (
+            "each fold tested on the subject it leaves out"
+            if self.test_subject
+            else f"{self.metrics['frames']:,} test frames"
+        )
         return f"{self.named_source}; profile {self.profile}; {tested}"
 
     @property
@@ -82,14 +94,15 @@ class Result:
 def read_result(predictions: Path, metrics: Path, expected: dict[str, str | int | float]) -> Result:
     """The result in `predictions` (HDF5) and `metrics` (JSON).
 
-    `expected` holds the attributes that the predictions must carry. Raises InputError naming the file that is missing,
-    broken or does not fit.
+    `expected` holds the attributes that the predictions must carry. Raises InputError naming the file that is missing
+    or broken, OtherSettingsError where it does not fit.
     """
     attributes, counts = _read_predictions_header(predictions, expected)
     numbers = _read_metrics(metrics, depth=expected["input"] == "depth")
     for what, count in counts.items():
         if (found := numbers.get(what, 1)) != count:
-            raise InputError(f"{metrics}: expected the {count} {what} of {predictions}, found {found}")
+            message = f"{metrics}: expected the {count} {what} of {predictions}, found {found}"
+            raise OtherSettingsError(message, f"metrics and predictions of different {what}")
     fields = {key: attributes[key] for key in (*expected, "source", "synthetic", "published")}
     return Result(**fields, metrics=numbers, predictions=predictions)
 
@@ -116,8 +129,11 @@ def _read_predictions_header(
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: expected the predictions that the evaluate stage writes, found: {error}") from error
     for key, value in expected.items():
-        if attributes.get(key) != value:
-            raise InputError(f"{path}: expected {key} {value!r} as in params.yaml, found {attributes.get(key)!r}")
+        if (found := attributes.get(key)) != value:
+            message = f"{path}: expected {key} {value!r} as in params.yaml, found {found!r}"
+            if key not in attributes:
+                raise InputError(message)
+            raise OtherSettingsError(message, f"results of {key} {found!r} where params.yaml has {value!r}")
     for key in ("source", "synthetic", "published"):
         if key not in attributes:
             raise InputError(f"{path}: expected the attribute {key}, found {', '.join(attributes)}")

@@ -1,0 +1,50 @@
+"""Which rows of the grid have results that belong to params.yaml as it stands; the others are left out and named."""
+
+from pathlib import Path
+
+from handvae.base.errors import InputError
+from handvae.base.params import Params
+from handvae.preprocessing import store
+from handvae.report import tables
+from handvae.report.left_out import COMMAND, LeftOut
+from handvae.report.tables import OtherSettingsError, Result
+
+NO_RESULTS = "no results"
+
+
+def read_grid(
+    settings: Params, predictions: Path, metrics: Path, training: Path, processed: Path
+) -> tuple[list[Result], list[LeftOut]]:
+    """The results of the grid's rows, and the rows whose results are not there or are of other settings or data.
+
+    Each folder may lack any file, or be absent. InputError where a file is broken, or no row at all has results.
+    """
+    results, left_out = [], []
+    for name, row in settings.experiments.items():
+        files = predictions / f"{name}.h5", metrics / f"{name}.json"
+        if not all(file.exists() for file in (*files, training / f"{name}.csv")):
+            left_out.append(LeftOut(name, row.dataset, NO_RESULTS))
+            continue
+        try:
+            result = tables.read_result(*files, tables.expected_of(name, row, settings.profile_name))
+            _check_data(result, settings.data[row.dataset].source == "synthetic", processed)
+            results.append(result)
+        except OtherSettingsError as error:
+            left_out.append(LeftOut(name, row.dataset, error.why))
+    if not results:
+        found = "; ".join(dict.fromkeys(one.why for one in left_out)) or "no row"
+        raise InputError(
+            f"{predictions}: expected the results of one row at least of params.yaml's experiments, found none "
+            f"({found}); run `{COMMAND}`, or `dvc repro` for all"
+        )
+    return results, left_out
+
+
+def _check_data(result: Result, synthetic: bool, processed: Path) -> None:
+    """OtherSettingsError where a row was evaluated on other data than params.yaml names, or `processed` holds now."""
+    path = processed / f"{result.dataset}.h5"
+    now = store.attributes(path)["source"] if path.exists() else result.source
+    if result.synthetic != synthetic or result.source != now:
+        other = "params.yaml has another source" if result.synthetic != synthetic else f"{path} has {now}"
+        why = f"results of {result.source} where {other}"
+        raise OtherSettingsError(f"{result.predictions}: {why}", why)
