@@ -9,13 +9,14 @@ from handvae.base.errors import InputError
 
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Call a stage's main; wrong usage, bad input and failing disks end in one line on stderr and exit code 1."""
+    text = main.__globals__["__doc__"]  # of its module
     if set(arguments) & {"-h", "--help"}:
-        print(inspect.getmodule(main).__doc__)
+        print(text)
         return
     try:
         inspect.signature(main).bind(*arguments)
     except TypeError:
-        sys.exit(f"error: {inspect.getmodule(main).__doc__.splitlines()[0]}")
+        sys.exit(f"error: {text.splitlines()[0]}")
     try:
         main(*arguments)
     except (InputError, OSError) as error:
