@@ -1,6 +1,6 @@
-"""`make bench`: speed and memory of every part, each beside what it is held to. Machines are noisy: read the ratios.
+"""Speed and memory of every part, beside what it is held to. Usage: python -m benchmarks.bench [--quick]
 
-python -m benchmarks.bench [--quick]; --quick leaves out what takes a quarter of an hour or more: preprocessing at the
+Machines are noisy: read the ratios. --quick leaves out what takes a quarter of an hour or more: preprocessing at the
 sets' published sizes and the whole pipeline (`dvc repro` in a fresh clone).
 """
 
@@ -15,10 +15,13 @@ import torch
 from benchmarks import preprocessing
 from benchmarks import training as training_benchmark
 from handvae.base import params, workers
+from handvae.base.errors import InputError
 from handvae.model import training
 from handvae.synthetic.generate import generate
+from stages import run
 
 RENDERED = 400
+PIPELINE = [sys.executable, "-m", "dvc", "repro"]
 
 Row = tuple[str, str, str, str]  # what, measured, held to, ratio
 
@@ -35,12 +38,12 @@ def rendering(folder: Path) -> list[Row]:
 
 
 def training_loop() -> list[Row]:
-    """Every experiment's loop against its bare model, in alternating rounds, at the profile of params.yaml."""
+    """Each kind of row's loop against its bare model, in alternating rounds, at the profile of params.yaml."""
     training.keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = params.load()
     rows = []
-    for name in loaded.experiments:
+    for name in training_benchmark.kinds(loaded):
         loop, bare, ratio = training_benchmark.compare(name, loaded, device)
         measured = f"{loop:,.0f} samples/s, bare model {bare:,.0f}"
         rows.append(
@@ -56,7 +59,7 @@ def whole_pipeline(folder: Path) -> list[Row]:
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
-        subprocess.run(["dvc", "repro"], cwd=clone, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(PIPELINE, cwd=clone, check=True, stdout=subprocess.DEVNULL)
         seconds.append(time.perf_counter() - start)
     return [
         ("dvc repro from nothing", f"{seconds[0] / 60:.1f} min", "20 min", f"{seconds[0] / 1200:.2f}"),
@@ -64,11 +67,13 @@ def whole_pipeline(folder: Path) -> list[Row]:
     ]
 
 
-def main(*arguments: str) -> None:
+def main(option: str = "") -> None:
+    if option not in ("", "--quick"):
+        raise InputError(f"benchmarks.bench: expected nothing or --quick, found {option!r}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = [*rendering(folder), *training_loop()]
-        if "--quick" not in arguments:
+        if not option:
             rows += [*preprocessing.rows(folder), *whole_pipeline(folder)]
     print(f"\n{torch.get_num_threads()} threads, torch {torch.__version__}, profile {params.load().profile_name}\n")
     rows = [("what", "measured", "held to", "ratio"), ("---", "---", "---", "---"), *rows]
@@ -77,4 +82,4 @@ def main(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(main, *sys.argv[1:])

@@ -23,6 +23,8 @@ from handvae.datasets.sets import DATASETS
 REPOSITORY = Path(__file__).parent.parent
 # How often a tenth of the published size holds a set of profile small
 TENTH = {"rhd": 3, "stb": 3, "icvl": 2, "nyu": 7, "msra": 6}
+PROFILE = "small"  # whose sizes are rendered
+REPEATS = 3  # of the short runs, because machines are noisy
 
 Row = tuple[str, str, str, str]  # what, measured, held to, ratio
 
@@ -140,10 +142,12 @@ def images_a_second_decoded(root: Path) -> float:
 
 
 def measured(name: str, folder: Path) -> list[Row]:
-    """The published size and a tenth of it, timed thrice, because machines are noisy."""
+    """The published size, a tenth of it, and a few frames."""
     roots = {size: folder / f"{name}-{size}" for size in ("tiny", "tenth", "whole")}
     counts = {size: images(name, root) for size, root in roots.items()}
-    runs = {size: [staged(name, root) for _ in range(1 if size == "whole" else 3)] for size, root in roots.items()}
+    runs = {
+        size: [staged(name, root) for _ in range(1 if size == "whole" else REPEATS)] for size, root in roots.items()
+    }
     seconds = {size: min(run[0] for run in runs[size]) for size in roots}
     megabytes = {size: max(run[1] for run in runs[size]) for size in roots}
     tenth_s, whole_s = (seconds[size] - seconds["tiny"] for size in ("tenth", "whole"))
@@ -174,12 +178,12 @@ def rows(folder: Path) -> list[Row]:
 
     profiles = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["profiles"]
     for name, tenth in TENTH.items():
-        for profile in ("tiny", "small"):
+        for profile in ("tiny", PROFILE):
             if not (root := folder / f"{name}-{profile}").is_dir():
                 generate(name, root, profiles[profile]["synthetic"][name], 0, workers.cores())
         for size, times in (("tenth", tenth), ("whole", 10 * tenth)):
             if not (root := folder / f"{name}-{size}").is_dir():
-                LARGER[name](folder / f"{name}-small", work := folder / f"{name}.partial", times)
+                LARGER[name](folder / f"{name}-{PROFILE}", work := folder / f"{name}.partial", times)
                 work.rename(root)
     return [row for name in TENTH for row in measured(name, folder)]
 

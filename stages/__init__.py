@@ -1,6 +1,7 @@
 """The pipeline's stages: thin programs that read params.yaml, call the package and write what dvc.yaml declares."""
 
 import inspect
+import itertools
 import sys
 from collections.abc import Callable
 
@@ -9,13 +10,16 @@ from handvae.base.errors import InputError
 
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Call a stage's main; wrong usage, bad input and failing disks end in one line on stderr and exit code 1."""
+    text = main.__globals__["__doc__"]  # of its module
+    # dvc.yaml's commands carry a comment, which Windows' shell hands over
+    arguments = tuple(itertools.takewhile(lambda word: word != "#", arguments))
     if set(arguments) & {"-h", "--help"}:
-        print(inspect.getmodule(main).__doc__)
+        print(text)
         return
     try:
         inspect.signature(main).bind(*arguments)
     except TypeError:
-        sys.exit(f"error: {inspect.getmodule(main).__doc__.splitlines()[0]}")
+        sys.exit(f"error: {text.splitlines()[0]}")
     try:
         main(*arguments)
     except (InputError, OSError) as error:

@@ -1,11 +1,12 @@
 """Source -> data/raw/<set> and its manifest <set>.json. Usage: python -m stages.download rhd|stb|icvl|nyu|msra"""
 
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
-from handvae.base import params, workers
+from handvae.base import params, workers, workspace
 from handvae.base.atomic import write_text
 from handvae.base.errors import InputError
 from handvae.datasets import sets
@@ -28,12 +29,15 @@ def main(name: str) -> None:
         root, kind = RAW / name, "synthetic"
         generate.generate(name, root, settings.profile.synthetic[name], data.seed, workers.cores())
     else:
-        kind = sources.kind(data.source)
+        source = workspace.source(data.source)
+        kind = sources.kind(source)
         # beside a folder that somebody gave may lie the one that was meant; beside an unpacked archive lies nothing
         find = partial(sets.find, name) if kind == "folder" else dataset.find
-        root = sources.locate(name, data.source, data.sha256, RAW / "unpacked", find)
+        root = sources.locate(name, source, data.sha256, RAW / "unpacked", find)
     found = dataset.inspect(root)
     published = found["published"] and kind != "synthetic"  # at full size the synthetic set has the same counts
+    if kind == "folder" and source != data.source:  # the same manifest as in the workspace
+        root = os.path.relpath(root, workspace.folder())
     facts = {"kind": kind, "description": describe(name, kind, data, published), "root": str(root)}
     facts |= {**found, "published": published}
     write_text(manifest, json.dumps(facts, indent=1) + "\n")

@@ -1,6 +1,9 @@
-"""own_experiment: your experiment's predictions and metrics -> reports/own_experiment.html, beside the grid's and the
-paper's numbers. A stage of its own, so that your experiment never reruns the report."""
+"""Your experiment beside the grid and the paper: reports/own_experiment.html. Usage: python -m stages.own_experiment
 
+A stage of its own, so that your experiment never reruns the report.
+"""
+
+import sys
 from pathlib import Path
 
 from handvae.base import atomic, params
@@ -17,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, *sys.argv[1:])

@@ -1,11 +1,16 @@
-"""data/raw/<set> -> data/processed/<set>.h5. Usage: python -m stages.preprocess rhd|stb|icvl|nyu|msra"""
+"""data/raw/<set> -> data/processed/<set>.h5. Usage: python -m stages.preprocess rhd|stb|icvl|nyu|msra
+
+Raw data that is gone is taken from the workspace, if this runs outside of it, or brought again by stages.download: DVC
+keeps the manifest <set>.json, in a fresh clone and for its queue, but not the images.
+"""
 
 import dataclasses
 import json
+import subprocess
 import sys
 from pathlib import Path
 
-from handvae.base import params
+from handvae.base import atomic, params, workspace
 from handvae.base.errors import InputError
 from handvae.datasets import doubts
 from handvae.datasets.sets import DATASETS
@@ -18,11 +23,12 @@ def main(name: str) -> None:
     if name not in DATASETS:
         raise InputError(f"stages.preprocess: expected one of {', '.join(DATASETS)}, found {name!r}")
     dataset, profile = DATASETS[name], settings.profile
-    manifest = read_manifest(name, Path(f"data/raw/{name}.json"))
+    manifest = read_manifest(path := Path(f"data/raw/{name}.json"))
+    root = raw_data(name, manifest) or brought_again(name, path, manifest)
     options = dataclasses.asdict(settings.data[name].protocol)
     centre, allowed = options.pop("centre", None), options.pop("without_visible_joint", None)
     largest_share = options.pop("doubtful_labels")
-    labelled = dataset.frames(Path(manifest["root"]), **options)
+    labelled = dataset.frames(root, **options)
     frames = doubts.few(name, labelled, largest_share)
     for note in doubts.notes(frame.doubt for group in labelled.values() for frame in group):
         print(f"{name}: {note}")
@@ -33,7 +39,7 @@ def main(name: str) -> None:
     }
     if allowed is not None:  # RHD alone says which joints can be seen
         splits = {split: rows[group] for group, split in dataset.SPLITS.items()}
-        checked = preprocess.with_visible_joint(splits, allowed, manifest["root"])
+        checked = preprocess.with_visible_joint(splits, allowed, str(root))
         rows = {group: checked[split] for group, split in dataset.SPLITS.items()}
     kind = "images" if options.get("images", True) else "labelled hands without images"
     source = source_text(manifest["description"], frames, kind, centre)
@@ -68,20 +74,45 @@ def source_text(description: str, frames: dict[str, list], kind: str, centre: st
     return text + words[centre]
 
 
-def read_manifest(name: str, path: Path) -> dict:
-    """What download found. Raises InputError if it, or the data it speaks of, is gone."""
+def read_manifest(path: Path) -> dict:
+    """What download found. Raises InputError if it is gone."""
     try:
-        manifest = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the manifest that download writes: {error}") from error
-    root = Path(manifest["root"])
-    if not root.is_dir() or DATASETS[name].inspect(root)["splits"] != manifest["splits"]:
-        # DVC can bring an old manifest back from its cache, but not the images, which it does not hold
+
+
+def raw_data(name: str, manifest: dict) -> Path | None:
+    """Where the data lies that the manifest describes, here or in the workspace; None if it is gone or has changed."""
+    for root in dict.fromkeys([Path(manifest["root"]), workspace.folder() / manifest["root"]]):
+        try:
+            if root.is_dir() and DATASETS[name].inspect(root)["splits"] == manifest["splits"]:
+                return root
+        except InputError as error:
+            print(f"{name}: {error}")
+    return None
+
+
+def brought_again(name: str, path: Path, manifest: dict) -> Path:
+    """Where the data lies once stages.download has run again. InputError if that finds other data than before.
+
+    A process of its own, so that this stage does not depend on the code that renders and downloads. The manifest at
+    `path` stays as it is: DVC tracks it.
+    """
+    print(f"{name}: {manifest['root']} is not what {path} describes: bringing the raw data again", flush=True)
+    text = path.read_text()
+    try:
+        if code := subprocess.run([sys.executable, "-m", "stages.download", name]).returncode:
+            sys.exit(code)  # its line says why
+        found = read_manifest(path)
+    finally:
+        atomic.write_text(path, text)
+    if found | {"root": ""} != manifest | {"root": ""}:
         raise InputError(
-            f"{root}: expected the raw data that {path} describes, found none or others; "
-            f"run `dvc repro -f download@{name}`"
+            f"{found['root']}: expected the raw data that {path} describes, found other data; "
+            f"run `dvc repro -f download@{name}`{f' in {workspace.folder()}' if workspace.folder() != Path() else ''}"
         )
-    return manifest
+    return Path(found["root"])
 
 
 if __name__ == "__main__":

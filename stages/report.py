@@ -1,16 +1,17 @@
-"""report: predictions and metrics of the grid's experiments -> tables, figures, claims, and the page that shows them.
+"""The grid's predictions and metrics -> tables, figures, claims and their page. Usage: python -m stages.report
 
 Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind. Rows
 without results, or with results of other settings, are left out and named. No model is loaded: what needs one was
 computed by the evaluate stage.
 """
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
 
-from handvae.base import atomic, params
+from handvae.base import atomic, params, workspace
 from handvae.evaluation import published
 from handvae.model import networks
 from handvae.report import (
@@ -44,7 +45,9 @@ def main() -> None:
         print(f"report: {line_of(left_out, len(settings.experiments))}", flush=True)
     texts = table_texts(results, left_out)
     references = {
-        name: published.reference_curves(name, source.references, pck_curves.THRESHOLDS_MM)
+        name: published.reference_curves(
+            name, {of: workspace.source(file) for of, file in source.references.items()}, pck_curves.THRESHOLDS_MM
+        )
         for name, source in settings.data.items()
     }
     made = paper_figures.figures_of(results, PROCESSED, references)
@@ -95,4 +98,4 @@ def write_all(folder: Path, contents: dict[str, str | bytes]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, *sys.argv[1:])

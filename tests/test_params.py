@@ -203,6 +203,21 @@ def test_a_wrong_value_is_an_error_with_expected_and_found(params_tree, tmp_path
         load(params_tree, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["rhd-2d-v1-l0.5", "A_b", "7", "_"])
+def test_a_row_may_be_named_by_letters_digits_and_some_signs(params_tree, tmp_path, name):
+    row = params_tree["experiments"]["rhd-2d-v1"]
+    assert list(load(params_tree | {"experiments": {name: row}}, tmp_path).experiments) == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a/b", "../a", ".a", "-a", "a@b", "a:b", "é", "a'b", "a$b", "a*", "a_pck", "a\n"]
+)
+def test_another_name_of_a_row_is_refused(params_tree, tmp_path, name):
+    row = params_tree["experiments"]["rhd-2d-v1"]
+    with pytest.raises(InputError, match=r"experiments: expected names of letters, digits, - _ and \., .*, found "):
+        load(params_tree | {"experiments": {name: row}}, tmp_path)
+
+
 def test_broken_yaml_and_a_missing_file_are_one_line_errors(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [1\nb: {")
     for path in ("params.yaml", "absent.yaml"):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import statistics
@@ -60,6 +61,25 @@ def test_wrong_usage_prints_the_usage(folder):
     assert "Usage: python -m stages.train [name" in stage(folder, "stages.train", "a", "b")
     assert "no experiment 'rhd-rgb-v9'" in stage(folder, "stages.train", "rhd-rgb-v9")
     assert "expected one of rhd, stb, icvl, nyu, msra, found 'hands'" in stage(folder, "stages.preprocess", "hands")
+
+
+PROGRAMS = [f"stages.{path.stem}" for path in sorted((REPOSITORY / "stages").glob("[a-z]*.py"))]
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, "benchmarks.bench"])
+def test_every_program_prints_its_usage_and_refuses_arguments_that_it_does_not_know(
+    program, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, program, raising=False)
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
+    runpy.run_module(program, run_name="__main__")
+    assert f"Usage: python -m {program}" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [program, *(f"--unknown-{number}" for number in range(5))])
+    with pytest.raises(SystemExit) as refused:
+        runpy.run_module(program, run_name="__main__")
+    assert f"Usage: python -m {program}" in str(refused.value) and "\n" not in str(refused.value)
+    assert capsys.readouterr().out == "" and list(tmp_path.iterdir()) == []
 
 
 def test_a_misspelt_parameter_is_named(folder):
@@ -266,3 +286,9 @@ def test_the_real_stb_labels_train_a_2d_to_3d_model_through_the_stages(folder):
     assert found["epe_mean_mm"] < 0.75 * found["mean_pose_epe_mm"]
     assert 2 < found["previous_frame_epe_mm"] < 3  # the hand moves little from frame to frame: no model beats that here
     assert "600 test labelled hands without images" in store.attributes(folder / "data/processed/stb.h5")["source"]
+
+
+def test_a_comment_in_dvcs_command_is_none_on_windows_either(capsys):
+    seen = []
+    run(lambda *arguments: seen.append(arguments), "rhd-2d-v1", "#", "--dataset", "rhd", "--help")
+    assert seen == [("rhd-2d-v1",)] and capsys.readouterr().out == ""

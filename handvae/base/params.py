@@ -5,6 +5,7 @@ No defaults live in code: what is not in params.yaml does not exist.
 
 import dataclasses
 import os
+import re
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ MODALITIES = (*INPUTS, TARGET)
 SPLITS = ("training", "evaluation")
 BOTH = "rhd+stb"  # an experiment's `dataset` that is trained on two sets and tested on each
 MSRA_SUBJECTS = tuple(f"P{number}" for number in range(9))
+_ROW_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 OWN = "experiment"  # the name under which the top-level experiment is trained and evaluated
 
 
@@ -247,6 +249,12 @@ def _check_references(params: Params, path: str) -> None:
                 expected = ", ".join(map(str, known))
                 raise InputError(f"{where}: {key}: expected one of {expected}, found '{getattr(experiment, key)}'")
         _check_experiment(experiment, params.pairs(experiment), where)
+    for name in params.experiments:
+        if not _ROW_NAME.fullmatch(name) or name.endswith("_pck"):
+            raise InputError(
+                f"{path}: experiments: expected names of letters, digits, - _ and ., no - or . first and no _pck last, "
+                f"since they name files and DVC's stages, found {name!r}"
+            )
     if OWN in params.experiments:
         raise InputError(f"{path}: experiments: the name '{OWN}' is taken by the top-level experiment")
     for name, loss in params.recipes.items():
