@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 
 from handvae.base import atomic, params
-from handvae.report import pages, tables
+from handvae.report import pages
+from handvae.report.results import read_results
 from stages import run
 
 
 def main() -> None:
     settings = params.load()
     files = Path("data/experiment.h5"), Path("reports/metrics.json")
-    own = tables.read_result(*files, tables.expected_of(params.OWN, settings.own, settings.profile_name))
+    own = read_results(*files, params.OWN, settings.own, settings.profile_name)
     atomic.write_text("reports/own_experiment.html", pages.own_experiment_page(own, settings.experiments))
     print("own_experiment: wrote reports/own_experiment.html")
 

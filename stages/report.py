@@ -24,11 +24,11 @@ from handvae.report import (
     paper_tables,
     pck_curves,
     table_text,
-    tables,
     viewer,
 )
 from handvae.report.left_out import LeftOut, line_of
 from handvae.report.parameters import baseline_layers, our_layers
+from handvae.report.results import Result
 from stages import run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
@@ -66,7 +66,7 @@ def main() -> None:
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
-def table_texts(results: list[tables.Result], left_out: list[LeftOut]) -> dict[str, str]:
+def table_texts(results: list[Result], left_out: list[LeftOut]) -> dict[str, str]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}

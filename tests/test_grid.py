@@ -56,7 +56,9 @@ def test_rows_and_sets_mix_each_row_once_in_the_grids_order():
 
 
 def test_an_unknown_name_is_refused_in_one_line_with_the_known_ones(folder, asked):
-    with pytest.raises(InputError, match=r"rhd, stb, icvl, nyu, msra, rhd-2d-v1, .*; found 'rhd-2d-v9'") as refused:
+    with pytest.raises(
+        InputError, match=r"rhd, stb, rhd.stb, icvl, nyu, msra, rhd-2d-v1, .*; found 'rhd-2d-v9'"
+    ) as refused:
         grid.main("rhd", "rhd-2d-v9")
     assert "\n" not in str(refused.value) and asked[0] == []
 

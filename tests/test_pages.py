@@ -25,8 +25,10 @@ from tests.test_viewer import predicted
 REPORT = ("tables", "curves", "latent_space", "predictions")
 FIGURES = {"fig04a": "Figure 4a: PCK on RHD", "fig10b": "Figure 10b: predictions on RHD"}
 GRID = {
-    "rhd-rgb-v1": params.Experiment("rhd", "rgb", 1, "T+S+H", "resnet18", 0, None, 1.0),
-    "rhd-2d-v3": params.Experiment("rhd", "joints_2d", 3, "T+S+H", "resnet18", 0, None, 1.0),
+    "rhd-rgb-v1": params.Experiment("rhd", "rgb", 1, "T+S+H", "resnet18", 0, None, 1.0, 0.0, "ours", "proportional"),
+    "rhd-2d-v3": params.Experiment(
+        "rhd", "joints_2d", 3, "T+S+H", "resnet18", 0, None, 1.0, 0.0, "ours", "proportional"
+    ),
 }
 METRICS = {"epe_mean_mm": 48.5027, "epe_mean_mm_low": 47.4, "epe_mean_mm_high": 49.6, "epe_median_mm": 47.0683}
 METRICS |= {"auc_20_50": 0.347, "auc_21_50": 0.355, "mean_pose_epe_mm": 76.4, "frames": 300}
@@ -245,7 +247,7 @@ def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere():
 )
 def test_the_page_says_what_numbers_on_other_data_cannot_mean(facts, expected):
     results = [
-        SimpleNamespace(dataset="stb" if published else "rhd", synthetic=synthetic, published=published)
+        SimpleNamespace(experiment="x", dataset="stb" if published else "rhd", synthetic=synthetic, published=published)
         for synthetic, published in facts
     ]
     page = index(results)
@@ -278,12 +280,12 @@ def same_data(own):
 
 def test_your_own_experiments_page_compares_it_with_the_grid_and_the_paper(here, tmp_path):
     own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
-    page = pages.own_experiment_page(own, GRID)
+    page = pages.own_experiment_page([own], GRID)
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
     assert "epe_mean_mm 48.503 48.503 19.730" in text and "rhd-rgb-v1" in text and "rhd-2d-v3" not in text
     assert "yours, synthetic" in text and "Not the paper's data: the numbers of RHD" in text
     assert page.count("data:image/png;base64") == 1 and 'id="viewer-data"' not in page and "0x" not in text
-    assert pages.own_experiment_page(own, GRID) == page
+    assert pages.own_experiment_page([own], GRID) == page
 
 
 def test_rows_of_the_grid_without_results_do_not_stand_beside_yours(here, tmp_path):
@@ -295,7 +297,7 @@ def test_rows_of_the_grid_without_results_do_not_stand_beside_yours(here, tmp_pa
             other.write_bytes((here / "reports" / path).read_bytes())
         (here / "reports" / lacking.format(f"row-{place}")).unlink()
     grid = GRID | {f"row-{place}": GRID["rhd-rgb-v1"] for place in range(4)}
-    page = pages.own_experiment_page(own, grid)
+    page = pages.own_experiment_page([own], grid)
     for path in (here / "reports").rglob("row-*"):
         path.unlink()
     assert "rhd-rgb-v1" in page and "row-" not in page
@@ -318,7 +320,7 @@ def test_names_that_users_chose_are_shown_as_they_are(here, tmp_path):
     for folder, end in (("metrics", ".json"), ("metrics", "_pck.csv"), ("training", ".csv")):
         (here / f"reports/{folder}/{name}{end}").write_text((here / f"reports/{folder}/rhd-rgb-v1{end}").read_text())
     page = pages.own_experiment_page(
-        dataclasses.replace(own, source=f"{HOSTILE}\nb", profile=HOSTILE), {name: GRID["rhd-rgb-v1"]}
+        [dataclasses.replace(own, source=f"{HOSTILE}\nb", profile=HOSTILE)], {name: GRID["rhd-rgb-v1"]}
     )
     text, tags = text_of(page)
     assert f"Data: RHD: {HOSTILE} b; profile {HOSTILE}; " in text and f"profile {HOSTILE} Data" in text
@@ -335,12 +337,29 @@ def test_names_that_users_chose_are_shown_as_they_are(here, tmp_path):
 def test_numbers_of_other_data_do_not_stand_beside_yours(here, tmp_path):
     own = same_data(predicted(tmp_path, "rhd", "rgb", 20))
     mine = dataclasses.replace(own, synthetic=False, metrics=own.metrics | {"mean_pose_epe_mm": 38.0})
-    assert "19.730" in pages.own_experiment_page(own, GRID)
-    page = pages.own_experiment_page(mine, GRID)
+    assert "19.730" in pages.own_experiment_page([own], GRID)
+    page = pages.own_experiment_page([mine], GRID)
     assert "yours, other data" in page and "19.730" not in page and "rhd-rgb-v1" not in page
     few_labels = dataclasses.replace(own, label_fraction=0.1, metrics=own.metrics | {"mean_pose_epe_mm": 80.0})
-    assert "rhd-rgb-v1" in pages.own_experiment_page(few_labels, GRID)
+    assert "rhd-rgb-v1" in pages.own_experiment_page([few_labels], GRID)
     unscaled = dataclasses.replace(few_labels, label_fraction=1.0, invariances="T+H")
-    assert "rhd-rgb-v1" in pages.own_experiment_page(unscaled, GRID)
+    assert "rhd-rgb-v1" in pages.own_experiment_page([unscaled], GRID)
     other_frames = dataclasses.replace(few_labels, metrics=few_labels.metrics | {"frames": 57})
-    assert "rhd-rgb-v1" not in pages.own_experiment_page(other_frames, GRID)
+    assert "rhd-rgb-v1" not in pages.own_experiment_page([other_frames], GRID)
+
+
+def test_an_experiment_on_two_sets_has_a_part_for_each(here, tmp_path):
+    own = predicted(tmp_path, "rhd", "rgb", 20)
+    of_sets = {"rhd": METRICS, "stb": METRICS | {"epe_mean_mm": 31.25}}
+    (here / "reports/metrics.json").write_text(json.dumps(of_sets))
+    curves = pd.DataFrame({"threshold_mm": [0, 50], "pck_rhd": [0.0, 0.5], "pck_stb": [0.0, 0.7]})
+    curves.to_csv(here / "reports/metrics_pck.csv", index=False)
+    both = [
+        dataclasses.replace(
+            own, dataset=dataset, group=dataset, trained_on="rhd+stb", metrics=of_sets[dataset], invariances="T"
+        )
+        for dataset in of_sets
+    ]
+    page = pages.own_experiment_page(both, GRID)
+    assert 'id="own-rhd"' in page and 'id="own-stb"' in page and "48.503" in page and "31.250" in page
+    assert "trained on <code>rhd+stb</code>" in page and page.count("data:image/png;base64") == 2

@@ -10,8 +10,9 @@ from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import metrics, statistics
 from handvae.preprocessing import store
-from handvae.report import figures, paper, paper_figures, tables
+from handvae.report import figures, paper, paper_figures
 from handvae.report import shown_hands as shown_hands_module
+from handvae.report.results import Result
 
 FRAMES, CROP_PX = 11, 24
 CENTRE_MM = np.array([30.0, -20, 700])
@@ -99,7 +100,7 @@ def predicted(tmp_path):
         }
         settings = [path.stem, dataset, input_, variant, invariances, encoder, subject, label_fraction]
         facts = {"source": f"synthetic {dataset}", "synthetic": True, "published": False} | changes
-        return tables.Result(*settings, profile="small", **facts, metrics=numbers, predictions=path)
+        return Result(*settings, profile="small", **facts, metrics=numbers, predictions=path)
 
     return write
 

@@ -22,8 +22,9 @@ import yaml
 from handvae.base import params
 from handvae.model import devices
 from handvae.preprocessing import store
-from handvae.report import comparison, tables
+from handvae.report import comparison
 from handvae.report.latent_arrays import read_latent
+from handvae.report.results import expected_of, read_result
 from stages import evaluate, run, train
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
@@ -189,8 +190,8 @@ def test_a_row_of_three_seeds_has_three_models_whose_numbers_the_report_reads_fr
     assert [one["experiment"]["seed"] for one in settings] == [0, 1, 2]
     loaded = params.load()
     paths = [Path(f"data/predictions/rhd-2d-v1{end}.h5") for end in ("", "-0", "-1", "-2")]
-    expected = tables.expected_of("rhd-2d-v1", loaded.experiment("rhd-2d-v1"), loaded.profile_name)
-    together = tables.read_result(paths[0], Path("reports/metrics/rhd-2d-v1.json"), expected)
+    expected = expected_of("rhd-2d-v1", loaded.experiment("rhd-2d-v1"), loaded.profile_name, "rhd")
+    together = read_result(paths[0], Path("reports/metrics/rhd-2d-v1.json"), expected)
     paths[0].rename("together.h5")
     together = replace(together, predictions=Path("together.h5"))
     alone, curves = [], []

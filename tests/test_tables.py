@@ -1,14 +1,12 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from handvae.base.errors import InputError
 from handvae.report import paper, tables
+from handvae.report.results import Result
 
 
 def numbers(epe_mean_mm):
@@ -37,7 +35,7 @@ def seeds(count=3):
 
 
 def result(experiment, input="rgb", variant=1, epe_mean_mm=25.0, **changes):
-    plain = tables.Result(
+    plain = Result(
         *(experiment, "rhd", input, variant, "T+S+H", "resnet18", "", 1.0),
         *("small", "synthetic hands, 2,000 training images"),
         *(True, False, numbers(epe_mean_mm), Path("none.h5")),
@@ -219,82 +217,17 @@ def test_the_papers_tables_agree_with_each_other():
             assert variants.cell_mm(best, task) == min(variants.cell_mm(variant, task) for variant in (1, 2, 3, 4))
 
 
-EXPECTED = {
-    "experiment": "x",
-    "dataset": "rhd",
-    "input": "rgb",
-    "variant": 2,
-    "encoder": "resnet18",
-    "test_subject": "",
-    "label_fraction": 0.3,
-    "invariances": "T+S+H",
-    "profile": "small",
-}
-
-
-def write_result(folder, changes=None, without=(), metric_changes=None, without_metric=(), further_seeds=0):
-    attributes = {**EXPECTED, "source": "synthetic hands", "synthetic": True, "published": False, **(changes or {})}
-    with h5py.File(folder / "x.h5", "w") as file:
-        file["row"] = np.arange(2728)
-        for number in range(further_seeds):
-            file.create_group(f"seed-{number + 1}/latent")
-        file.attrs.update({key: value for key, value in attributes.items() if key not in without})
-    metrics = {**numbers(25.0), **(metric_changes or {})}
-    (folder / "x.json").write_text(json.dumps({k: v for k, v in metrics.items() if k not in without_metric}))
-    return folder / "x.h5", folder / "x.json"
-
-
-def test_a_result_is_read_from_its_two_files(tmp_path):
-    read = tables.read_result(*write_result(tmp_path), EXPECTED)
-    assert read == result("x", variant=2, label_fraction=0.3, source="synthetic hands", predictions=tmp_path / "x.h5")
-    assert read.kind == "synthetic" and read.data == "RHD: synthetic hands; profile small; 2,728 test frames"
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"changes": {"variant": 3}}, r"x\.h5: expected variant 2 as in params.yaml, found 3$"),
-        ({"changes": {"variant": "cross"}}, r"x\.h5: expected variant 2 as in params.yaml, found 'cross'$"),
-        ({"changes": {"label_fraction": 1.0}}, r"x\.h5: expected label_fraction 0.3 as in params.yaml, found 1.0$"),
-        ({"without": ["label_fraction"]}, r"x\.h5: expected label_fraction 0.3 as in params.yaml, found None$"),
-        ({"changes": {"profile": "tiny"}}, r"x\.h5: expected profile 'small'.*found 'tiny'"),
-        ({"without": ["synthetic"]}, r"x\.h5: expected the attribute synthetic, found dataset, encoder, experiment"),
-        ({"metric_changes": {"frames": 300}}, r"x\.json: expected the 2728 frames of .*x\.h5, found 300"),
-        ({"without_metric": ["epe_median_mm_low"]}, r"x\.json: expected the key epe_median_mm_low"),
-        ({"without_metric": ["blocks"]}, r"x\.json: expected the key blocks"),
-        ({"without_metric": ["epe_median_all_joints_mm_high"]}, r"expected the key epe_median_all_joints_mm_high"),
-        ({"metric_changes": {"seeds": 3}}, r"x\.json: expected the key epe_mean_mm_sd, found "),
-        ({"metric_changes": seeds(3)}, r"x\.json: expected the 1 seeds of .*x\.h5, found 3"),
-        ({"further_seeds": 2}, r"x\.json: expected the 3 seeds of .*x\.h5, found 1"),
-    ],
-)
-def test_files_that_do_not_fit_each_other_or_the_params_are_refused_by_name(tmp_path, wrong, message):
-    with pytest.raises(InputError, match=message):
-        tables.read_result(*write_result(tmp_path, **wrong), EXPECTED)
-
-
-def test_a_result_may_have_several_seeds_and_an_interval_that_is_not_there(tmp_path):
-    missing = {"epe_mean_mm_low": None, "epe_mean_mm_high": None}
-    read = tables.read_result(*write_result(tmp_path, metric_changes=seeds(3) | missing, further_seeds=2), EXPECTED)
-    assert read.seeds == 3 and np.isnan(tables.interval_of(read, "epe_mean_mm")[1:]).all()
-    table = tables.joint_table([replace(read, label_fraction=1.0)], paper.TABLE1)
-    assert tables.matrix(table, paper.TABLE1)[1][1][3].startswith(
-        "25.00 [1 block of frames: no interval]\nsd 1.25 over"
-    )
-
-
-def test_a_variant_may_be_a_name(tmp_path):
-    paths = write_result(tmp_path, changes={"variant": "cross"})
-    read = tables.read_result(*paths, EXPECTED | {"variant": "cross"})
-    assert read.variant == "cross" and not read.compared
-
-
-@pytest.mark.parametrize("name", ["x.h5", "x.json"])
-@pytest.mark.parametrize("content", [None, b"", b"not what it says"])
-def test_a_missing_or_broken_file_is_refused_by_name(tmp_path, name, content):
-    paths = write_result(tmp_path)
-    (tmp_path / name).unlink()
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=rf"^{tmp_path / name}: expected"):
-        tables.read_result(*paths, EXPECTED)
+def test_models_of_two_sets_fill_rows_of_their_own_whatever_their_variant():
+    together = {"variant": 1, "invariances": "T", "trained_on": "rhd+stb"}
+    both = [result("both", **together), result("both", dataset="stb", epe_mean_mm=31.0, **together)]
+    own = result("own", variant=3, dataset="stb", invariances="T", epe_mean_mm=32.0)
+    table = tables.joint_table([*both, own], paper.TABLE2)
+    assert table["experiment"].tolist() == ["both", "own", "both"]
+    assert table["trained_on"].tolist() == ["rhd+stb", "stb", "rhd+stb"]
+    assert table["paper_epe_mean_mm"].tolist() == [22.53, 9.49, 9.49]
+    rows = {row[0]: row[1:] for row in tables.matrix(table, paper.TABLE2)[1]}
+    assert rows["ours, T"][3].startswith("32.00") and rows["ours, T"][2].startswith("–")
+    assert [text[:5] for text in rows["ours, T, RHD and STB together"]] == ["–", "–", "25.00", "31.00"]
+    assert "ours, T+S, RHD and STB together" not in rows
+    assert tables.joint_table(both, paper.TABLE1).empty and tables.best(both, ("rhd", "rgb")) is None
+    assert "trained on RHD and STB" in both[0].data and "trained on" not in own.data

@@ -12,7 +12,8 @@ from PIL import Image
 from handvae.base.errors import InputError
 from handvae.base.joints import BONES21, SKELETON_OF, SKELETONS
 from handvae.preprocessing import store
-from handvae.report import tables, viewer
+from handvae.report import viewer
+from handvae.report.results import Result
 
 FRAMES, CROP_PX, CONTEXT_PX = 21, 32, 48
 WALKS, STEPS = 2, 3
@@ -80,7 +81,7 @@ def predicted(folder, dataset, input_, error_mm, variant=1, subject="", encoder=
         file["name"] = np.array(names(group), dtype=h5py.string_dtype())
     facts = {"source": f"synthetic {dataset}", "synthetic": True, "published": False} | changes
     numbers = {"epe_mean_mm": float(error_mm), "epe_median_mm": float(error_mm), "frames": FRAMES}
-    return tables.Result(path.stem, *settings, **facts, metrics=numbers, predictions=path)
+    return Result(path.stem, *settings, **facts, metrics=numbers, predictions=path)
 
 
 def add_walks(result, side_px=CROP_PX):

@@ -29,8 +29,9 @@ from handvae.report.claim_rows import (
     row,
 )
 from handvae.report.latent_claims import mixing_rows, samples_rows, walk_rows
+from handvae.report.results import Result
 from handvae.report.table_text import interval_text, markdown_table, markdown_text
-from handvae.report.tables import Result, frame_of
+from handvae.report.tables import frame_of
 
 INTRODUCTION = (
     "What the paper claims, measured on this run's data. A claim holds where the whole 95 % interval lies on its side "

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -18,8 +17,9 @@ from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import bootstrap, metrics, uncertainty
 from handvae.evaluation.uncertainty import LEVEL, Number
 from handvae.report import paper
+from handvae.report.results import Result
 from handvae.report.table_text import Markdown, interval_text, signed
-from handvae.report.tables import Result, frame_of
+from handvae.report.tables import frame_of
 
 PERMUTATIONS = 10_000
 SEED = 0
@@ -112,7 +112,7 @@ def numbers_of(name: str, number: Number) -> dict[str, float]:
 def read_frames(result: Result) -> Frames:
     """The frames of one experiment; from depth all evaluated joints count, as in the public evaluation."""
     evaluated = list(SKELETONS[SKELETON_OF[result.dataset]].evaluated)
-    with h5py.File(result.predictions) as file:
+    with result.opened() as file:
         true_mm = file["joints_true_mm"][:][:, evaluated]
         groups = ["", *(f"seed-{number}/" for number in range(1, result.seeds))]
         predicted_mm = (file[f"{group}joints_pred_mm"][:][:, evaluated] for group in groups)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -10,8 +9,9 @@ from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import statistics
 from handvae.report import paper
+from handvae.report.results import STATISTICS, Result
 from handvae.report.table_text import cell, over_seeds
-from handvae.report.tables import STATISTICS, Result, frame_of, verdict
+from handvae.report.tables import frame_of, verdict
 
 TESTS = {  # what is tested, by set; DeepPrior++ reports ICVL's first sequence alone, which is the harder one
     "icvl": {"ICVL": "", "ICVL, sequence 1": "test_seq_1/"},
@@ -80,7 +80,7 @@ def pooled(folds: list[Result]) -> Pooled:
     joints, blocks, names, count = {key: [] for key in (*predicted, *ARRAYS)}, [], [], 0
     for fold in folds:
         evaluated = list(SKELETONS[SKELETON_OF[fold.dataset]].evaluated)
-        with h5py.File(fold.predictions) as file:
+        with fold.opened() as file:
             for key, parts in joints.items():
                 parts.append(file[key][:][:, evaluated])
             blocks.append(count + file["block"][:])

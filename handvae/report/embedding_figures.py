@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
 from handvae.report import figures, mixing
 from handvae.report.latent_arrays import MIXED, read_encodings, read_latent
-from handvae.report.tables import Result
+from handvae.report.results import Result
 
 PERPLEXITY = 30
 SEED = 0

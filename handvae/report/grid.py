@@ -5,9 +5,8 @@ from pathlib import Path
 from handvae.base.errors import InputError
 from handvae.base.params import Params
 from handvae.preprocessing import store
-from handvae.report import tables
 from handvae.report.left_out import COMMAND, LeftOut
-from handvae.report.tables import OtherSettingsError, Result
+from handvae.report.results import OtherSettingsError, Result, read_results
 
 NO_RESULTS = "no results"
 
@@ -26,9 +25,10 @@ def read_grid(
             left_out.append(LeftOut(name, row.dataset, NO_RESULTS))
             continue
         try:
-            result = tables.read_result(*files, tables.expected_of(name, row, settings.profile_name))
-            _check_data(result, settings.data[row.dataset].source == "synthetic", processed)
-            results.append(result)
+            of_row = read_results(*files, name, row, settings.profile_name)
+            for result in of_row:
+                _check_data(result, settings.data[result.dataset].source == "synthetic", processed)
+            results += of_row
         except OtherSettingsError as error:
             left_out.append(LeftOut(name, row.dataset, error.why))
     if not results:

@@ -1,10 +1,9 @@
 """Reads the latent group of predictions files: what the figures and the claims of the latent space are made from."""
 
-import h5py
 import numpy as np
 
 from handvae.base.errors import InputError
-from handvae.report.tables import Result
+from handvae.report.results import Result
 
 MIXED = ("rgb", "joints_2d", "joints_3d")  # the modalities of Figure 8
 SAMPLES = 500  # of each modality, as in the paper's Figure 1
@@ -13,9 +12,9 @@ SAMPLES = 500  # of each modality, as in the paper's Figure 1
 def read_latent(result: Result, *names: str, seed: int = 0) -> list[np.ndarray]:
     """Arrays of the latent group by name, and others by "/name"; `seed`: of which of a row's models the latent group
     is. InputError where one is missing."""
-    group = f"/seed-{seed}/latent" if seed else "/latent"
-    with h5py.File(result.predictions) as file:
-        paths = [name if name.startswith("/") else f"{group}/{name}" for name in names]
+    group = f"seed-{seed}/latent" if seed else "latent"
+    with result.opened() as file:
+        paths = [name[1:] if name.startswith("/") else f"{group}/{name}" for name in names]
         if missing := [path for path in paths if path not in file]:
             raise InputError(
                 f"{result.predictions}: expected {', '.join(missing)}, found none; run `dvc repro` to evaluate it again"

@@ -20,7 +20,7 @@ from handvae.report.claim_rows import (
     row,
 )
 from handvae.report.latent_arrays import read_encodings, read_latent
-from handvae.report.tables import Result
+from handvae.report.results import Result
 
 LITTLE = below(10, "%")  # the paper gives no numbers
 NEARER = below(50, "%")  # to the one than to the other

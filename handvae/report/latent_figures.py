@@ -17,7 +17,7 @@ from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
 from handvae.preprocessing import store
 from handvae.report import embedding_figures, figures, shown_hands, tables
 from handvae.report.latent_arrays import read_latent
-from handvae.report.tables import Result
+from handvae.report.results import Result
 
 SEVERAL_MM = 1.12  # side of a panel over the largest hand in it
 

@@ -28,8 +28,9 @@ from traitlets.config import Config
 
 from handvae.base.errors import InputError
 from handvae.base.params import Experiment
-from handvae.report import paper, tables
+from handvae.report import paper
 from handvae.report.left_out import LeftOut, html_of
+from handvae.report.results import Result
 
 NOTEBOOKS, REPORTS, TRAINING = Path("notebooks"), Path("reports"), Path("reports/training")
 OWN_PAGE = "own_experiment.html"  # in reports/, beside the page that links to it
@@ -68,11 +69,11 @@ def executed_notebooks(experiments: dict[str, Experiment], figures_made: dict[st
 def index_page(
     notebooks: dict[str, NotebookNode],
     viewer: dict,
-    results: list[tables.Result],
+    results: list[Result],
     left_out: Sequence[LeftOut] = (),
 ) -> str:
     """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs."""
-    lacking = html_of(left_out, len(results) + len(left_out))
+    lacking = html_of(left_out, len({result.experiment for result in results}) + len(left_out))
     opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{lacking}{data_notice(results)}"
     # a closing tag inside the data would end the script that holds it
     data = json.dumps(viewer, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
@@ -83,18 +84,30 @@ def index_page(
     return _page(opening, sections, script)
 
 
-def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) -> str:
+def own_experiment_page(results: list[Result], experiments: dict[str, Experiment]) -> str:
     """reports/own_experiment.html: your experiment beside the paper's number and the grid's models like it.
 
-    `experiments`: the grid, of which those of the same task, variant and test subject are shown that have results,
-    unless they were tested on other data, as when only your experiment ran on hands of your own. InputError as of
-    `executed_notebooks`.
+    `results`: of your experiment, one for each set that it is tested on. `experiments`: the grid, of which those of the
+    same task, variant and test subject are shown that have results, unless they were tested on other data, as when only
+    your experiment ran on hands of your own. InputError as of `executed_notebooks`.
     """
+    parts = [
+        section("own" if own.group == "/" else f"own-{own.dataset}", _own_part(own, experiments)) for own in results
+    ]
+    opening = f'<p><a href="index.html">All results</a></p>\n{data_notice(results)}'
+    return _page(opening, parts)
+
+
+def _own_part(own: Result, experiments: dict[str, Experiment]) -> NotebookNode:
+    """Your experiment on one set."""
     settings = {name: getattr(own, name) for name in ("dataset", "input", "variant", "invariances", "encoder")}
-    settings |= {"label_fraction": own.label_fraction, "profile": own.profile}
-    like = (own.dataset, own.input, own.variant, own.test_subject)
+    settings |= {"label_fraction": own.label_fraction, "recipe": own.recipe, "profile": own.profile}
+    if own.of_two_sets:
+        settings["trained on"] = own.trained_on
+    like = (own.trained_on or own.dataset, own.input, own.variant, own.test_subject)
     parameters = {
         "reports": str(REPORTS),
+        "dataset": "" if own.group == "/" else own.dataset,
         "settings": settings,
         "data": own.data,
         "kind": own.kind,
@@ -107,9 +120,7 @@ def own_experiment_page(own: tables.Result, experiments: dict[str, Experiment]) 
         ],
         "paper_mm": {} if own.kind == "other data" else paper_numbers_mm(own),
     }
-    notebook = executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
-    opening = f'<p><a href="index.html">All results</a></p>\n{data_notice([own])}'
-    return _page(opening, [section("own", notebook)])
+    return executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
 
 
 def _shown_of(name: str) -> list[Path]:
@@ -117,15 +128,16 @@ def _shown_of(name: str) -> list[Path]:
     return [*(REPORTS / "metrics" / f"{name}{end}" for end in (".json", "_pck.csv")), TRAINING / f"{name}.csv"]
 
 
-def _on_the_same_data(own: tables.Result, name: str, row: Experiment) -> bool:
+def _on_the_same_data(own: Result, name: str, row: Experiment) -> bool:
     """The mean pose's error tells sets apart, but it is of the labelled samples and, under S, of scaled hands: where an
     experiment differs in these, the number of test frames must do."""
     found = json.loads((REPORTS / "metrics" / f"{name}.json").read_text())
+    found = found.get(own.dataset, found)
     same_mean = (row.label_fraction, "S" in row.invariances) == (own.label_fraction, "S" in own.invariances)
     return all(found[key] == own.metrics[key] for key in ["frames"] + ["mean_pose_epe_mm"] * same_mean)
 
 
-def data_notice(results: list[tables.Result]) -> str:
+def data_notice(results: list[Result]) -> str:
     """As HTML: what numbers that were not measured on the published sets cannot mean; nothing if all were."""
     other = [result for result in results if not result.published]
     if not other:
@@ -140,7 +152,7 @@ def data_notice(results: list[tables.Result]) -> str:
     )
 
 
-def paper_numbers_mm(own: tables.Result) -> dict[str, float]:
+def paper_numbers_mm(own: Result) -> dict[str, float]:
     """What the paper prints for a model of these settings, by the metric's name; nothing where it prints nothing.
 
     Of depth it prints one mean an encoder and names no set; ICVL is very probably meant.

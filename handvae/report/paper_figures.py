@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from handvae.evaluation import metrics
 from handvae.report import figures, paper, pck_curves, semi_supervised, tables
+from handvae.report.results import Result
 from handvae.report.shown_hands import (
     Arrays,
     Model,
@@ -34,7 +35,7 @@ MEAN_POSE = "mean pose of the training set"
 
 
 def figures_of(
-    results: list[tables.Result], processed: Path, references: pck_curves.References | None = None
+    results: list[Result], processed: Path, references: pck_curves.References | None = None
 ) -> dict[str, Figure]:
     """File name without suffix -> figure; `processed` is the folder of the preprocessed sets.
 
@@ -56,9 +57,9 @@ def figures_of(
     return {name: figure for name, figure in made.items() if figure is not None}
 
 
-def depth_models(results: list[tables.Result], dataset: str) -> list[Model]:
+def depth_models(results: list[Result], dataset: str) -> list[Model]:
     """The best model of each encoder on a depth set, by encoder: that of most folds, then of the lowest mean EPE."""
-    models: dict[tuple, dict[str, tables.Result]] = {}
+    models: dict[tuple, dict[str, Result]] = {}
     for result in sorted(results, key=_epe_mm):
         if result.compared and result.task == (dataset, "depth"):
             folds = models.setdefault((result.encoder, result.variant, result.invariances), {})
@@ -69,7 +70,7 @@ def depth_models(results: list[tables.Result], dataset: str) -> list[Model]:
     return [best[encoder] for encoder in sorted(best)]
 
 
-def _figure_3(models: list[tables.Result]) -> Figure | None:
+def _figure_3(models: list[Result]) -> Figure | None:
     """Median EPE of variants 1 and 3 by share of labels, and of the mean pose; `models`: fewest labels first."""
     if not models:
         return None
@@ -86,7 +87,7 @@ def _figure_3(models: list[tables.Result]) -> Figure | None:
     return figures.labels_figure(series, baseline, title, caption)
 
 
-def _figure_4(part: str, shown: list[tables.Result]) -> Figure | None:
+def _figure_4(part: str, shown: list[Result]) -> Figure | None:
     """PCK of the best model of each task, of the mean pose, and the paper's curves where the data is the paper's."""
     if not shown:
         return None
@@ -123,7 +124,7 @@ def _figure_5(part: str, models: list[Model], references: list[pck_curves.Refere
     return figures.pcf_figure(curves, title, data_lines(models))
 
 
-def _figure_10(part: str, shown: tables.Result | None, processed: Path) -> Figure | None:
+def _figure_10(part: str, shown: Result | None, processed: Path) -> Figure | None:
     """Predictions of the best RGB->3D model (on RHD in a grid without RGB of the best 2D->3D model)."""
     if shown is None:
         return None
@@ -149,7 +150,7 @@ def _errors_mm(arrays: Arrays, key: str = "joints_pred_mm") -> np.ndarray:
     return metrics.joint_errors_mm(arrays[key], arrays["joints_true_mm"])
 
 
-def _epe_mm(result: tables.Result) -> float:
+def _epe_mm(result: Result) -> float:
     return result.metrics["epe_mean_mm"]
 
 

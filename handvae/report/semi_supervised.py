@@ -12,8 +12,9 @@ import pandas as pd
 
 from handvae.evaluation import bootstrap
 from handvae.report import comparison, paper
+from handvae.report.results import ENDS, STATISTICS, Result
 from handvae.report.table_text import interval_text, over_seeds, signed
-from handvae.report.tables import ENDS, STATISTICS, Result, frame_of, numbers_of, verdict
+from handvae.report.tables import frame_of, numbers_of, verdict
 
 SIDES = {"supervised": 1, "semi_supervised": 3}  # the variants that Figure 3 compares
 RESAMPLED = {"epe_mean_mm": bootstrap.mean, "epe_median_mm": bootstrap.median}
@@ -33,7 +34,8 @@ def models_of(results: list[Result]) -> list[Result]:
 
 def _is_of_figure_3(result: Result) -> bool:
     task, variants = (("stb", "rgb"), "T+S+H"), SIDES.values()
-    return (result.task, result.invariances) == task and result.variant in variants and result.papers_encoder
+    like = (result.task, result.invariances) == task and result.variant in variants
+    return like and result.papers_encoder and not result.of_two_sets
 
 
 def _labels(result: Result) -> float:

@@ -10,10 +10,11 @@ from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
 from handvae.base.params import MSRA_SUBJECTS
 from handvae.evaluation import metrics, statistics
 from handvae.preprocessing import store
-from handvae.report import figures, tables
+from handvae.report import figures
+from handvae.report.results import Result
 
 Arrays = dict[str, np.ndarray]
-Model = list[tables.Result]  # one result, or on MSRA one for each subject left out
+Model = list[Result]  # one result, or on MSRA one for each subject left out
 
 
 def picked_hands(model: Model, count: int, processed: Path) -> list[figures.PredictedHand]:
@@ -59,7 +60,7 @@ def rule(joints: str) -> str:
     )
 
 
-def read_image(result: tables.Result, row: int, name: str, processed: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_image(result: Result, row: int, name: str, processed: Path) -> tuple[np.ndarray, np.ndarray]:
     """The picture (C, C, 3) uint8 and uv_px (J, 2) of a row; refuses an image that is not the one predicted from."""
     path, group = processed / f"{result.dataset}.h5", result.test_subject or "test"
     key = "depth_f16" if result.input == "depth" else "image_u8"
@@ -79,7 +80,7 @@ def read_arrays(model: Model) -> Arrays:
     names = ("joints_pred_mm", "joints_true_mm", "mean_pose_mm", "visible", "row", "name")
     parts: dict[str, list[np.ndarray]] = {name: [] for name in (*names, "fold")}
     for number, result in enumerate(model):
-        with h5py.File(result.predictions) as file:
+        with result.opened() as file:
             missing = [name for name in names if name not in file]
             if missing:
                 raise InputError(f"{result.predictions}: expected the datasets {', '.join(names)}; missing: {missing}")

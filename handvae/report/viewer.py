@@ -14,6 +14,7 @@ from PIL import Image
 from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.report import figures, latent_arrays, paper, paper_figures, shown_hands, tables
+from handvae.report.results import Result
 from handvae.report.shown_hands import Model
 
 HANDS_SHOWN = 9  # of each model
@@ -26,7 +27,7 @@ DECODED = (
 )  # (W, T, ...)
 
 
-def viewer_data(results: list[tables.Result], processed: Path) -> dict:
+def viewer_data(results: list[Result], processed: Path) -> dict:
     """`predictions`: the best model of each task with its hands; `walks`: the cross-trained model's, None without one.
 
     Joints in mm to a tenth, x right, y down, z away from the camera; of depth about the true hand's centre, else about
@@ -64,7 +65,7 @@ def _hand(hand: figures.PredictedHand) -> dict:
     }
 
 
-def _walks(result: tables.Result, processed: Path) -> dict:
+def _walks(result: Result, processed: Path) -> dict:
     """The walks of the cross-trained model: each with the two images it leads from and to, and its decoded steps."""
     rows, names, *decoded = latent_arrays.read_latent(result, "walk_row", "/name", *DECODED)
     if broken := [name for name, values in zip(DECODED, decoded, strict=True) if not np.isfinite(values).all()]:

@@ -1,0 +1,184 @@
+"""Results of experiments: the one place where predictions and metrics are read.
+
+Their two files must belong to the experiment as it stands in params.yaml, so that no table is made from what an earlier
+setting left behind.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import h5py
+
+from handvae.base.errors import InputError
+from handvae.base.params import Experiment
+from handvae.report import paper
+
+STATISTICS = {"epe_mean_mm": "mean EPE", "epe_median_mm": "median EPE"}
+# the same over hidden joints too, which is what [38]'s 2D->3D evaluation counts: a column of its own beside that task's
+ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
+ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
+ENDS = ("", "_low", "_high")  # of a statistic's name: the number, the ends of its interval
+
+
+class OtherSettingsError(InputError):
+    """Results that are whole, but not of the settings or the data that they are read for; `why` says so in words."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Result:
+    """One experiment of the grid: its settings, what its data is, its metrics, and where its predictions lie."""
+
+    experiment: str
+    dataset: str
+    input: str
+    variant: int | str  # 1 to 4, or of figures 1, 6, 8 and 9: "cross", "separate"
+    invariances: str
+    encoder: str
+    test_subject: str  # the one left out of the training, "" where the set has a test split
+    label_fraction: float  # of the training samples whose 3D joints were given
+    profile: str
+    source: str  # what the data is, in words
+    synthetic: bool
+    published: bool  # the set the paper evaluates on
+    metrics: dict[str, float]
+    predictions: Path
+    group: str = "/"  # of the predictions' file: the set, where a model is tested on two
+    trained_on: str = ""  # the sets, as params.yaml names them; "": this one alone
+    recipe: str = "ours"  # of the loss
+
+    @contextmanager
+    def opened(self) -> Iterator[h5py.Group]:
+        """The predictions on this set: arrays, and the groups latent and seed-<n>."""
+        with h5py.File(self.predictions) as file:
+            yield file[self.group]
+
+    @property
+    def of_two_sets(self) -> bool:
+        """Trained on RHD and STB together."""
+        return self.trained_on not in ("", self.dataset)
+
+    @property
+    def task(self) -> paper.Task:
+        return (self.dataset, self.input)
+
+    @property
+    def data(self) -> str:
+        """What the numbers were made from: never a number without it."""
+        tested = (
+            "each fold tested on the subject it leaves out"
+            if self.test_subject
+            else f"{self.metrics['frames']:,} test frames"
+        )
+        trained = f"; trained on {self.trained_on.upper().replace('+', ' and ')}" if self.of_two_sets else ""
+        return f"{self.named_source}{trained}; profile {self.profile}; {tested}"
+
+    @property
+    def named_source(self) -> str:
+        name = self.dataset.upper()
+        return self.source if self.source.startswith(name) else f"{name}: {self.source}"
+
+    @property
+    def seeds(self) -> int:
+        """How many models, alike but for their training seed."""
+        return self.metrics.get("seeds", 1)
+
+    @property
+    def kind(self) -> str:
+        return "published" if self.published else "synthetic" if self.synthetic else "other data"
+
+    @property
+    def compared(self) -> bool:
+        """Trained on all labels of its own set, one of variants 1 to 4: what tables of errors and curves are about."""
+        return self.label_fraction == 1 and isinstance(self.variant, int) and not self.of_two_sets
+
+    @property
+    def papers_encoder(self) -> bool:
+        """ResNet-18, by which the paper encodes its colour images; joints have no image encoder."""
+        return self.input == "joints_2d" or self.encoder == "resnet18"
+
+
+def read_results(predictions: Path, metrics: Path, name: str, experiment: Experiment, profile: str) -> list[Result]:
+    """The results of an experiment of params.yaml, one for each set that it is tested on. Errors as `read_result`."""
+    two = len(experiment.datasets) > 1
+    return [
+        read_result(predictions, metrics, expected_of(name, experiment, profile, dataset), dataset if two else "/")
+        for dataset in experiment.datasets
+    ]
+
+
+def read_result(predictions: Path, metrics: Path, expected: dict[str, str | int | float], group: str = "/") -> Result:
+    """The result in a group of `predictions` (HDF5) and `metrics` (JSON: a set's numbers under its name, or at once).
+
+    `expected` holds the attributes that the predictions must carry. Raises InputError naming the file that is missing
+    or broken, OtherSettingsError where it does not fit.
+    """
+    attributes, counts = _read_predictions_header(predictions, expected, group)
+    numbers = _read_metrics(metrics, group, depth=expected["input"] == "depth")
+    for what, count in counts.items():
+        if (found := numbers.get(what, 1)) != count:
+            message = f"{metrics}: expected the {count} {what} of {predictions}, found {found}"
+            raise OtherSettingsError(message, f"metrics and predictions of different {what}")
+    known = {field.name for field in fields(Result)}
+    facts = {key: attributes[key] for key in (*expected, "source", "synthetic", "published") if key in known}
+    return Result(**facts, metrics=numbers, predictions=predictions, group=group)
+
+
+def expected_of(name: str, experiment: Experiment, profile: str, dataset: str) -> dict[str, str | int | float]:
+    """What `read_result` expects of an experiment of params.yaml that is tested on `dataset`."""
+    keys = ("input", "variant", "invariances", "encoder", "label_fraction", "validation", "recipe")
+    return {
+        "experiment": name,
+        "dataset": dataset,
+        "trained_on": experiment.dataset,
+        **{key: getattr(experiment, key) for key in keys},
+        "test_subject": experiment.test_subject or "",
+        "profile": profile,
+    }
+
+
+def _read_predictions_header(
+    path: Path, expected: dict[str, str | int | float], group: str
+) -> tuple[dict[str, str | int | float | bool], dict[str, int]]:
+    """The attributes as plain Python values, and the numbers of frames and seeds."""
+    try:
+        with h5py.File(path) as file:
+            of_set = file[group]
+            attributes = {key: value.item() if hasattr(value, "item") else value for key, value in of_set.attrs.items()}
+            counts = {"frames": len(of_set["row"]), "seeds": 1 + sum(name.startswith("seed-") for name in of_set)}
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: expected the predictions that the evaluate stage writes, found: {error}") from error
+    for key, value in expected.items():
+        if (found := attributes.get(key)) != value:
+            message = f"{path}: expected {key} {value!r} as in params.yaml, found {found!r}"
+            why = f"results of {key} {found!r} where params.yaml has {value!r}"
+            raise OtherSettingsError(message, why if key in attributes else f"results of a version without {key}")
+    for key in ("source", "synthetic", "published"):
+        if key not in attributes:
+            raise InputError(f"{path}: expected the attribute {key}, found {', '.join(attributes)}")
+    return attributes, counts
+
+
+def _read_metrics(path: Path, group: str, depth: bool) -> dict[str, float]:
+    try:
+        numbers = json.loads(path.read_text())
+        numbers = numbers if group == "/" else numbers[group]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected the metrics that the evaluate stage writes, found: {error}") from error
+    ends = ["", "_low", "_high", *(["_sd"] if "seeds" in numbers else [])]
+    keys = [*(f"epe_mean_mm{end}" for end in ends), "epe_median_mm", "mean_pose_epe_mm", "frames", "blocks"]
+    if not depth:
+        keys += [f"{statistic}{end}" for statistic in ("epe_median_mm", *ALL_JOINTS.values()) for end in ends]
+        keys += ["auc_20_50", "auc_21_50", "auc_0_50"]
+    for key in keys:
+        if key not in numbers:
+            raise InputError(f"{path}: expected the key {key}, found {', '.join(numbers)}")
+    # JSON has no NaN: null is the end of an interval that there is not
+    return {key: math.nan if value is None else value for key, value in numbers.items()}
