@@ -12,10 +12,10 @@ import scipy.io
 import torch
 import yaml
 
-from handvae.base import workers
+from handvae.base import params, workers
 from handvae.datasets import doubts, icvl, msra, nyu, png, rhd, stb
 from handvae.datasets.sets import DATASETS
-from handvae.model import batches
+from handvae.model import batches, parts
 from handvae.preprocessing import store
 from stages import doctor, download, preprocess
 from tests import test_icvl, test_msra, test_nyu, test_rhd
@@ -159,16 +159,13 @@ def processed(
     return folder / f"data/processed/{name}.h5"
 
 
-def groups(path: Path, name: str) -> dict[str, list[str]]:
-    subject = "P1" if name == "msra" else None
-    return {split: store.split_groups(path, split, subject) for split in ("train", "test")}
-
-
 def rows(path: Path, name: str) -> tuple[int, int]:
     """How many are trained on and how many tested on."""
-    of_split = groups(path, name)
-    train = batches.load_split(path, of_split["train"], True, False, CPU, trainable_only=True)
-    return len(train), len(batches.load_split(path, of_split["test"], True, False, CPU))
+    row = {"msra": "msra-resnet18-p1", "icvl": "icvl-resnet18", "nyu": "nyu-resnet18"}.get(name, f"{name}-rgb-v1")
+    experiment = params.load(REPOSITORY / "params.yaml").experiments[row]
+    trained_on = parts.training_parts(path.parent, experiment)
+    scored = parts.scored_part(path.parent, experiment, name)
+    return tuple(len(batches.load_split(of_split, True, 50.0, CPU)) for of_split in (trained_on, [scored]))
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -200,6 +197,13 @@ def test_a_frame_of_zeros_or_of_no_numbers_is_left_out(roots, tmp_path, monkeypa
     assert rows(path, name) == (SETS[name].images - whole - views, whole - views)
     stored = store.read(path, [SETS[name].tested], ["trainable", "joints_mm"])
     assert stored["trainable"].all() and np.isfinite(stored["joints_mm"]).all()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_one_alone_refuses_no_set_however_small_unless_none_is_allowed(roots, tmp_path, monkeypatch, name):
+    processed(roots[name], tmp_path, monkeypatch, name, far(name, 3), lambda joints: joints, 0.001)
+    message = refusal(processed, roots[name], tmp_path, monkeypatch, name, far(name, 3), lambda joints: joints, 0.0)
+    assert "expected at most 0 of the labels" in message
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -262,14 +262,12 @@ def write_depth(folder, name, row):
     result = test_viewer.predicted(folder, row.dataset, "depth", 12, encoder=row.encoder)
     with h5py.File(result.predictions, "r+") as file:
         file.attrs.update(settings | {"source": "synthetic", "synthetic": True, "published": False})
-        keys = ("joints_pred_mm", "joints_true_mm", "mean_pose_mm", "block")
-        predicted, *others, block = [file[key][:] for key in keys]
+        predicted, *others = [file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")]
+        file["block"] = np.arange(len(predicted))
     (folder / "data/predictions").mkdir(exist_ok=True)
     result.predictions.rename(folder / f"data/predictions/{name}.h5")
-    atomic.write_text(
-        folder / f"reports/metrics/{name}.json",
-        json.dumps(statistics.summarise_depth([predicted], *others, block, seed=0)),
-    )
+    numbers = statistics.summarise_depth([predicted], *others, np.arange(len(predicted)), seed=0)
+    atomic.write_text(folder / f"reports/metrics/{name}.json", json.dumps(numbers))
     atomic.write_text(folder / f"reports/training/{name}.csv", HISTORY.format(pair="depth->joints_3d"))
 
 

@@ -142,11 +142,12 @@ def notes(found: Iterable[Doubt | None]) -> list[str]:
 def few(name: str, frames: dict[str, Sequence[Any]], largest_share: float) -> dict[str, list[Any]]:
     """The frames of the set `name` without those that are left out; each has its `doubt`, or None.
 
-    InputError if more than `largest_share` of all of them have one.
+    InputError if more than `largest_share` of all of them have one; a single doubt refuses no set, unless it is 0.
     """
     found = [frame.doubt for group in frames.values() for frame in group]
     doubts = [doubt for doubt in found if doubt]
-    if len(doubts) > largest_share * len(found):
+    acceptable = len(doubts) <= largest_share * len(found) or (largest_share > 0 and len(set(doubts)) == 1)
+    if not acceptable:
         parameter = f"data.{name}.protocol.doubtful_labels"
         raise InputError(
             f"{parameter}: expected at most {largest_share:g} of the labels to be none that a hand can have, found "
