@@ -71,7 +71,7 @@ def test_a_stages_deps_are_the_modules_and_packages_that_it_imports(stage):
 def test_no_stage_runs_again_for_where_it_runs():
     listed = {param for stage in STAGES.values() for param in stage.get("do", stage).get("params", [])}
     profile = "profiles.${profile}"
-    assert {f"{profile}.encoder_width", "loss"} <= listed
+    assert {f"{profile}.encoder_width", "recipes"} <= listed
     assert not listed & {"device", "resident", "profiles", profile, f"{profile}.needs_gpu"}
 
 
