@@ -16,6 +16,7 @@ from handvae.evaluation import published
 from handvae.model import networks
 from handvae.report import (
     claims,
+    departures,
     figures,
     grid,
     latent_figures,
@@ -43,7 +44,9 @@ def main() -> None:
     print(f"report: read {len(results)} experiments", flush=True)
     if left_out:
         print(f"report: {line_of(left_out, len(settings.experiments))}", flush=True)
-    texts = table_texts(results, left_out)
+    inputs = {result.input for result in results}
+    note = departures.sentence(departures.departures(settings.profile.augmentation, inputs), settings.profile_name)
+    texts = table_texts(results, left_out, note)
     references = {
         name: published.reference_curves(
             name, {of: workspace.source(file) for of, file in source.references.items()}, pck_curves.THRESHOLDS_MM
@@ -62,11 +65,13 @@ def main() -> None:
     shown = {result.experiment: settings.experiments[result.experiment] for result in results}
     notebooks = pages.executed_notebooks(shown, titles)
     write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
-    atomic.write_text(PAGE, pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results, left_out))
+    atomic.write_text(
+        PAGE, pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results, left_out, note)
+    )
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
-def table_texts(results: list[Result], left_out: list[LeftOut]) -> dict[str, str]:
+def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> dict[str, str]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
@@ -78,7 +83,7 @@ def table_texts(results: list[Result], left_out: list[LeftOut]) -> dict[str, str
             texts[f"{name}.tex"] = table_text.latex_table(table.header, table.rows, table.caption)
     held = claims.claims_table(results, counts)
     texts |= {"claims.csv": table_text.csv_table(held), "claims.md": claims.claims_markdown(held)}
-    return texts | {"tables.md": paper_tables.markdown_page(results, made, left_out)}
+    return texts | {"tables.md": paper_tables.markdown_page(results, made, left_out, note)}
 
 
 def remove_left_over(experiments: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """The report stage on fabricated predictions, metrics and images: all its outputs, and what it refuses."""
 
+import html
 import json
 import re
 import shutil
@@ -112,7 +113,8 @@ def project(tmp_path, monkeypatch):
     """A folder with the stage's inputs, in which the stage runs."""
     monkeypatch.chdir(tmp_path)
     data = {"rhd": SimpleNamespace(source="synthetic", references={})}
-    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small", data=data)
+    profile = params.load(REPOSITORY / "params.yaml").profile
+    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small", profile=profile, data=data)
     monkeypatch.setattr(report.params, "load", lambda: settings)
     shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     write_processed(tmp_path)
@@ -199,6 +201,13 @@ def test_names_that_users_chose_are_shown_as_they_are_wherever_they_stand(projec
     )
     assert name in (project.folder / "reports/tables/table1.tex").read_text()
     assert names[0] in pd.read_csv("reports/tables/table1.csv")["experiment"].tolist()
+
+
+def test_the_page_and_the_tables_say_where_the_profile_departs_from_the_paper(project, without_notebook):
+    report.main()
+    said = "Profile small augments otherwise than the paper. RGB: flip two_sided (the paper: always); 2D joints: "
+    assert said in (project.folder / "reports/index.html").read_text()
+    assert said in html.unescape((project.folder / "reports/tables/tables.md").read_text()).replace("\\", "")
 
 
 def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_notebook):

@@ -71,10 +71,15 @@ def index_page(
     viewer: dict,
     results: list[Result],
     left_out: Sequence[LeftOut] = (),
+    note: str = "",
 ) -> str:
-    """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs."""
+    """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs.
+
+    `note`: a sentence more on what was run, "" for none.
+    """
     lacking = html_of(left_out, len({result.experiment for result in results}) + len(left_out))
-    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{lacking}{data_notice(results)}"
+    noted = f'<p class="notice">{html.escape(note)}</p>\n' if note else ""
+    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{lacking}{noted}{data_notice(results)}"
     # a closing tag inside the data would end the script that holds it
     data = json.dumps(viewer, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     script = (

@@ -65,11 +65,14 @@ def tables_of(results: list[Result], counts: dict[int, int], layers: list[parame
     return made
 
 
-def markdown_page(results: list[Result], made: dict[str, Table], left_out: Sequence[LeftOut] = ()) -> str:
+def markdown_page(
+    results: list[Result], made: dict[str, Table], left_out: Sequence[LeftOut] = (), note: str = ""
+) -> str:
     """tables.md: the tables as one reads them in the paper, with what they were made from and which rows they lack."""
     data = "\n".join(f"- {markdown_text(text)}" for text in dict.fromkeys(result.data for result in results))
     lacking = markdown_of(left_out, len({result.experiment for result in results}) + len(left_out))
-    parts = ["# Tables", *[lacking] * bool(lacking), INTRODUCTION, "Our data:", data or "- none: no such experiment"]
+    known = [text for text in (lacking, markdown_text(note)) if text]
+    parts = ["# Tables", *known, INTRODUCTION, "Our data:", data or "- none: no such experiment"]
     for table in made.values():
         if table.heading:
             text = markdown_table(table.header, table.rows) if table.rows else "No such experiment."
