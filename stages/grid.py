@@ -1,8 +1,8 @@
 """Rows of the grid, raw data to report. Usage: python -m stages.grid [row or set ...] [-S key=value ...]
 
-A set (rhd, stb, icvl, nyu, msra) stands for all rows that are tested on it; without a name everything runs. Only what
-the rows need is downloaded, or rendered, and trained; the report then shows what is there. -S changes params.yaml
-first, as in `dvc exp run`: python -m stages.grid rhd -S data.rhd.source=/data/RHD_published_v2 -S profile=paper
+A set (rhd, stb, rhd+stb, icvl, nyu, msra) stands for all rows that are trained on it; without a name everything runs.
+Only what the rows need is downloaded, or rendered, and trained; the report then shows what is there. -S changes
+params.yaml first, as in `dvc exp run`: python -m stages.grid rhd -S data.rhd.source=/data/RHD_published_v2 -S profile=paper
 """
 
 import argparse

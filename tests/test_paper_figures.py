@@ -90,7 +90,7 @@ def predicted(tmp_path):
         with h5py.File(path, "w") as file:
             file["joints_pred_mm"], file["joints_true_mm"] = pred_mm.astype(np.float32), true_mm.astype(np.float32)
             file["mean_pose_mm"] = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape).astype(np.float32)
-            file["visible"], file["row"] = visible, np.arange(FRAMES)
+            file["visible"], file["row"], file["block"] = visible, np.arange(FRAMES), np.arange(FRAMES)
             file["name"] = np.array(names(group), dtype=h5py.string_dtype())
         numbers = {"epe_mean_mm": float(error_mm), "auc_20_50": 0.5, "auc_21_50": 0.625, "frames": FRAMES}
         numbers |= {

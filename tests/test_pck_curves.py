@@ -38,9 +38,9 @@ def test_methods_curves_keep_their_points_and_look_apart_up_to_eight():
 
 def test_our_curves_are_the_metrics_at_half_millimetres():
     errors_mm = np.array([[4.0, 10.0], [20.0, 79.9]])
-    pcf = pck_curves.pcf_curve("x", errors_mm, figures.RED)
+    pcf = pck_curves.pcf_curve("x", [errors_mm], figures.RED)
     assert pcf.thresholds_mm[[0, 1, -1]].tolist() == [0, 0.5, 80]
     assert [pcf.shares[pcf.thresholds_mm == mm].item() for mm in (9.5, 10, 80)] == [0, 0.5, 1]
     visible = np.array([[True, True], [True, False]])
-    pck = pck_curves.pck_curve("x", errors_mm, visible, figures.RED, ":")
+    pck = pck_curves.pck_curve("x", [errors_mm], visible, figures.RED, ":")
     assert [pck.shares[pck.thresholds_mm == mm].item() for mm in (4, 10, 20)] == [0.25, 0.75, 1] and pck.line == ":"

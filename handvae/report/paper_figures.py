@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from handvae.evaluation import metrics
-from handvae.report import figures, paper, pck_curves, semi_supervised, tables
+from handvae.report import comparison, depth_table, figures, paper, pck_curves, semi_supervised, tables
 from handvae.report.results import Result
 from handvae.report.shown_hands import (
     Arrays,
@@ -83,7 +83,8 @@ def _figure_3(models: list[Result]) -> Figure | None:
     most = read_arrays(models[-1:])
     baseline = (MEAN_POSE, metrics.median_over_joints(_errors_mm(most, "mean_pose_mm"), most["visible"]))
     title = "Figure 3: median EPE by share of labelled data, RGB->3D on STB"
-    caption = f"Bars: 95 % bootstrap interval over test frames.\n{data_lines([[result] for result in models])}"
+    bars = "Bars: 95 % interval, over blocks of test frames and over seeds where there are several."
+    caption = f"{bars}\n{data_lines([[result] for result in models])}"
     return figures.labels_figure(series, baseline, title, caption)
 
 
@@ -96,9 +97,10 @@ def _figure_4(part: str, shown: list[Result]) -> Figure | None:
     for result, arrays in zip(shown, models, strict=True):
         area = pck_curves.area_text(result.metrics["auc_21_50"], metrics.THRESHOLDS_21_50_MM)  # as the paper's
         label = f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
-        curves.append(pck_curves.pck_curve(label, _errors_mm(arrays), arrays["visible"], COLOURS[result.input]))
+        errors_mm = comparison.read_frames(result).errors_mm  # of every seed
+        curves.append(pck_curves.pck_curve(label, errors_mm, arrays["visible"], COLOURS[result.input]))
     still_mm = _errors_mm(models[0], "mean_pose_mm")
-    curves.append(pck_curves.pck_curve(MEAN_POSE, still_mm, models[0]["visible"], figures.GREY, ":"))
+    curves.append(pck_curves.pck_curve(MEAN_POSE, [still_mm], models[0]["visible"], figures.GREY, ":"))
     if shown[0].published and shown[0].input == "rgb":
         curves += pck_curves.printed(shown[0].dataset)
     title = f"Figure 4{part}: PCK on {shown[0].dataset.upper()}, best variant" + " of each task" * (part == "a")
@@ -111,13 +113,14 @@ def _figure_5(part: str, models: list[Model], references: list[pck_curves.Refere
         return None
     skeleton, read = skeleton_of(models[0]), [read_arrays(model) for model in models]
     curves = []
-    for model, arrays in zip(models, read, strict=True):
-        errors_mm = evaluated_errors_mm(model, arrays)
-        label = f"{depth_name(model)}: mean error {errors_mm.mean():.1f} mm"
+    for model in models:
+        pooled = depth_table.pooled(model)
+        errors_mm = [metrics.joint_errors_mm(joints_mm, pooled.joints_true_mm) for joints_mm in pooled.joints_pred_mm]
+        label = f"{depth_name(model)}: mean error {np.mean(errors_mm):.1f} mm"
         curves.append(pck_curves.pcf_curve(label, errors_mm, COLOURS[model[0].encoder]))
     most = max(read, key=lambda arrays: len(arrays["row"]))
     still_mm = evaluated_errors_mm(models[0], most, "mean_pose_mm")
-    curves.append(pck_curves.pcf_curve(MEAN_POSE, still_mm, figures.GREY, ":"))
+    curves.append(pck_curves.pcf_curve(MEAN_POSE, [still_mm], figures.GREY, ":"))
     if models[0][0].published:
         curves += pck_curves.of_methods(references)
     title = f"Figure 5{part}: PCF on {models[0][0].dataset.upper()}, depth->3D, {len(skeleton.evaluated)} joints"

@@ -1,5 +1,7 @@
 """Curves of Figures 4 and 5: of our errors, and of the paper and other methods, for where the data is the same set."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from handvae.evaluation import metrics
@@ -22,14 +24,18 @@ def area_text(area: float, thresholds_mm: np.ndarray) -> str:
     return f"AUC {thresholds_mm[0]:.4g}–{thresholds_mm[-1]:.4g} mm {area:.3f}"
 
 
-def pck_curve(label: str, errors_mm: np.ndarray, visible: np.ndarray, colour: str, line: str = "-") -> figures.Curve:
-    """PCK of errors (N, J) over visible joints."""
-    return figures.Curve(label, THRESHOLDS_MM, metrics.pck(errors_mm, visible, THRESHOLDS_MM), colour, line)
+def pck_curve(
+    label: str, errors_mm: Sequence[np.ndarray], visible: np.ndarray, colour: str, line: str = "-"
+) -> figures.Curve:
+    """PCK of each seed's errors (N, J) over visible joints, the mean over seeds."""
+    shares = np.mean([metrics.pck(of_seed, visible, THRESHOLDS_MM) for of_seed in errors_mm], axis=0)
+    return figures.Curve(label, THRESHOLDS_MM, shares, colour, line)
 
 
-def pcf_curve(label: str, errors_mm: np.ndarray, colour: str, line: str = "-") -> figures.Curve:
-    """PCF of errors (N, E) of the evaluated joints."""
-    return figures.Curve(label, THRESHOLDS_MM, metrics.pcf(errors_mm, THRESHOLDS_MM), colour, line)
+def pcf_curve(label: str, errors_mm: Sequence[np.ndarray], colour: str, line: str = "-") -> figures.Curve:
+    """PCF of each seed's errors (N, E) of the evaluated joints, the mean over seeds."""
+    shares = np.mean([metrics.pcf(of_seed, THRESHOLDS_MM) for of_seed in errors_mm], axis=0)
+    return figures.Curve(label, THRESHOLDS_MM, shares, colour, line)
 
 
 def printed(dataset: str) -> list[figures.Curve]:
