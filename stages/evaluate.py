@@ -116,6 +116,7 @@ def attributes(name: str, settings: Settings, dataset: str, found: dict[str, obj
         **facts,
         "experiment": name,
         "profile": settings.profile,
+        "settings": json.dumps(settings.as_dict(), sort_keys=True),
     }
 
 

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from handvae.base import atomic, params, workspace
 from handvae.base.errors import InputError
@@ -48,7 +49,7 @@ def main(name: str) -> None:
         "skeleton": dataset.SKELETON.name,
         "source": source,
         "synthetic": manifest["kind"] == "synthetic",
-        "published": manifest["published"] and has_published_test(frames, labelled, dataset.PUBLISHED_TEST),
+        "published": manifest["published"] and has_published_test(dataset, frames, labelled),
         "crop_px": crops.crop_px,
         "context_px": crops.context_px,
     }
@@ -56,10 +57,12 @@ def main(name: str) -> None:
     print(f"{name}: {', '.join(f'{count:,} {group}' for group, count in counts.items())} hands from {source}")
 
 
-def has_published_test(frames: dict[str, list], labelled: dict[str, list], count: int) -> bool:
-    """Whether the test split is whole; of a set without one (`count` 0) every group is tested on by some model."""
+def has_published_test(dataset: ModuleType, frames: dict[str, list], labelled: dict[str, list]) -> bool:
+    """Whether the test split is the published one; of a set without one every group is tested on by some model."""
     if "test" in frames:
-        return len(frames["test"]) == count
+        sequences = getattr(dataset, "PUBLISHED_TEST_SEQUENCES", None)
+        of_published = sequences is None or {frame.sequence for frame in frames["test"]} == set(sequences)
+        return of_published and len(frames["test"]) == dataset.PUBLISHED_TEST
     return all(len(frames[group]) == len(labelled[group]) for group in labelled)
 
 

@@ -48,6 +48,11 @@ def test_running_out_of_memory_is_one_line_with_its_remedies():
         devices.out_of_memory("train x", CPU, "buy more"),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+    with (
+        pytest.raises(InputError, match=r"^train x: the memory of this machine is too small; "),
+        devices.out_of_memory("train x", CPU, "buy more"),
+    ):
+        torch.empty(10**15, dtype=torch.uint8)
     with pytest.raises(RuntimeError, match="something else"), devices.out_of_memory("train x", CPU, "buy more"):
         raise RuntimeError("something else")
 

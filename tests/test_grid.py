@@ -46,7 +46,7 @@ def test_a_set_is_its_rows_and_the_report(name):
     experiments = params.load(REPOSITORY / "params.yaml").experiments
     train, report = grid.commands([name], experiments)
     rows = [f"evaluate_paper@{row}" for row in experiments if experiments[row].dataset == name]
-    assert train == [*REPRO, *rows] and report == [*REPRO, "--single-item", "report"]
+    assert train == [*REPRO, *rows] and report == [*REPRO, "--single-item", "--force", "report"]
 
 
 def test_rows_and_sets_mix_each_row_once_in_the_grids_order():

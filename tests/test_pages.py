@@ -344,6 +344,9 @@ def test_numbers_of_other_data_do_not_stand_beside_yours(here, tmp_path):
     assert "rhd-rgb-v1" in pages.own_experiment_page([few_labels], GRID)
     unscaled = dataclasses.replace(few_labels, label_fraction=1.0, invariances="T+H")
     assert "rhd-rgb-v1" in pages.own_experiment_page([unscaled], GRID)
+    held_out = dataclasses.replace(own, validation=0.2)  # of as many rows as the test split
+    assert "rhd-rgb-v1" not in pages.own_experiment_page([held_out], GRID)
+    assert "19.730" not in pages.own_experiment_page([held_out], GRID)
     other_frames = dataclasses.replace(few_labels, metrics=few_labels.metrics | {"frames": 57})
     assert "rhd-rgb-v1" not in pages.own_experiment_page([other_frames], GRID)
 

@@ -3,9 +3,11 @@ from itertools import pairwise
 
 import h5py
 import numpy as np
+import pytest
 import torch
 
 from handvae.base import params
+from handvae.base.errors import InputError
 from handvae.model import batches, parts
 from handvae.model.parts import labelled_rows
 from handvae.preprocessing import store
@@ -51,6 +53,12 @@ def test_validation_rows_are_whole_moments_and_stretches_of_video_and_never_trai
     whole = parts.scored_part(tmp_path, replace(chosen, validation=0.0), "stb")
     assert whole.groups == ["test"] and whole.rows.all()
     assert parts.digest([trained_on]) == store.digest(path, ["train"])
+
+
+def test_a_set_that_is_held_out_whole_is_refused_by_name(tmp_path):
+    video(tmp_path / "stb.h5", frames=20, sequences=("B2Counting",))  # a single stretch
+    with pytest.raises(InputError, match=r"stb\.h5: expected hands to train on, found none of 40 \(validation 0.1"):
+        parts.training_parts(tmp_path, experiment("stb-rgb-v1", validation=0.1))
 
 
 def test_an_experiment_on_two_sets_trains_on_both_and_is_scored_on_each(tmp_path):

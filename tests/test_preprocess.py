@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,9 +7,10 @@ import pytest
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import LEFT, MIDDLE_MCP, ROOT
-from handvae.datasets import rhd
+from handvae.datasets import rhd, stb
 from handvae.datasets.sample import DepthSample, Sample
 from handvae.preprocessing import preprocess, store
+from stages.preprocess import has_published_test
 
 CROPS = preprocess.size(64, 1.5)
 CAMERA = np.array([[300.0, 0.0, 160.0], [0.0, 300.0, 160.0], [0.0, 0.0, 1.0]])
@@ -284,3 +286,12 @@ def test_a_broken_image_stops_the_stream_and_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match=r"color/00002.png"):
         list(rhd_hands(tmp_path, "training", []))
+
+
+def test_a_test_split_is_the_published_one_by_its_sequences_and_not_by_its_size_alone():
+    def chosen(*sequences):
+        return {"test": [SimpleNamespace(sequence=name) for name in sequences for _ in range(3000)]}
+
+    published, others = chosen("B1Counting", "B1Random"), chosen("B2Counting", "B2Random")
+    assert has_published_test(stb, published, published) and not has_published_test(stb, others, others)
+    assert not has_published_test(stb, {"test": published["test"][:-1]}, published)

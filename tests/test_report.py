@@ -1,5 +1,6 @@
 """The report stage on fabricated predictions, metrics and images: all its outputs, and what it refuses."""
 
+import dataclasses
 import html
 import json
 import re
@@ -17,6 +18,7 @@ from PIL import Image
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.evaluation import statistics
+from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from handvae.report.results import expected_of
 from stages import report
@@ -80,6 +82,7 @@ def write_experiment(folder, name, row, error_mm, **changes):
     mean_pose_mm = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape)
     arrays = {"joints_pred_mm": pred_mm, "joints_true_mm": true_mm, "mean_pose_mm": mean_pose_mm}
     attributes = expected_of(name, row, "small", row.dataset) | {
+        "settings": settings_text(name, row),
         "source": SOURCE,
         "synthetic": True,
         "published": False,
@@ -104,6 +107,15 @@ def experiment(input, variant):
     return params.Experiment("rhd", input, variant, "T+S+H", "resnet18", 0, None, 1.0, 0.0, "ours", "proportional")
 
 
+LOADED = params.load(REPOSITORY / "params.yaml")
+
+
+def settings_text(name, row):
+    """What evaluate writes of a row's settings."""
+    loaded = dataclasses.replace(LOADED, experiments={name: row})
+    return json.dumps(settings_of(loaded, name).as_dict(), sort_keys=True)
+
+
 GRID = {f"rhd-rgb-v{v}": experiment("rgb", v) for v in (1, 2)} | {"rhd-2d-v3": experiment("joints_2d", 3)}
 ERRORS_MM = {"rhd-rgb-v1": 30, "rhd-rgb-v2": 20, "rhd-2d-v3": 10}
 
@@ -113,8 +125,9 @@ def project(tmp_path, monkeypatch):
     """A folder with the stage's inputs, in which the stage runs."""
     monkeypatch.chdir(tmp_path)
     data = {"rhd": SimpleNamespace(source="synthetic", references={})}
-    profile = params.load(REPOSITORY / "params.yaml").profile
-    settings = SimpleNamespace(experiments=dict(GRID), profile_name="small", profile=profile, data=data)
+    settings = SimpleNamespace(**vars(LOADED), pairs=LOADED.pairs)
+    settings.experiments, settings.data = dict(GRID), data
+    settings.experiment = lambda name: settings.experiments[name]
     monkeypatch.setattr(report.params, "load", lambda: settings)
     shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     write_processed(tmp_path)
@@ -267,7 +280,7 @@ LEFT_OUT = re.compile(r"report: (\d+) of (\d+) rows left out: (.*); `dvc repro e
 def write_depth(folder, name, row):
     """Predictions, metrics and the preprocessed set of a depth row."""
     test_viewer.write_processed(folder / "data/processed", row.dataset)
-    settings = expected_of(name, row, "small", row.dataset)
+    settings = expected_of(name, row, "small", row.dataset) | {"settings": settings_text(name, row)}
     result = test_viewer.predicted(folder, row.dataset, "depth", 12, encoder=row.encoder)
     with h5py.File(result.predictions, "r+") as file:
         file.attrs.update(settings | {"source": "synthetic", "synthetic": True, "published": False})
@@ -328,6 +341,37 @@ def test_results_of_other_settings_and_other_data_are_left_out(project, without_
     assert "results of RHD_v1 &#60;b> where" in (project.folder / "reports/tables/tables.md").read_text()
     project.settings.data["rhd"].source = "/somewhere/RHD_v1"
     with pytest.raises(InputError, match=r"found none \(.*; results of synthetic hands, .* has another source\); "):
+        report.main()
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"settings": "{}"}, "results of another training, loss or augmentation than params.yaml has"),
+        ({"recipe": "original"}, "results of recipe 'original' where params.yaml has 'ours'"),
+    ],
+)
+def test_results_of_another_training_are_left_out(project, without_notebook, capfd, changes, why):
+    write_experiment(project.folder, "rhd-rgb-v1", GRID["rhd-rgb-v1"], 30, **changes)
+    report.main()
+    assert f"1 of 3 rows left out: RHD, {why}: rhd-rgb-v1; " in capfd.readouterr().out
+
+
+def test_rows_of_another_recipe_seeds_or_a_held_out_part_do_not_stand_among_the_others(
+    project, without_notebook, capfd
+):
+    original = dataclasses.replace(GRID["rhd-rgb-v1"], recipe="original")
+    held_out = dataclasses.replace(GRID["rhd-rgb-v1"], validation=0.2)
+    project.settings.experiments |= {"rhd-rgb-o": original, "rhd-rgb-h": held_out}
+    for name, row in (("rhd-rgb-o", original), ("rhd-rgb-h", held_out)):
+        write_experiment(project.folder, name, row, 5)
+    report.main()
+    said = capfd.readouterr().out
+    assert "2 of 5 rows left out: " in said and "than most rows, ours: original: rhd-rgb-o" in said
+    assert "not on the test split (validation): rhd-rgb-h" in said
+    assert pd.read_csv("reports/tables/table1.csv")["experiment"].tolist() == ["rhd-2d-v3", "rhd-rgb-v1", "rhd-rgb-v2"]
+    project.settings.seeds = 3
+    with pytest.raises(InputError, match=r"found none \(.*results of 1 seed\(s\) where params.yaml has 3"):
         report.main()
 
 

@@ -23,6 +23,7 @@ SKELETON = SKELETONS[SKELETON_OF["stb"]]
 SEQUENCES = tuple(f"B{place}{kind}" for place in range(1, 7) for kind in ("Counting", "Random"))
 PUBLISHED_FRAMES = 1500  # of every sequence
 PUBLISHED_TEST = 6000  # both views of two sequences
+PUBLISHED_TEST_SEQUENCES = ("B1Counting", "B1Random")
 VIEWS = ("left", "right")
 IMAGE_HW = (480, 640)
 CAMERA = np.array([[822.79041, 0.0, 318.47345], [0.0, 822.79041, 250.31296], [0.0, 0.0, 1.0]])  # of both views

@@ -70,3 +70,8 @@ def out_of_memory(what: str, device: torch.device, remedies: str) -> Iterator[No
         yield
     except torch.OutOfMemoryError as error:
         raise InputError(f"{what}: the memory of {described(device)} is too small; {remedies}") from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        needs = "an experiment on images holds those of its set there, or on the GPU"
+        raise InputError(f"{what}: the memory of this machine is too small; {needs}") from error

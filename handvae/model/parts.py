@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handvae.base.errors import InputError
 from handvae.base.params import Experiment
 from handvae.preprocessing import moments, store
 
@@ -39,7 +40,14 @@ def whole(path: Path, groups: list[str]) -> Part:
 def training_parts(processed: Path, experiment: Experiment) -> list[Part]:
     """The training rows of each of an experiment's sets, without those that the protocol or the user holds out."""
     parts = [_training_part(processed, experiment, dataset) for dataset in experiment.datasets]
-    return [dataclasses.replace(part, rows=part.rows & ~_held_out(part, experiment.validation)) for part in parts]
+    kept = [dataclasses.replace(part, rows=part.rows & ~_held_out(part, experiment.validation)) for part in parts]
+    for part in kept:
+        if not part.rows.any():
+            raise InputError(
+                f"{part.path}: expected hands to train on, found none of {len(part.rows):,} "
+                f"(validation {experiment.validation:g}; the others may have doubtful labels)"
+            )
+    return kept
 
 
 def scored_part(processed: Path, experiment: Experiment, dataset: str) -> Part:

@@ -141,7 +141,7 @@ def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int,
 
 
 def write_combined(path: Path | str, members: list[Path]) -> None:
-    """Write a file without hands that says which rows the members hold. InputError if their crops differ."""
+    """Write a file without hands that repeats what the members say of themselves. InputError if their crops differ."""
     found = [attributes(member) for member in members]
     for key in ("crop_px", "context_px", "skeleton"):
         if found[0][key] != found[1][key]:
@@ -149,7 +149,7 @@ def write_combined(path: Path | str, members: list[Path]) -> None:
     with replacing_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["version"] = VERSION
         for member, facts in zip(members, found, strict=True):
-            file.attrs.update({f"{member.stem}_{key}": facts[key] for key in sorted(facts) if key.endswith("_sha256")})
+            file.attrs.update({f"{member.stem}_{key}": facts[key] for key in sorted(facts)})
 
 
 def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[str, np.ndarray]:

@@ -1,14 +1,18 @@
 """Which rows of the grid have results that belong to params.yaml as it stands; the others are left out and named."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 from handvae.base.errors import InputError
 from handvae.base.params import Params
+from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from handvae.report.left_out import COMMAND, LeftOut
 from handvae.report.results import OtherSettingsError, Result, read_results
 
 NO_RESULTS = "no results"
+HELD_OUT = "scored on a held-out part of the training split, not on the test split (validation)"
 
 
 def read_grid(
@@ -20,6 +24,9 @@ def read_grid(
     """
     results, left_out = [], []
     for name, row in settings.experiments.items():
+        if row.validation:
+            left_out.append(LeftOut(name, row.dataset, HELD_OUT))
+            continue
         files = predictions / f"{name}.h5", metrics / f"{name}.json"
         if not all(file.exists() for file in (*files, training / f"{name}.csv")):
             left_out.append(LeftOut(name, row.dataset, NO_RESULTS))
@@ -27,6 +34,7 @@ def read_grid(
         try:
             of_row = read_results(*files, name, row, settings.profile_name)
             for result in of_row:
+                _check_settings(result, settings, name)
                 _check_data(result, settings.data[result.dataset].source == "synthetic", processed)
             results += of_row
         except OtherSettingsError as error:
@@ -37,7 +45,30 @@ def read_grid(
             f"{predictions}: expected the results of one row at least of params.yaml's experiments, found none "
             f"({found}); run `{COMMAND}`, or `dvc repro` for all"
         )
-    return results, left_out
+    return _of_one_recipe(results, left_out)
+
+
+def _of_one_recipe(results: list[Result], left_out: list[LeftOut]) -> tuple[list[Result], list[LeftOut]]:
+    """The results with the recipe that most of them have: a table compares models that differ in what it names."""
+    counts = Counter(result.recipe for result in results)
+    most = max(counts, key=counts.get)
+    others = {result.experiment: result for result in results if result.recipe != most}
+    why = f"trained by another recipe than most rows, {most}"
+    further = [LeftOut(name, result.dataset, f"{why}: {result.recipe}") for name, result in others.items()]
+    return [result for result in results if result.recipe == most], left_out + further
+
+
+def _check_settings(result: Result, settings: Params, name: str) -> None:
+    """OtherSettingsError where a row was trained with other settings, or with other seeds, than params.yaml names."""
+    with result.opened() as group:
+        found = json.loads(group.attrs.get("settings", "{}"))
+    why = ""
+    if found != settings_of(settings, name).as_dict():
+        why = "results of another training, loss or augmentation than params.yaml has"
+    elif result.seeds != settings.seeds:
+        why = f"results of {result.seeds} seed(s) where params.yaml has {settings.seeds}"
+    if why:
+        raise OtherSettingsError(f"{result.predictions}: {why}", why)
 
 
 def _check_data(result: Result, synthetic: bool, processed: Path) -> None:

@@ -121,9 +121,10 @@ def _own_part(own: Result, experiments: dict[str, Experiment]) -> NotebookNode:
             for name, row in experiments.items()
             if (row.dataset, row.input, row.variant, row.test_subject or "") == like
             and all(path.exists() for path in _shown_of(name))
+            and row.validation == own.validation
             and _on_the_same_data(own, name, row)
         ],
-        "paper_mm": {} if own.kind == "other data" else paper_numbers_mm(own),
+        "paper_mm": {} if own.kind == "other data" or own.validation else paper_numbers_mm(own),
     }
     return executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
 

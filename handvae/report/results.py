@@ -53,6 +53,7 @@ class Result:
     group: str = "/"  # of the predictions' file: the set, where a model is tested on two
     trained_on: str = ""  # the sets, as params.yaml names them; "": this one alone
     recipe: str = "ours"  # of the loss
+    validation: float = 0.0  # share of the training poses that was held out and scored instead of the test split
 
     @contextmanager
     def opened(self) -> Iterator[h5py.Group]:
@@ -74,8 +75,8 @@ class Result:
         """What the numbers were made from: never a number without it."""
         tested = (
             "each fold tested on the subject it leaves out"
-            if self.test_subject
-            else f"{self.metrics['frames']:,} test frames"
+            if self.test_subject and not self.validation
+            else f"{self.metrics['frames']:,} {'held-out' if self.validation else 'test'} frames"
         )
         trained = f"; trained on {self.trained_on.upper().replace('+', ' and ')}" if self.of_two_sets else ""
         return f"{self.named_source}{trained}; profile {self.profile}; {tested}"

@@ -113,7 +113,7 @@ def _filling(results: list[Result], task: paper.Task, printed: paper.PrintedTabl
     variant, invariances = printed.model(row, task)
     alike = [r for r in results if (r.task, r.invariances) == (task, invariances) and r.papers_encoder]
     own = [result for result in alike if result.compared and result.variant == variant]
-    together = [result for result in alike if result.of_two_sets and result.label_fraction == 1]
+    together = [r for r in alike if r.of_two_sets and r.label_fraction == 1 and isinstance(r.variant, int)]
     return own if isinstance(row, int) else own + together
 
 
