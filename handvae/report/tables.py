@@ -157,6 +157,6 @@ def _cell(
 
 
 def _mean_pose(frame: pd.DataFrame, task: paper.Task) -> str:
-    of_task = frame[frame["task"] == paper.TASKS[task]]
+    of_task = frame[(frame["task"] == paper.TASKS[task]) & (frame["trained_on"] == task[0])]
     texts = (f"{row.mean_pose_epe_mm:.2f} {row.kind}" for row in of_task.itertuples())
     return "\n".join(dict.fromkeys(texts)) or "–"
