@@ -135,7 +135,7 @@ def test_a_figure_whose_experiment_is_absent_is_left_out(grid, processed, kept, 
 def test_predictions_without_what_a_figure_shows_are_refused(grid, processed):
     with h5py.File(grid[1].predictions, "a") as file:
         del file["latent/mu_joints_2d"]
-    with pytest.raises(InputError, match=r"cross\.h5: expected /latent/mu_joints_2d, found none"):
+    with pytest.raises(InputError, match=r"cross\.h5: expected latent/mu_joints_2d, found none"):
         latent_figures.latent_figures_of(grid, processed)
 
 

@@ -228,7 +228,7 @@ def test_without_a_cross_trained_model_there_are_no_walks(tmp_path):
 def test_a_cross_trained_model_without_walks_or_with_broken_ones_is_refused(tmp_path):
     processed = write_processed(tmp_path / "processed", "rhd")
     result = predicted(tmp_path, "rhd", "rgb", 25, variant="cross")
-    with pytest.raises(InputError, match=r"rhd-rgb-cross-test\.h5: expected /latent/walk_row, .* found none"):
+    with pytest.raises(InputError, match=r"rhd-rgb-cross-test\.h5: expected latent/walk_row, .* found none"):
         viewer.viewer_data([result], processed)
     add_walks(result)
     with h5py.File(result.predictions, "r+") as file:
