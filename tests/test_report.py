@@ -274,7 +274,7 @@ def test_a_broken_or_missing_input_is_named_and_earlier_tables_stay_whole(projec
 
 
 PAPERS_GRID = params.load(REPOSITORY / "params.yaml").experiments
-LEFT_OUT = re.compile(r"report: (\d+) of (\d+) rows left out: (.*); `dvc repro evaluate_paper@<row>` makes one")
+LEFT_OUT = re.compile(r"report: (\d+) of (\d+) rows left out: (.*); `python -m stages.grid <row>` makes one")
 
 
 def write_depth(folder, name, row):

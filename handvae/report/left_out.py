@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from handvae.report.table_text import markdown_text
 
-COMMAND = "dvc repro evaluate_paper@<row>"  # makes the results of one row
+COMMAND = "python -m stages.grid <row>"  # makes the results of one row, and the report again
 
 
 @dataclass(frozen=True)
