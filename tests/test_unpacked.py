@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from handvae.base.errors import InputError
-from handvae.download import http_download, sources
-from tests.test_sources import FILES, Server, content_of, find_set, held, locate, marks, refusal, saved, zipped
+from handvae.download import sources
+from tests import test_sources
+from tests.test_sources import FILES, content_of, find_set, held, locate, marks, refusal, saved, zipped
 
 # as Google Drive sends a folder: each part holds some of its files
 NAMES = ("set-20240131T120000Z-001.zip", "set-20240131T120000Z-002.zip")
@@ -20,19 +21,12 @@ PARTS = {
 }
 
 
+server = test_sources.server  # the same fixture
+
+
 @pytest.fixture
 def cache(tmp_path) -> Path:
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(http_download, "WAITS_S", (0, 0, 0, 0))
-    server = Server()
-    yield server
-    server.httpd.shutdown()
-    server.httpd.server_close()
 
 
 @pytest.fixture
