@@ -322,7 +322,9 @@ def test_rows_without_results_are_left_out_and_named(project, capfd, shown):
 def test_no_results_at_all_are_one_clear_error(project, without_notebook):
     shutil.rmtree("data/predictions")
     shutil.rmtree("reports")
-    with pytest.raises(InputError, match=r"^data/predictions: expected .* found none \(no results\); run `dvc repro "):
+    with pytest.raises(
+        InputError, match=r"^data/predictions: expected .* found none \(no results\); run `python -m stages\.grid"
+    ):
         report.main()
     assert not (project.folder / "reports").exists()
 
