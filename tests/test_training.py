@@ -60,14 +60,17 @@ def test_where_training_runs_is_no_part_of_what_models_and_checkpoints_compare(p
     assert found[0] == found[1]
 
 
-def test_learning_rate_warms_up_then_falls_as_a_cosine_to_zero():
-    cosine = settings(steps=100, warmup_steps=10, learning_rate=1.0, schedule="cosine").training
-    rates = [training.learning_rate(step, cosine) for step in range(100)]
+def test_learning_rate_warms_up_then_falls_to_zero_or_stays():
+    cosine = settings(steps=100, warmup_steps=10, schedule="cosine").training
+    rates = [training.rate_share(step, cosine) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0
     assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.5)))
     assert all(a > b for a, b in pairwise(rates[10:])) and rates[99] < 1e-3
     constant = replace(cosine, schedule="constant")
-    assert {training.learning_rate(step, constant) for step in range(10, 100)} == {1.0}
+    assert {training.rate_share(step, constant) for step in range(10, 100)} == {1.0}
+    linear = [training.rate_share(step, replace(cosine, schedule="linear_end")) for step in range(100)]
+    assert linear[:10] == rates[:10] and set(linear[10:61]) == {1.0}
+    assert linear[60:] == pytest.approx([(100 - step) / 40 for step in range(60, 100)])
 
 
 def test_kl_weight_rises_geometrically_and_then_stays():
@@ -78,12 +81,17 @@ def test_kl_weight_rises_geometrically_and_then_stays():
     assert training.kl_weight(0, 100, replace(loss, kl_warmup_share=0.0)) == pytest.approx(0.1)
 
 
+def both(batch):
+    """The samples of one batch for the pairs that need labels and for those that do not."""
+    return {True: batch, False: batch}
+
+
 def test_a_step_on_one_pair_moves_its_own_encoder_and_decoder_only(data):
     run = training.Run(settings(), CPU)
     split = load(data, ["train"], True, None)
     before = {key: value.clone() for key, value in run.model.named_parameters()}
     batch = batches.batch(split, batches.unaugmented(torch.arange(6)), run.settings.modalities)
-    training.training_step(run, ("rgb", "rgb"), batch, torch.zeros(6, 30))
+    training.training_step(run, [[run.settings.pairs.index(("rgb", "rgb"))]], both(batch), torch.zeros(3, 6, 30))
     moved = {".".join(key.split(".")[:2]) for key, value in run.model.named_parameters()
              if not torch.equal(value, before[key])}  # fmt: skip
     assert moved == {"encoders.rgb", "decoders.rgb"}
@@ -93,11 +101,54 @@ def test_every_pair_of_algorithm_1_gets_one_step_a_batch(data, monkeypatch):
     seen = []
     original = training.training_step
     monkeypatch.setattr(
-        training, "training_step", lambda run, pair, *rest: seen.append(pair) or original(run, pair, *rest)
+        training, "training_step", lambda run, step, *rest: seen.append(step) or original(run, step, *rest)
     )
-    run = training.Run(settings(steps=3), CPU)
+    run = training.Run(settings(steps=3, joint_steps=False), CPU)
     training.train_block(run, load(data, ["train"], True, None))
-    assert seen == 3 * [("rgb", "joints_3d"), ("rgb", "rgb"), ("joints_3d", "joints_3d")]
+    assert seen == 3 * [[[0]], [[1]], [[2]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "all_labelled", "expected"),
+    [
+        ("rhd-rgb-v4", True, [[0, 1], [2]]),
+        ("rhd-rgb-v4", False, [[0], [1], [2]]),
+        ("stb-cross", True, [[0, 1, 2], [3, 4], [5, 6]]),
+    ],
+)
+def test_joint_steps_encode_the_same_samples_once(name, all_labelled, expected):
+    assert training.encodings(settings(name, joint_steps=True), all_labelled) == [expected]
+
+
+def test_a_joint_step_has_the_gradient_of_the_summed_losses(data):
+    """Against plain autograd, pair by pair, with BatchNorm at rest, which would see a shared batch once."""
+    chosen = settings("stb-cross", joint_steps=True, optimiser="adam", warmup_steps=0, mixed_precision=False)
+    batch = batches.batch(load(data, ["train"], True, None), batches.unaugmented(torch.arange(6)), chosen.modalities)
+    noise = torch.randn(7, 6, 30, generator=torch.Generator().manual_seed(0))
+    run, plain = training.Run(chosen, CPU), training.Run(chosen, CPU).model.eval()
+    run.model.eval()
+    terms = training.training_step(run, training.encodings(chosen, True)[0], both(batch), noise)
+    weight, total = training.kl_weight(0, chosen.training.steps, chosen.loss), 0
+    for number, (source, target) in enumerate(chosen.pairs):
+        reconstruction, kl = vae.terms(plain, source, (target,), batch, noise[number : number + 1], chosen.loss)[0]
+        torch.testing.assert_close(terms[number], torch.stack([reconstruction, kl]).detach())
+        total = total + reconstruction + weight * kl
+    total.backward()
+    for name, value in plain.named_parameters():
+        found = run.model.get_parameter(name).grad
+        assert (found is None) == (value.grad is None), name
+        if found is not None:
+            torch.testing.assert_close(found, value.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_terms_come_in_the_order_of_the_pairs(data, monkeypatch):
+    chosen = settings("stb-cross", joint_steps=True, steps=1)
+    order = [3, 0, 5, 1, 4, 6, 2]  # a joint step groups them by what they encode
+    chosen = replace(chosen, pairs=tuple(chosen.pairs[number] for number in order))
+    numbered = lambda run, step, *_: torch.tensor([[n, n] for encoding in step for n in encoding])  # noqa: E731
+    monkeypatch.setattr(training, "training_step", numbered)
+    terms = training.train_block(training.Run(chosen, CPU), load(data, ["train"], True, None))
+    assert terms[0].tolist() == [[number, number] for number in range(7)]
 
 
 def test_training_brings_the_error_under_the_mean_poses(data, tmp_path):
@@ -288,15 +339,15 @@ def test_compiled_terms_and_gradients_are_those_of_the_plain_model(data, tmp_pat
     if name.startswith("icvl"):
         chosen = replace(chosen, pairs=(*chosen.pairs, ("depth", "depth")))
     batch, noise = batch_of(chosen, data, tmp_path), torch.randn(6, 30, generator=torch.Generator().manual_seed(0))
-    compiled = torch.compile(vae.pair_terms, backend=backend)
-    for pair in chosen.pairs:
+    compiled = torch.compile(vae.terms, backend=backend)
+    for source, target in chosen.pairs:
         found = []
-        for terms in (vae.pair_terms, compiled):
+        for terms in (vae.terms, compiled):
             model = training.Run(chosen, CPU).model.train()
-            both = terms(model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, chosen.loss)
-            sum(both).backward()
+            of_pair = terms(model, source, (target,), batch, noise[None], chosen.loss)
+            of_pair.sum().backward()
             gradients = {key: value.grad for key, value in model.named_parameters() if value.grad is not None}
-            found.append({"terms": torch.stack(both).detach(), **gradients, **dict(model.named_buffers())})
+            found.append({"terms": of_pair.detach(), **gradients, **dict(model.named_buffers())})
         assert set(found[0]) == set(found[1])
         for key, value in found[0].items():
             torch.testing.assert_close(found[1][key], value)
@@ -307,28 +358,29 @@ def test_every_pair_is_compiled_once_and_whole_in_the_models_of_further_seeds_to
     torch.compiler.reset()
     counter = CompileCounter()
     chosen = settings("stb-cross")
-    batch, noise = batch_of(chosen, data, tmp_path), torch.zeros(6, 30)
+    chosen = replace(chosen, training=replace(chosen.training, joint_steps=False))
+    batch, noise = batch_of(chosen, data, tmp_path), torch.zeros(7, 6, 30)
     for seed in range(3):
         run = training.Run(replace(chosen, experiment=replace(chosen.experiment, seed=seed)), CPU)
-        run.pair_terms = torch.compile(vae.pair_terms, backend=counter)
+        run.terms = torch.compile(vae.terms, backend=counter)
         run.model.train()
         for _ in range(2):
-            for pair in chosen.pairs:
-                training.training_step(run, pair, batch, noise)
+            for step in training.encodings(chosen, all_labelled=True):
+                training.training_step(run, step, both(batch), noise)
     assert counter.frame_count == len(chosen.pairs) == 7
 
 
 @pytest.mark.parametrize("name", ["rhd-rgb-v4", "stb-cross", "icvl-resnet50", "rhd-2d-v2"])
 def test_mixed_precision_gives_nearly_the_terms_of_full_precision(data, tmp_path, name):
-    chosen = settings(name, warmup_steps=0, learning_rate=1e-4)
+    chosen = settings(name, warmup_steps=0, learning_rate=1e-4, muon_learning_rate=1e-3, joint_steps=False)
     batch, terms = batch_of(chosen, data, tmp_path), {}
-    noise = torch.randn(6, 30, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(len(chosen.pairs), 6, 30, generator=torch.Generator().manual_seed(0))
     for mixed in (False, True):
         run = training.Run(chosen, CPU)
         run.mixed_precision = mixed
         run.model.train()
-        steps = [torch.stack([training.training_step(run, pair, batch, noise) for pair in chosen.pairs])
-                 for _ in range(4)]  # fmt: skip
+        steps = [torch.cat([training.training_step(run, step, both(batch), noise)
+                            for step in training.encodings(chosen, True)]) for _ in range(4)]  # fmt: skip
         terms[mixed] = torch.stack(steps)
         assert all(value.dtype == torch.float32 for value in run.model.parameters())
     assert terms[True].isfinite().all() and not torch.equal(terms[True], terms[False])
@@ -375,9 +427,10 @@ def test_separate_models_train_as_if_each_were_alone(data):
     batch = batches.batch(load(data, ["train"], True, None), batches.unaugmented(torch.arange(6)), chosen.modalities)
     noise = torch.randn(3, 6, 30, generator=torch.Generator().manual_seed(0))
     for step in range(3):
-        for pair in chosen.pairs:
-            training.training_step(together, pair, batch, noise[step])
-        training.training_step(alone, ("joints_2d", "joints_2d"), batch, noise[step])
+        for encodings in training.encodings(chosen, True):
+            training.training_step(together, encodings, both(batch), noise[[step] * 3])
+        number = chosen.pairs.index(("joints_2d", "joints_2d"))
+        training.training_step(alone, [[number]], both(batch), noise[[step] * 3])
     for part in ("encoders.joints_2d", "decoders.joints_2d"):
         for name, value in alone.model.get_submodule(part).named_parameters():
             assert torch.equal(value, together.model.get_submodule(part).get_parameter(name)), name

@@ -75,23 +75,41 @@ def test_a_variant_has_the_modules_of_its_pairs_and_no_others():
     assert set(lifting.encoders) == {"joints_2d"} and set(lifting.decoders) == {"joints_3d"}
 
 
+def terms(network, pair, source, target, noise, loss=LOSS, side=SIDE):
+    """The two terms of one pair."""
+    batch = {pair[0]: source, pair[1]: target, "side_onehot": side}
+    return vae.terms(network, pair[0], (pair[1],), batch, noise[None], loss)[0]
+
+
 def test_a_pairs_loss_reaches_its_encoder_and_decoder_and_nothing_else():
     network = model()
     joints, image = torch.randn(4, 63, generator=generator()), torch.rand(4, 3, 64, 64, generator=generator())
     noise = torch.randn(4, 30, generator=generator())
-    reconstruction, kl = vae.pair_terms(network, PAIRS[0], image, joints, SIDE, noise, LOSS)
-    (reconstruction + kl).backward()
+    of_pair = terms(network, PAIRS[0], image, joints, noise)
+    of_pair.sum().backward()
     touched = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
     expected = {name for name, _ in network.named_parameters() if name.startswith(("encoders.rgb", "decoders.joints"))}
     assert touched == expected
 
 
+def test_an_encoding_is_shared_by_the_pairs_that_decode_it():
+    """Each pair has the terms that it has alone, and its own noise."""
+    network = model(pairs=(("rgb", "joints_3d"), ("rgb", "rgb"))).eval()
+    batch = {"rgb": torch.rand(4, 3, 64, 64, generator=generator()), "side_onehot": SIDE}
+    batch["joints_3d"] = torch.randn(4, 63, generator=generator())
+    noise = torch.randn(2, 4, 30, generator=generator())
+    together = vae.terms(network, "rgb", ("joints_3d", "rgb"), batch, noise, LOSS)
+    for number, target in enumerate(("joints_3d", "rgb")):
+        alone = vae.terms(network, "rgb", (target,), batch, noise[number : number + 1], LOSS)
+        torch.testing.assert_close(together[number], alone[0])
+
+
 def test_the_modality_weight_scales_the_reconstruction_and_not_the_kl():
     network = model().eval()
     image, noise = torch.rand(4, 3, 64, 64, generator=generator()), torch.zeros(4, 30)
-    once = vae.pair_terms(network, PAIRS[1], image, image, SIDE, noise, LOSS)
+    once = terms(network, PAIRS[1], image, image, noise)
     doubled = Loss(**{**vars(LOSS), "modality_weights": {**LOSS.modality_weights, "rgb": 1.0}})
-    twice = vae.pair_terms(network, PAIRS[1], image, image, SIDE, noise, doubled)
+    twice = terms(network, PAIRS[1], image, image, noise, doubled)
     torch.testing.assert_close(twice[0], 2 * once[0])
     torch.testing.assert_close(twice[1], once[1])
 
@@ -110,12 +128,12 @@ def test_one_batch_is_overfitted():
     side = SIDE.repeat(2, 1)
     noise = torch.zeros(8, 30)
     errors = []
-    for source in (joints, torch.zeros_like(joints)):
-        network = model(pairs=(("joints_3d", "joints_3d"),))
+    for source in (joints[:, :42], torch.zeros(8, 42)):
+        network = model(pairs=(("joints_2d", "joints_3d"),))
         optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
         for _ in range(80):
             optimiser.zero_grad()
-            reconstruction, _ = vae.pair_terms(network, ("joints_3d",) * 2, source, joints, side, noise, LOSS)
+            reconstruction, _ = terms(network, ("joints_2d", "joints_3d"), source, joints, noise, side=side)
             reconstruction.backward()
             optimiser.step()
         errors.append(reconstruction.item())

@@ -134,9 +134,12 @@ class Augmentation:
 class Training:
     steps: int
     batch_size: int
-    learning_rate: float
+    joint_steps: bool  # one step on the sum of all pairs' losses; else one a pair in turn, as Algorithm 1
+    optimiser: typing.Literal["adam", "muon"]
+    learning_rate: float  # Adam's
+    muon_learning_rate: float
     warmup_steps: int
-    schedule: typing.Literal["constant", "cosine"]
+    schedule: typing.Literal["constant", "cosine", "linear_end"]
     mixed_precision: bool
     compile: bool
 
@@ -360,7 +363,7 @@ def _check_profile(profile: Profile, where: str) -> None:
             expected = "[low, high] with 0 < low <= high"
             raise InputError(f"{where}.augmentation.{name}.scale: expected {expected}, found {zoom}")
     for name, training in profile.training.items():
-        sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate")}
+        sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate", "muon_learning_rate")}
         _check_positive(sizes, f"{where}.training.{name}")
 
 

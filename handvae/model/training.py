@@ -15,24 +15,26 @@ import torch
 from handvae.base.errors import InputError
 from handvae.base.params import Loss, Training
 from handvae.base.progress import Progress
-from handvae.model import batches, checkpoints, devices, interrupts, parts, vae
+from handvae.model import batches, checkpoints, devices, interrupts, optimisers, parts, vae
 from handvae.model.batches import BLOCK, Draw, Split
 from handvae.model.parts import Part
 from handvae.model.settings import Settings
 from handvae.preprocessing import store
 
+LINEAR_END_SHARE = 0.4  # of the steps, of schedule linear_end
 CHECKPOINT_EVERY_S = {"cpu": 30.0, "cuda": 300.0}  # by kind of device; on Ctrl-C as well
 
 
-def learning_rate(step: int, training: Training) -> float:
-    """Linear warm-up, then constant or a cosine to zero at the last step."""
-    rate = training.learning_rate
+def rate_share(step: int, training: Training) -> float:
+    """What learning rates are multiplied by: a linear warm-up, then 1, a cosine to 0 or 1 and a linear end at 0."""
     if step < training.warmup_steps:
-        return rate * (step + 1) / training.warmup_steps
+        return (step + 1) / training.warmup_steps
     if training.schedule == "cosine":
         share = (step - training.warmup_steps) / max(training.steps - training.warmup_steps, 1)
-        return rate * 0.5 * (1 + math.cos(math.pi * share))
-    return rate
+        return 0.5 * (1 + math.cos(math.pi * share))
+    if training.schedule == "linear_end":
+        return min(1.0, (training.steps - step) / (LINEAR_END_SHARE * training.steps))
+    return 1.0
 
 
 def kl_weight(step: int, steps: int, loss: Loss) -> float:
@@ -42,8 +44,11 @@ def kl_weight(step: int, steps: int, loss: Loss) -> float:
     return loss.kl_weight_start * (loss.kl_weight / loss.kl_weight_start) ** share
 
 
+Batches = dict[bool, dict[str, torch.Tensor]]  # of the pairs that need labels (True), and of the others
+
+
 class Run:
-    """A model with its Adam, on a device, at some step.
+    """A model with its optimisers, on a device, at some step.
 
     paper: "Adam" and a step on q_k and p_l a pair, nothing of its state; here one Adam for all parameters, of which a
     step moves those that the pair has used. In an encoder that two pairs share, the pair with the larger gradient then
@@ -56,41 +61,66 @@ class Run:
         training = settings.training
         model = vae.CrossModalVAE(settings.architecture, settings.experiment.seed)
         self.model = model.to(device, memory_format=torch.channels_last)
-        # fused: one kernel a step on CUDA, one pass over the parameters on the CPU
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=training.learning_rate, fused=True)
-        on_gpu = device.type == "cuda"
-        self.mixed_precision = training.mixed_precision and on_gpu
-        self.pair_terms: Callable = vae.pair_terms
-        if training.compile and on_gpu:
-            self.pair_terms = devices.compiled(vae.pair_terms, device)
+        self.optimisers = optimisers.build(self.model, training)
+        self.mixed_precision = training.mixed_precision and devices.has_bfloat16(device)
+        self.terms: Callable = vae.terms
+        if training.compile and device.type == "cuda":
+            self.terms = devices.compiled(vae.terms, device)
 
     def state(self) -> dict:
         return {
             "step": self.step,
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
 
     def load_state(self, state: dict) -> None:
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
 
 
-def training_step(run: Run, pair: vae.Pair, batch: dict[str, torch.Tensor], noise: torch.Tensor) -> torch.Tensor:
-    """One optimiser step on one pair; returns its (reconstruction, kl) as a (2,) tensor on the device."""
-    settings, optimiser = run.settings, run.optimiser
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate(run.step, settings.training)
-    optimiser.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient: other pairs' parameters
+def encodings(settings: Settings, all_labelled: bool) -> list[list[list[int]]]:
+    """The optimiser steps of one batch: of each its encodings, of each the pairs (by number) that decode it.
+
+    Alternating, as Algorithm 1, every pair has its own step. Jointly there is one step on the sum of the losses, for
+    which pairs of one input and the same samples share its encoding.
+    """
+    numbers = range(len(settings.pairs))
+    if not settings.training.joint_steps:
+        return [[[number]] for number in numbers]
+    shared: dict[tuple, list[int]] = {}
+    for number in numbers:
+        pair = settings.pairs[number]
+        shared.setdefault((pair[0], all_labelled or settings.needs_labels(pair)), []).append(number)
+    return [list(shared.values())]
+
+
+def training_step(run: Run, step: list[list[int]], batches_of: Batches, noise: torch.Tensor) -> torch.Tensor:
+    """One optimiser step on the encodings of `step`; returns the terms of its pairs, in its order, (pairs, 2).
+
+    `batches_of`: the samples of the pairs that need labels (True) and of the others; `noise` (all pairs, B, 30).
+    """
+    settings = run.settings
+    share = rate_share(run.step, settings.training)
+    for optimiser in run.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * share
+        optimiser.zero_grad(set_to_none=True)  # what has no gradient is left alone: other pairs' parameters
+    terms = []
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.mixed_precision):
-        reconstruction, kl = run.pair_terms(
-            run.model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, settings.loss
-        )
-    loss = reconstruction + kl_weight(run.step, settings.training.steps, settings.loss) * kl
-    loss.backward()
-    optimiser.step()
-    return torch.stack([reconstruction.detach(), kl.detach()])
+        for numbers in step:
+            pairs = [settings.pairs[number] for number in numbers]
+            batch = batches_of[settings.needs_labels(pairs[0])]
+            targets = tuple(target for _, target in pairs)
+            terms.append(run.terms(run.model, pairs[0][0], targets, batch, noise[numbers], settings.loss))
+    result = torch.cat(terms)
+    reconstruction, kl = result.sum(dim=0)
+    (reconstruction + kl_weight(run.step, settings.training.steps, settings.loss) * kl).backward()
+    for optimiser in run.optimisers:
+        optimiser.step()
+    return result.detach()
 
 
 def train_block(run: Run, split: Split) -> torch.Tensor:
@@ -102,15 +132,17 @@ def train_block(run: Run, split: Split) -> torch.Tensor:
     settings = run.settings
     size, first = settings.training.batch_size, run.step
     block_batches, noise = _block_batches(run, split)
+    steps = encodings(settings, block_batches[True] is block_batches[False])
+    order = torch.tensor([number for step in steps for encoding in step for number in encoding]).argsort()
     terms = []
     run.model.train()
     for number in range(min(BLOCK, settings.training.steps - first)):
         part = slice(number * size, (number + 1) * size)
-        steps = []
-        for place, pair in enumerate(settings.pairs):
-            batch = {key: value[part] for key, value in block_batches[settings.needs_labels(pair)].items()}
-            steps.append(training_step(run, pair, batch, noise[number, place]))
-        terms.append(torch.stack(steps))
+        batch = {
+            labels: {key: value[part] for key, value in of_block.items()} for labels, of_block in block_batches.items()
+        }
+        of_steps = [training_step(run, step, batch, noise[number]) for step in steps]
+        terms.append(torch.cat(of_steps)[order])
         run.step += 1
     if split.host is not None and run.step < settings.training.steps:
         for draw in _block_draws(run, split)[0].values():
@@ -120,7 +152,7 @@ def train_block(run: Run, split: Split) -> torch.Tensor:
     return result
 
 
-def _block_batches(run: Run, split: Split) -> tuple[dict[bool, dict[str, torch.Tensor]], torch.Tensor]:
+def _block_batches(run: Run, split: Split) -> tuple[Batches, torch.Tensor]:
     """The block's samples for the pairs that need labels (True) and the others (False), and its noise, on the device.
 
     Where every row is labelled both are the same samples.
@@ -246,7 +278,7 @@ def _history_row(step: int, settings: Settings, terms: torch.Tensor) -> dict[str
     """One row of history.csv: the terms averaged over the block of steps that ends at `step`."""
     row: dict[str, float] = {
         "step": step,
-        "learning_rate": learning_rate(step - 1, settings.training),
+        "learning_rate": settings.training.learning_rate * rate_share(step - 1, settings.training),
         "kl_weight": kl_weight(step - 1, settings.training.steps, settings.loss),
     }
     for (source, target), (reconstruction, kl) in zip(settings.pairs, terms.tolist(), strict=True):

@@ -98,23 +98,28 @@ def squared_error(x: torch.Tensor, target: torch.Tensor, reduction: str) -> torc
     return errors.sum(dim=1)
 
 
-def pair_terms(
+def terms(
     model: CrossModalVAE,
-    pair: Pair,
-    source: torch.Tensor,
-    target: torch.Tensor,
-    side_onehot: torch.Tensor,
+    source: str,
+    targets: tuple[str, ...],
+    batch: dict[str, torch.Tensor],
     noise: torch.Tensor,
     loss: Loss,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The two terms of one pair's loss, averaged over the batch: the weighted reconstruction error and the KL.
+) -> torch.Tensor:
+    """The two terms of the losses of the pairs source -> target, (pairs, 2): the weighted reconstruction error and the
+    KL, averaged over the batch; `noise` (pairs, B, 30). The source is encoded once.
 
     Their sum with the KL weight of the step is the negative of the bound of Eq. 5, up to constants.
     """
-    mu, log_var = model.encode(pair[0], source, side_onehot)
-    reconstruction = squared_error(model.decode(pair[1], sample(mu, log_var, noise)), target, loss.reduction)
-    kl = kl_to_standard_normal(mu, log_var) / kl_divisor(loss.kl_normaliser, pair[0], source, target)
-    return loss.modality_weights[pair[1]] * reconstruction.mean(), kl.mean()
+    mu, log_var = model.encode(source, batch[source], batch["side_onehot"])
+    kl = kl_to_standard_normal(mu, log_var)
+    result = []
+    for target, noise_of_pair in zip(targets, noise, strict=True):
+        decoded = model.decode(target, sample(mu, log_var, noise_of_pair))
+        reconstruction = squared_error(decoded, batch[target], loss.reduction)
+        divisor = kl_divisor(loss.kl_normaliser, source, batch[source], batch[target])
+        result.append(torch.stack([loss.modality_weights[target] * reconstruction.mean(), kl.mean() / divisor]))
+    return torch.stack(result)
 
 
 def kl_divisor(normaliser: str, modality: str, source: torch.Tensor, target: torch.Tensor) -> float:

@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from handvae.base import params
+from handvae.model import optimisers, training
+from handvae.model.settings import settings_of
+from tests.conftest import REPOSITORY
+
+CPU = torch.device("cpu")
+A, B, C = 3.4445, -4.7750, 2.0315
+
+
+def reference_step(matrix: np.ndarray) -> np.ndarray:
+    """Newton-Schulz as published, term by term, in float64."""
+    x = matrix / np.linalg.norm(matrix)
+    for _ in range(5):
+        gram = x @ x.T
+        x = A * x + (B * gram + C * gram @ gram) @ x
+    return x
+
+
+@pytest.mark.parametrize("shape", [(16, 144), (128, 1152), (64, 64), (128, 32), (30, 8)])
+def test_steps_are_those_of_a_float64_reference(shape):
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    found = optimisers.orthogonalised(matrices).double()
+    for one, step in zip(matrices.double(), found, strict=True):
+        expected = torch.from_numpy(reference_step(one.numpy()))
+        assert (step - expected).norm() < 1e-4 * expected.norm()
+
+
+def test_steps_of_badly_scaled_filters_are_those_of_the_reference():
+    """Singular values over five orders of magnitude: the small ones are raised alike."""
+    generator = torch.Generator().manual_seed(0)
+    left, _ = torch.linalg.qr(torch.randn(32, 32, generator=generator, dtype=torch.float64))
+    right, _ = torch.linalg.qr(torch.randn(288, 32, generator=generator, dtype=torch.float64))
+    matrix = left @ torch.diag(torch.logspace(0, -5, 32, dtype=torch.float64)) @ right.T
+    found = optimisers.orthogonalised(matrix[None].float())[0].double()
+    expected = torch.from_numpy(reference_step(matrix.numpy()))
+    assert (found - expected).norm() < 1e-3 * expected.norm()
+    values = torch.linalg.svdvals(optimisers.orthogonalised(torch.randn(1, 32, 288, generator=generator)))
+    assert values.min() > 0.6 and values.max() < 1.25
+
+
+def test_muon_steps_are_nesterov_momentum_orthogonalised():
+    """Two steps of a filter and of a shape apart, hand-computed in float64."""
+    generator = torch.Generator().manual_seed(0)
+    filters = [torch.nn.Parameter(torch.randn(8, 4, 3, 3, generator=generator)) for _ in range(2)]
+    expected = [one.detach().double().numpy().reshape(8, 36) for one in filters]
+    momenta = [np.zeros((8, 36)) for _ in filters]
+    optimiser = optimisers.Muon(filters, lr=0.05)
+    for _ in range(2):
+        for number, one in enumerate(filters):
+            one.grad = torch.randn(8, 4, 3, 3, generator=generator)
+            gradient = one.grad.double().numpy().reshape(8, 36)
+            momenta[number] = 0.95 * momenta[number] + gradient
+            expected[number] = expected[number] - 0.05 * reference_step(gradient + 0.95 * momenta[number])
+        optimiser.step()
+    for one, value in zip(filters, expected, strict=True):
+        np.testing.assert_allclose(one.detach().numpy().reshape(8, 36), value, rtol=1e-4, atol=1e-5)
+
+
+def test_tall_filters_step_further():
+    """A filter (out, in) with out > in: by the root of their ratio, so that its outputs change as much."""
+    tall, wide = torch.nn.Parameter(torch.zeros(64, 16, 1, 1)), torch.nn.Parameter(torch.zeros(16, 64, 1, 1))
+    gradient = torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
+    tall.grad, wide.grad = gradient.view(64, 16, 1, 1), gradient.T.reshape(16, 64, 1, 1).clone()
+    optimisers.Muon([tall, wide], lr=0.1).step()
+    torch.testing.assert_close(tall.detach()[:, :, 0, 0], 2 * wide.detach()[:, :, 0, 0].T)
+
+
+def test_a_filter_without_a_gradient_is_left_alone():
+    filters = [torch.nn.Parameter(torch.ones(8, 4, 3, 3)) for _ in range(2)]
+    filters[0].grad = torch.randn(8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    optimisers.Muon(filters, lr=0.05).step()
+    assert not torch.equal(filters[0], torch.ones(8, 4, 3, 3)) and torch.equal(filters[1], torch.ones(8, 4, 3, 3))
+
+
+def run_of(name: str, optimiser: str) -> training.Run:
+    settings = settings_of(params.load(REPOSITORY / "params.yaml"), name)
+    return training.Run(replace(settings, training=replace(settings.training, optimiser=optimiser)), CPU)
+
+
+def test_every_parameter_has_one_optimiser_and_muon_those_of_hidden_convolutions():
+    run = run_of("rhd-rgb-v4", "muon")
+    adam, muon = ({id(one) for group in part.param_groups for one in group["params"]} for part in run.optimisers)
+    names = {id(parameter): name for name, parameter in run.model.named_parameters()}
+    assert adam | muon == set(names) and not adam & muon
+    filters = {names[one] for one in muon}
+    assert "encoders.rgb.trunk.layer4.1.conv2.weight" in filters and "decoders.rgb.blocks.1.weight" in filters
+    assert "encoders.rgb.trunk.conv1.weight" not in filters  # reads the image
+    assert all("conv" in name or "downsample" in name or "decoders.rgb" in name for name in filters)
+    last = [name for name in names.values() if name.startswith("decoders.rgb")][-2]
+    assert last not in filters  # paints the image
+
+
+def test_the_papers_optimiser_is_one_adam_for_all_and_joints_alone_have_no_filters():
+    assert [type(one) for one in run_of("rhd-rgb-v4", "adam").optimisers] == [torch.optim.Adam]
+    assert [type(one) for one in run_of("rhd-2d-v3", "muon").optimisers] == [torch.optim.Adam]
