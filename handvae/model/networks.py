@@ -8,12 +8,49 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 LATENT = 30
 HIDDEN = 512
 LOG_VAR_RANGE = (-10.0, 10.0)  # early in training exp(log_var) can overflow; see docs/choices.md
 LOG_VAR_START = -3.0
+
+
+def convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al. 2016), named as in torchvision, whose import takes a second."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, planes: int, stride: int, shortcut: nn.Module | None):
+        super().__init__()
+        self.conv1, self.bn1 = convolution(inputs, planes, 3, stride), nn.BatchNorm2d(planes)
+        self.conv2, self.bn2 = convolution(planes, planes, 3), nn.BatchNorm2d(planes)
+        self.downsample = shortcut or nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions around a shortcut; the stride is the 3x3's, as in torchvision."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, planes: int, stride: int, shortcut: nn.Module | None):
+        super().__init__()
+        self.conv1, self.bn1 = convolution(inputs, planes, 1), nn.BatchNorm2d(planes)
+        self.conv2, self.bn2 = convolution(planes, planes, 3, stride), nn.BatchNorm2d(planes)
+        self.conv3, self.bn3 = convolution(planes, 4 * planes, 1), nn.BatchNorm2d(4 * planes)
+        self.downsample = shortcut or nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.bn1(self.conv1(x)))
+        y = torch.relu(self.bn2(self.conv2(y)))
+        return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
 # block and blocks a layer
@@ -44,9 +81,9 @@ class ResNet(nn.Module):
     def _layer(self, inputs: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
         shortcut, outputs = None, planes * self.block.expansion
         if stride != 1 or inputs != outputs:
-            shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
+            shortcut = nn.Sequential(convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
         first = self.block(inputs, planes, stride, shortcut)
-        return nn.Sequential(first, *(self.block(outputs, planes) for _ in range(blocks - 1)))
+        return nn.Sequential(first, *(self.block(outputs, planes, 1, None) for _ in range(blocks - 1)))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = self.maxpool(torch.relu(self.bn1(self.conv1(image))))

@@ -1,4 +1,4 @@
-"""Adam, as the paper's; or Muon on the filters of convolutions and Adam on everything else, which learns in fewer steps.
+"""Adam, as the paper; or Muon on the filters of convolutions and Adam on the rest, which learns in fewer steps.
 
 Muon: K. Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". The step of a matrix is its
 momentum with all singular values brought near 1, so that no direction of a filter waits for another.
