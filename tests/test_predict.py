@@ -55,7 +55,7 @@ def test_the_mean_pose_is_the_mean_of_normalised_poses_times_each_hands_scale(tm
 
 def test_a_prediction_does_not_depend_on_its_batch(tmp_path):
     split = splits(tmp_path)
-    model = CrossModalVAE(Architecture((("joints_2d", "joints_3d"),), 64, 16, True, 21, "resnet18"), seed=0).eval()
+    model = CrossModalVAE(Architecture((("joints_2d", "joints_3d"),), 64, 16, 16, True, 21, "resnet18"), seed=0).eval()
     whole = predict.predict_joints_mm(model, "joints_2d", split)
     singly = []
     for row in range(len(split)):

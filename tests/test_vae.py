@@ -17,7 +17,7 @@ def generator():
 
 
 def model(pairs=PAIRS, side=True):
-    return vae.CrossModalVAE(vae.Architecture(pairs, 64, 16, side, 21, "resnet18"), seed=0)
+    return vae.CrossModalVAE(vae.Architecture(pairs, 64, 16, 16, side, 21, "resnet18"), seed=0)
 
 
 def test_kl_by_hand():

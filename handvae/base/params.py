@@ -155,6 +155,7 @@ class Profile:
     crop_px: int
     context: float
     encoder_width: int
+    decoder_width: int
     needs_gpu: bool  # training on a CPU must be asked for
     unscaled_unit_mm: float
     synthetic_block_frames: int
@@ -349,7 +350,7 @@ def _check_profile(profile: Profile, where: str) -> None:
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
     if profile.context < 1:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
-    keys = ("encoder_width", "unscaled_unit_mm", "synthetic_block_frames")
+    keys = ("encoder_width", "decoder_width", "unscaled_unit_mm", "synthetic_block_frames")
     _check_positive({key: getattr(profile, key) for key in keys}, where)
     if profile.encoder_width % 16:
         raise InputError(

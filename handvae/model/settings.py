@@ -19,6 +19,7 @@ class Settings:
     pairs: tuple[Pair, ...]
     crop_px: int
     width: int
+    decoder_width: int
     unscaled_unit_mm: float
     loss: Loss
     augmentation: Augmentation
@@ -33,7 +34,13 @@ class Settings:
     def architecture(self) -> Architecture:
         experiment = self.experiment
         return Architecture(
-            self.pairs, self.crop_px, self.width, experiment.hand_side_given, len(self.skeleton), experiment.encoder
+            self.pairs,
+            self.crop_px,
+            self.width,
+            self.decoder_width,
+            experiment.hand_side_given,
+            len(self.skeleton),
+            experiment.encoder,
         )
 
     @property
@@ -74,6 +81,7 @@ def settings_of(params: Params, name: str, seed_number: int = 0) -> Settings:
         tuple(params.pairs(experiment)),
         profile.crop_px,
         profile.encoder_width,
+        profile.decoder_width,
         profile.unscaled_unit_mm,
         params.recipes[experiment.recipe],
         profile.augmentation[experiment.input],

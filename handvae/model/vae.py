@@ -23,7 +23,8 @@ class Architecture:
 
     pairs: tuple[Pair, ...]
     crop_px: int
-    width: int
+    width: int  # of the image encoder
+    decoder_width: int  # of the image decoder
     hand_side: bool
     joints: int
     encoder: str
@@ -70,7 +71,7 @@ def _encoder(modality: str, architecture: Architecture) -> Encoder:
 
 def _decoder(modality: str, architecture: Architecture) -> nn.Module:
     if modality in IMAGE_CHANNELS:
-        return ImageDecoder(IMAGE_CHANNELS[modality], architecture.crop_px, architecture.width)
+        return ImageDecoder(IMAGE_CHANNELS[modality], architecture.crop_px, architecture.decoder_width)
     return mlp(LATENT, DIMENSIONS[modality] * architecture.joints)
 
 
