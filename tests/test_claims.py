@@ -171,6 +171,37 @@ def test_one_seed_settles_no_claim_but_the_counts(model, latent):
     assert len(told) > 12 and told["seeds"].isna().sum() == 3 and set(told["verdict"][told["seeds"].isna()]) == {HOLDS}
 
 
+def test_rows_of_one_seed_beside_rows_of_three_leave_open_only_what_they_are_in(model):
+    """As where a profile repeats some rows: 2D->3D three times, RGB->3D once but for two rows of few labels."""
+    errors_mm = hard_frames()
+    lifting = {"input_": "joints_2d", "variant": 3}
+    results = [
+        model("2d", trained(errors_mm, 3, 0.1), **lifting),
+        model("2d-ts", trained(errors_mm + 3, 3, 0.1, 1), **lifting, invariances="T+S"),
+        model("2d-t", [errors_mm + 3], **lifting, invariances="T"),
+        model("rgb-v1", trained(errors_mm, 3, 0.1, 2)),
+        model("rgb-v2", [errors_mm * 2], variant=2),
+        *(
+            model(f"l{v}", trained(errors_mm - v, 3, 0.1, v), variant=v, dataset="stb", label_fraction=0.1)
+            for v in (1, 3)
+        ),
+    ]
+    open_ = f"{OPEN} (1 seed; at least 3 are needed)"
+    parts = (claims.variant_rows, claims.invariance_rows, claims.label_rows)
+    rows = [row for part in parts for row in part(results) if row["verdict"] != ABSENT]
+    assert [(row["statistic"].split(":")[0], row["seeds"], row["verdict"]) for row in rows] == [
+        ("RGB->3D RHD, variants 1, 2", 1, open_),
+        ("2D->3D RHD, variant 3", 3, HOLDS),  # with T+S
+        ("2D->3D RHD, variant 3", 1, open_),  # with T
+        ("RGB->3D STB, 10 % labelled", 3, HOLDS),
+    ]
+    paired = comparison.paired_table(results)
+    assert paired["seeds"].tolist() == [3, 1, 1, 1]
+    assert paired["verdict"].tolist() == ["a better", open_, open_, open_]
+    alone = comparison.paired_table(results[:2])  # what cannot be told is no test, and corrects no other
+    assert paired["p_holm"][0] == alone["p_holm"][0]
+
+
 def test_few_labels_compare_the_medians_of_variants_3_and_1_at_one_share(model):
     errors_mm = hard_frames()
 

@@ -127,7 +127,9 @@ def test_seeds_are_the_mean_of_pooled_folds_and_of_parts_as_well(tmp_path):
     _, rows = depth_table.as_text(table)
     assert "sd 2.65 over 3 seeds" in rows[0][1] and "sd 2.65 over 3 seeds" in rows[0][2]
     assert "1 block of frames: no interval" in rows[1][1]
-    assert "seeds" not in depth_table.depth_table([depth_result(icvl, "icvl")])
+    alone = depth_table.depth_table([depth_result(write(tmp_path / "b.h5", [10, 20], names), "icvl")])
+    assert alone["seeds"].tolist() == [1, 1] and "epe_mean_mm_sd" not in alone
+    assert not any("seed" in cell for row in depth_table.as_text(alone)[1] for cell in row)
 
 
 def test_intervals_stand_on_the_blocks_of_all_folds(tmp_path):

@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import matplotlib
 import numpy as np
@@ -46,12 +47,17 @@ def pcf_figure():
     return figures.pcf_figure(CURVES, "Figure 5a", "Data: synthetic hands; profile small. " + 20 * "words ")
 
 
-def labels_figure():
+SHARES_PERCENT = np.array([5.0, 10, 20, 50, 100])
+
+
+def labels_figure(deviations_mm=((np.nan,) * 5, (np.nan,) * 5)):
     series = [
-        figures.Series(f"variant {number}", np.array([5.0, 20, 100]), *(np.array([30.0, 25, 20]) + shifts), colour, "o")
-        for number, colour, shifts in (
-            (1, figures.BLUE, np.array([[0], [-2], [3]])),
-            (3, figures.RED, np.array([[-1], [-2], [1]])),
+        figures.Series(
+            f"variant {number}", SHARES_PERCENT, *(np.arange(30.0, 5, -5) + shifts), np.array(of_series), colour, "o"
+        )
+        for number, colour, shifts, of_series in (
+            (1, figures.BLUE, np.array([[0], [-2], [3]]), deviations_mm[0]),
+            (3, figures.RED, np.array([[-1], [-2], [1]]), deviations_mm[1]),
         )
     ]
     return figures.labels_figure(series, ("mean pose", 35.0), "Figure 3", "Data: synthetic hands; profile small.")
@@ -126,15 +132,36 @@ def test_a_long_legend_takes_nothing_from_the_axes():
 def test_figure_3_shows_intervals_at_the_shares_of_labels_on_a_logarithmic_axis():
     axes = labels_figure().axes[0]
     assert axes.get_xscale() == "log" and axes.get_ylim()[0] == 0
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["5", "20", "100"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["5", "10", "20", "50", "100"]
     assert "%" in axes.get_xlabel() and axes.get_ylabel().endswith("(mm)")
     places = []
     for container, ends in zip(axes.containers, ([-2, 3], [-1, 2]), strict=True):
         line, _, (bars,) = container
         places.append(line.get_xdata())
-        np.testing.assert_allclose(np.array(bars.get_segments())[:, :, 1] - line.get_ydata()[:, None], [ends] * 3)
-    np.testing.assert_allclose(places, [[5, 20, 100]] * 2, rtol=0.01)
+        np.testing.assert_allclose(np.array(bars.get_segments())[:, :, 1] - line.get_ydata()[:, None], [ends] * 5)
+    np.testing.assert_allclose(places, [SHARES_PERCENT] * 2, rtol=0.05)
     assert (places[0] < places[1]).all()  # a hair apart
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["variant 1", "variant 3", "mean pose"]
+
+
+def test_the_shares_of_labels_on_figure_3s_axis_do_not_touch():
+    figure = labels_figure()
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].get_xticklabels()]
+    assert all(left.x1 + 5 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_figure_3_shows_the_spread_over_seeds_where_there_are_several():
+    deviations_mm = (0.5, np.nan, 0.7, np.nan, 0.9), (np.nan,) * 5
+    axes = labels_figure(deviations_mm).axes[0]
+    intervals, spread, other_intervals = axes.containers[1], axes.containers[0], axes.containers[2]
+    (bars,), line = spread[2], intervals[0]
+    drawn = [segment for segment in bars.get_segments() if len(segment)]
+    reach_mm = [(segment[1, 1] - segment[0, 1]) / 2 for segment in drawn]
+    np.testing.assert_allclose(reach_mm, [0.5, 0.7, 0.9])
+    np.testing.assert_allclose([segment[0, 0] for segment in drawn], line.get_xdata()[[0, 2, 4]])
+    np.testing.assert_allclose([segment[:, 1].mean() for segment in drawn], line.get_ydata()[[0, 2, 4]])
+    assert len(axes.containers) == 3 and other_intervals.get_label() == "variant 3"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["variant 1", "variant 3", "mean pose"]
 
 

@@ -79,7 +79,7 @@ def test_parameters_are_set_as_dvc_does_and_the_rest_of_the_file_stays(folder, a
     ("change", "message"),
     [
         ("profil=paper", "Could not override 'profil'"),
-        ("profile=big", "profile: expected one of small, paper, tiny, found 'big'"),
+        ("profile=big", "profile: expected one of small, night, paper, tiny, found 'big'"),
         ("profile", "missing EQUAL"),
     ],
 )

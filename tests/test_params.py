@@ -1,10 +1,12 @@
 import copy
+import json
 
 import pytest
 import yaml
 
 from handvae.base import params
 from handvae.base.errors import InputError
+from handvae.model.settings import settings_of
 from tests.conftest import REPOSITORY
 
 
@@ -145,6 +147,10 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("profiles", "paper", "unscaled_unit_mm"), 0, "paper.unscaled_unit_mm: expected a positive number, found 0"),
         (("defaults", "sede"), 1, "defaults: expected keys of an experiment, found sede"),
         (("seeds",), 0, "seeds: expected a positive number, found 0"),
+        (("profiles", "small", "repeated_seeds"), 0, "small.repeated_seeds: expected a positive number, found 0"),
+        (("profiles", "small", "repeated_seeds"), "3", "small.repeated_seeds: expected int, found '3'"),
+        (("experiments", "rhd-2d-v1", "repeated"), 1, "experiments.rhd-2d-v1.repeated: expected bool, found 1"),
+        (("repeated",), True, "params.yaml: .*; unknown: repeated"),
         (("evaluation", "block_frames"), 0, "evaluation.block_frames: expected a positive number, found 0"),
         (
             ("profiles", "small", "synthetic_block_frames"),
@@ -201,6 +207,39 @@ def test_a_wrong_value_is_an_error_with_expected_and_found(params_tree, tmp_path
     parent[path[-1]] = value
     with pytest.raises(InputError, match=message):
         load(params_tree, tmp_path)
+
+
+def test_a_repeated_row_has_the_models_of_its_profile_where_these_are_more_than_all_rows_have(params_tree, tmp_path):
+    params_tree["profiles"]["small"]["repeated_seeds"] = 3
+    params_tree["experiments"]["rhd-rgb-v1"]["repeated"] = False
+    names = ("rhd-2d-v1", "rhd-rgb-v1", "rhd-rgb-v2", params.OWN)  # repeated; not; by the defaults; one's own
+    for seeds, expected in ((1, [3, 1, 1, 1]), (2, [3, 2, 2, 1]), (5, [5, 5, 5, 1])):
+        loaded = load(params_tree | {"seeds": seeds}, tmp_path)
+        assert [loaded.models_of(name) for name in names] == expected
+    params_tree["profile"] = "tiny"
+    assert load(params_tree, tmp_path).models_of("rhd-2d-v1") == 1
+
+
+def test_that_a_row_is_repeated_is_no_setting_of_its_models(params_tree, tmp_path):
+    repeated = load(params_tree, tmp_path)
+    params_tree["profiles"]["small"]["repeated_seeds"] = 3
+    del params_tree["experiments"]["rhd-2d-v1"]["repeated"]
+    alone = load(params_tree, tmp_path)
+    assert (repeated.models_of("rhd-2d-v1"), alone.models_of("rhd-2d-v1"), alone.models_of("rhd-2d-v2")) == (1, 1, 3)
+    assert repeated.experiments == alone.experiments
+    for name in repeated.experiments:
+        assert settings_of(repeated, name) == settings_of(alone, name)
+    assert "repeated" not in json.dumps(settings_of(repeated, "rhd-2d-v2").as_dict())
+
+
+def test_two_dimensional_rows_and_figure_3_are_repeated_in_the_night(params_tree, tmp_path):
+    loaded = load(params_tree | {"profile": "night"}, tmp_path)
+    shares = ("", "-l5", "-l10", "-l20", "-l50")
+    expected = {name for name in loaded.experiments if name.startswith("rhd-2d-")}
+    expected |= {f"stb-rgb-v{variant}{share}" for variant in (1, 3) for share in shares}
+    assert {name for name in loaded.experiments if loaded.models_of(name) == 3} == expected and len(expected) == 17
+    fractions = [loaded.experiments[f"stb-rgb-v3{share}"].label_fraction for share in shares]
+    assert fractions == [1.0, 0.05, 0.1, 0.2, 0.5]
 
 
 @pytest.mark.parametrize("name", ["rhd-2d-v1-l0.5", "A_b", "7", "_"])

@@ -128,6 +128,7 @@ def project(tmp_path, monkeypatch):
     settings = SimpleNamespace(**vars(LOADED), pairs=LOADED.pairs)
     settings.experiments, settings.data = dict(GRID), data
     settings.experiment = lambda name: settings.experiments[name]
+    settings.models_of = lambda name: params.Params.models_of(settings, name)
     monkeypatch.setattr(report.params, "load", lambda: settings)
     shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     write_processed(tmp_path)
@@ -228,7 +229,7 @@ def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_noteb
     rows = (project.folder / "reports/tables/table1.csv").read_text().splitlines()
     metrics = json.loads((project.folder / "reports/metrics/rhd-2d-v3.json").read_text())
     ours = ",".join(f"{metrics[key]:.2f}" for key in ("epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"))
-    assert rows[1].startswith(f"2D->3D RHD,3,T+S+H,rhd,rhd-2d-v3,{ours},17.14,{metrics['epe_mean_mm'] - 17.14:.2f},")
+    assert rows[1].startswith(f"2D->3D RHD,3,T+S+H,rhd,rhd-2d-v3,{ours},1,17.14,{metrics['epe_mean_mm'] - 17.14:.2f},")
     assert "not comparable (synthetic)" in rows[1]
     assert len(rows) == 1 + len(GRID)
 
@@ -367,11 +368,16 @@ def test_rows_of_another_recipe_seeds_or_a_held_out_part_do_not_stand_among_the_
     project.settings.experiments |= {"rhd-rgb-o": original, "rhd-rgb-h": held_out}
     for name, row in (("rhd-rgb-o", original), ("rhd-rgb-h", held_out)):
         write_experiment(project.folder, name, row, 5)
+    project.settings.repeated = {"rhd-rgb-v1"}  # at a profile that has one model of these rows too
     report.main()
     said = capfd.readouterr().out
     assert "2 of 5 rows left out: " in said and "than most rows, ours: original: rhd-rgb-o" in said
     assert "not on the test split (validation): rhd-rgb-h" in said
     assert pd.read_csv("reports/tables/table1.csv")["experiment"].tolist() == ["rhd-2d-v3", "rhd-rgb-v1", "rhd-rgb-v2"]
+    project.settings.profile = dataclasses.replace(project.settings.profile, repeated_seeds=3)
+    report.main()
+    assert "RHD, results of 1 seed(s) where params.yaml has 3: rhd-rgb-v1" in capfd.readouterr().out
+    assert pd.read_csv("reports/tables/table1.csv")["experiment"].tolist() == ["rhd-2d-v3", "rhd-rgb-v2"]
     project.settings.seeds = 3
     with pytest.raises(InputError, match=r"found none \(.*results of 1 seed\(s\) where params.yaml has 3"):
         report.main()

@@ -143,17 +143,20 @@ def test_models_tested_on_other_frames_are_refused(model):
 
 
 def test_several_seeds_are_compared_by_their_means_and_shown_with_their_spread(grid, model):
-    assert not any("seeds" in name for name in semi_supervised.semi_supervised_table(grid))
+    of_one = semi_supervised.semi_supervised_table(grid)
+    assert of_one["supervised_seeds"].tolist() == of_one["semi_supervised_seeds"].tolist() == [1, 1, 1]
+    assert not any(name.endswith("_sd") for name in of_one)
     several = model(1, 0.1, trained(hard_frames() + 30, 3, 2.0))
     others = [one for one in grid if one.experiment != several.experiment]
     table = semi_supervised.semi_supervised_table([several, *others])
-    assert table["supervised_seeds"].tolist()[0] == 3 and "semi_supervised_seeds" not in table
+    assert table["supervised_seeds"].tolist() == [3, 1, 1] and table["semi_supervised_seeds"].tolist() == [1, 1, 1]
     assert table["supervised_epe_median_mm_sd"][0] == pytest.approx(2.0)
     assert table["difference_epe_mean_mm"][0] == pytest.approx(-10)  # of the means, not of the first seed's
     _, rows = semi_supervised.as_text(table)
     for row in rows[:2]:
         assert row[2].split("\n")[1:] == ["sd 2.00 over 3 seeds", "synthetic"]
-    assert all("sd" not in cell for row in rows[2:] for cell in row)
+    assert [row[2].split("\n")[1] for row in rows[2:6]] == ["1 seed"] * 4  # beside several
+    assert not any("seed" in row[3] for row in rows) and all("sd" not in cell for row in rows[2:] for cell in row)
     agreeing = model(3, 0.1, trained(hard_frames() + 20, 3, 0.1))
     table = semi_supervised.semi_supervised_table([several, agreeing])
     low, high = table["difference_epe_mean_mm_low"][0], table["difference_epe_mean_mm_high"][0]

@@ -33,9 +33,12 @@ def test_a_cell_has_a_line_for_each_thing_that_it_says():
     assert table_text.cell(row, "epe_mm", digits=1).split("\n") == [
         *("25.00 [24.50, 25.50]", spread, "paper 8.5 (ours +16.50)", "outside")
     ]
-    assert table_text.cell(row | {"seeds": pd.NA, "paper_epe_mm": 26.0}, "epe_mm").split("\n") == [
-        *("25.00 [24.50, 25.50]", "paper 26.00 (ours −1.00)", "outside")
-    ]
+    alone = {key: value for key, value in row.items() if key != "epe_mm_sd"} | {"seeds": 1, "paper_epe_mm": 26.0}
+    among_others = alone | {"epe_mm_sd": np.nan}
+    for one, line in ((alone, []), (among_others, ["1 seed"]), (among_others | {"seeds": pd.NA}, [])):
+        assert table_text.cell(one, "epe_mm").split("\n") == [
+            *("25.00 [24.50, 25.50]", *line, "paper 26.00 (ours −1.00)", "outside")
+        ]
     assert table_text.cell(row, "epe_mm", 1, "other").split("\n")[-1] == "inside interval"
     alone = row | {"epe_mm_low": np.nan, "epe_mm_high": np.nan}
     assert table_text.cell(alone, "epe_mm").startswith("25.00 [1 block of frames: no interval]\n")

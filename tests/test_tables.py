@@ -112,14 +112,21 @@ def test_an_empty_table_has_the_columns_of_a_full_one():
         assert list(empty.columns) == list(full.columns) and empty.empty
 
 
-def test_several_seeds_are_shown_with_their_spread_and_one_is_not():
+def test_several_seeds_are_shown_with_their_spread_and_every_row_has_its_number_of_seeds():
     several = result("rhd-rgb-v1", metrics=numbers(25.0) | seeds())
+    of_one = tables.joint_table(GRID, paper.TABLE1)
+    assert of_one["seeds"].tolist() == [1] * 8 and "epe_mean_mm_sd" not in of_one
+    assert not any("seed" in cell for row in tables.matrix(of_one, paper.TABLE1)[1] for cell in row)
     table = tables.joint_table([several, *GRID[4:]], paper.TABLE1)
-    assert "seeds" not in tables.joint_table(GRID, paper.TABLE1)
+    assert dict(zip(table["experiment"], table["seeds"], strict=True)) == {
+        "rhd-rgb-v1": 3,
+        **{f"rhd-2d-v{variant}": 1 for variant in (1, 2, 3, 4)},
+    }
     row = table[table["experiment"] == "rhd-rgb-v1"].iloc[0]
     assert (row["seeds"], row["epe_mean_mm"], row["epe_mean_mm_sd"]) == (3, 25, 1.246)
     cells = {row[0]: row for row in tables.matrix(table, paper.TABLE1)[1]}["Var. 1"]
-    assert cells[3].split("\n")[:2] == ["25.00 [24.50, 25.50]", "sd 1.25 over 3 seeds"] and "sd" not in cells[1]
+    assert cells[3].split("\n")[:2] == ["25.00 [24.50, 25.50]", "sd 1.25 over 3 seeds"]
+    assert cells[1].split("\n")[1] == "1 seed" and "sd" not in cells[1]
     medians = tables.joint_table([several], paper.TABLE5)
     assert "sd 0.75 over 3 seeds" in tables.matrix(medians, paper.TABLE5)[1][0][3]
 

@@ -55,6 +55,17 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Row(Experiment):
+    """An experiment of the grid as params.yaml has it, with what is no setting of its models."""
+
+    repeated: bool  # has as many models as the profile's repeated_seeds says
+
+    @property
+    def experiment(self) -> Experiment:
+        return Experiment(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Experiment)})
+
+
+@dataclass(frozen=True)
 class RhdProtocol:
     hands: typing.Literal["dominant", "both"]
     without_visible_joint: dict[str, list[int]]
@@ -157,6 +168,7 @@ class Profile:
     encoder_width: int
     decoder_width: int
     needs_gpu: bool  # training on a CPU must be asked for
+    repeated_seeds: int  # models of a row that is repeated
     unscaled_unit_mm: float
     synthetic_block_frames: int
     augmentation: dict[str, Augmentation]
@@ -174,8 +186,9 @@ class Params:
     variants: dict[str, list[str]]
     recipes: dict[str, Loss]
     evaluation: Evaluation
-    seeds: int  # models a row of the grid
+    seeds: int  # models of every row of the grid
     experiments: dict[str, Experiment]
+    repeated: frozenset[str]  # the rows that have profile.repeated_seeds models, if these are more than seeds
 
     def experiment(self, name: str) -> Experiment:
         """The grid's experiment of that name, or the top-level one for `params.OWN`."""
@@ -184,6 +197,12 @@ class Params:
         if name not in self.experiments:
             raise InputError(f"params.yaml: no experiment '{name}' under experiments: {', '.join(self.experiments)}")
         return self.experiments[name]
+
+    def models_of(self, name: str) -> int:
+        """How many models an experiment has, alike but for their seed: one of `params.OWN`."""
+        if name == OWN:
+            return 1
+        return max(self.seeds, self.profile.repeated_seeds if name in self.repeated else 1)
 
     def block_frames(self, synthetic: bool) -> int:
         """Frames of a video that are drawn together; synthetic videos may run faster than real ones."""
@@ -226,7 +245,9 @@ def load(path: Path | str = "params.yaml") -> Params:
         raise InputError(f"{path}: profile: expected one of {', '.join(profiles)}, found '{profile_name}'")
     for name, profile in profiles.items():
         _check_profile(profile, f"{path}: profiles.{name}")
-    values["experiments"] = _rows(values.pop("defaults"), values["experiments"], str(path))
+    rows = _rows(values.pop("defaults"), values["experiments"], str(path))
+    values["experiments"] = {name: row.experiment for name, row in rows.items()}
+    values["repeated"] = frozenset(name for name, row in rows.items() if row.repeated)
     check_keys(values["data"], list(PROTOCOLS), f"{path}: data")
     values["data"] = {name: _with_protocol(source, name, str(path)) for name, source in values["data"].items()}
     params = Params(own, profile_name, profiles[profile_name], **values)
@@ -234,12 +255,12 @@ def load(path: Path | str = "params.yaml") -> Params:
     return params
 
 
-def _rows(defaults: dict[str, object], rows: dict[str, dict], path: str) -> dict[str, Experiment]:
+def _rows(defaults: dict[str, object], rows: dict[str, dict], path: str) -> dict[str, Row]:
     """The grid's rows, each with the defaults that it does not overrule."""
-    needless = [key for key in defaults if key not in Experiment.__dataclass_fields__]
+    needless = [key for key in defaults if key not in Row.__dataclass_fields__]
     if needless:
         raise InputError(f"{path}: defaults: expected keys of an experiment, found {', '.join(map(str, needless))}")
-    return {name: convert(defaults | row, Experiment, f"{path}: experiments.{name}") for name, row in rows.items()}
+    return {name: convert(defaults | row, Row, f"{path}: experiments.{name}") for name, row in rows.items()}
 
 
 def _check_references(params: Params, path: str) -> None:
@@ -350,7 +371,7 @@ def _check_profile(profile: Profile, where: str) -> None:
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
     if profile.context < 1:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
-    keys = ("encoder_width", "decoder_width", "unscaled_unit_mm", "synthetic_block_frames")
+    keys = ("encoder_width", "decoder_width", "unscaled_unit_mm", "synthetic_block_frames", "repeated_seeds")
     _check_positive({key: getattr(profile, key) for key in keys}, where)
     if profile.encoder_width % 16:
         raise InputError(

@@ -211,7 +211,7 @@ def _task_name(result: Result) -> str:
 
 def as_text(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows in Markdown; above the rows of a task stands one that names it and says what the data is."""
-    header = ["a", "b", "a − b, mm", "p, frames", "p", "p, Holm", "paper, mm", "verdict"]
+    header = ["a", "b", "a − b, mm", "p, frames", "p", "p, Holm", "paper, mm", "seeds", "verdict"]
     rows = []
     for (task, kind, blocks), of_task in table.groupby(["task", "kind", "blocks"], sort=False):
         name = Markdown(f"**{task}, {kind}, {blocks:,} blocks of frames**")
@@ -224,4 +224,4 @@ def _text_row(row: dict[str, object]) -> list[str]:
     difference_mm = interval_text(*(row[f"difference_mm{end}"] for end in ("", "_low", "_high")), signed)
     printed = "–" if pd.isna(row["paper_difference_mm"]) else signed(row["paper_difference_mm"])
     p_values = ["–" if pd.isna(row[key]) else f"{row[key]:.4f}" for key in ("p_frames", "p", "p_holm")]
-    return [row["model_a"], row["model_b"], difference_mm, *p_values, printed, row["verdict"]]
+    return [row["model_a"], row["model_b"], difference_mm, *p_values, printed, str(row["seeds"]), row["verdict"]]

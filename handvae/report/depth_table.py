@@ -22,7 +22,7 @@ ARRAYS = ("joints_true_mm", "mean_pose_mm")
 COLUMNS = (
     *("test", "encoder", "variant", "invariances", "epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"),
     *("epe_median_mm", *(f"pcf_{threshold}" for threshold in statistics.PCF_MM), "mean_pose_epe_mm", "frames"),
-    *("blocks", "paper_epe_mean_mm", "difference_mm", "verdict", "kind", "data"),
+    *("blocks", "seeds", "paper_epe_mean_mm", "difference_mm", "verdict", "kind", "data"),
 )
 
 
@@ -104,6 +104,7 @@ def _row(test: str, folds: list[Result], frames: Pooled) -> dict[str, object]:
         "variant": first.variant,
         "invariances": first.invariances,
         **{key: value for key, value in numbers.items() if key != "epe_share_of_mean_pose"},
+        "seeds": len(frames.joints_pred_mm),
         "paper_epe_mean_mm": np.nan if printed is None else printed,
         "difference_mm": np.nan if printed is None else interval[0] - printed,
         "verdict": verdict(first, interval, printed),

@@ -32,6 +32,7 @@ LOOK = {
     "text.parse_math": False,  # names of users may hold a $
 }
 PIXELS_PER_INCH = 150
+SIDE_BY_SIDE = 1.085  # ratio of two places on Figure 3's logarithmic axis that are a bar's width apart
 TURN_DEG = 60  # the third view of a hand: from its side, where the camera sees no depth
 
 
@@ -48,13 +49,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Series:
-    """Errors (P,) in mm with the ends of their intervals, at shares of labelled training data (P,) in percent."""
+    """Errors (P,) in mm with the ends of their intervals, at shares of labelled training data (P,) in percent.
+
+    `deviation_mm` (P,): their standard deviation over seeds, NaN where there is one model.
+    """
 
     label: str
     labelled_percent: np.ndarray
     epe_mm: np.ndarray
     low_mm: np.ndarray
     high_mm: np.ndarray
+    deviation_mm: np.ndarray
     colour: str
     marker: str
 
@@ -110,9 +115,12 @@ def labels_figure(series: list[Series], baseline: tuple[str, float], title: str,
         axes = figure.add_subplot()
         for place, one in enumerate(series):
             # a hair apart, so that intervals at the same share do not lie on each other
-            percent = one.labelled_percent * 1.012 ** (place - (len(series) - 1) / 2)
+            percent = one.labelled_percent * SIDE_BY_SIDE ** (place - (len(series) - 1) / 2)
+            if np.isfinite(one.deviation_mm).any():  # without a place in the legend: the caption says what they are
+                look = {"color": one.colour, "alpha": 0.3, "elinewidth": 10, "fmt": "none", "zorder": 1.9}
+                axes.errorbar(percent, one.epe_mm, one.deviation_mm, label="_spread over seeds", **look)
             reach_mm = (one.epe_mm - one.low_mm, one.high_mm - one.epe_mm)
-            look = {"color": one.colour, "marker": one.marker, "markersize": 5, "capsize": 3, "elinewidth": 1.2}
+            look = {"color": one.colour, "marker": one.marker, "markersize": 4, "capsize": 3, "elinewidth": 1.2}
             axes.errorbar(percent, one.epe_mm, reach_mm, label=one.label, **look)
         axes.axhline(baseline[1], color=GREY, linestyle=":", label=baseline[0])
         axes.set(xscale="log", xlabel="labelled training data (%, logarithmic)", ylabel="median EPE (mm)")

@@ -65,8 +65,8 @@ def _check_settings(result: Result, settings: Params, name: str) -> None:
     why = ""
     if found != settings_of(settings, name).as_dict():
         why = "results of another training, loss or augmentation than params.yaml has"
-    elif result.seeds != settings.seeds:
-        why = f"results of {result.seeds} seed(s) where params.yaml has {settings.seeds}"
+    elif result.seeds != (models := settings.models_of(name)):
+        why = f"results of {result.seeds} seed(s) where params.yaml has {models}"
     if why:
         raise OtherSettingsError(f"{result.predictions}: {why}", why)
 

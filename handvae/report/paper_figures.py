@@ -79,13 +79,25 @@ def _figure_3(models: list[Result]) -> Figure | None:
         of_variant = [result for result in models if result.variant == variant]
         percent = np.array([100 * result.label_fraction for result in of_variant])
         columns = np.array([tables.interval_of(result, "epe_median_mm") for result in of_variant]).reshape(-1, 3).T
-        series.append(figures.Series(label, percent, *columns, colour, marker))
+        deviation_mm = np.array([result.metrics.get("epe_median_mm_sd", np.nan) for result in of_variant])
+        series.append(figures.Series(label, percent, *columns, deviation_mm, colour, marker))
     most = read_arrays(models[-1:])
     baseline = (MEAN_POSE, metrics.median_over_joints(_errors_mm(most, "mean_pose_mm"), most["visible"]))
     title = "Figure 3: median EPE by share of labelled data, RGB->3D on STB"
-    bars = "Bars: 95 % interval, over blocks of test frames and over seeds where there are several."
-    caption = f"{bars}\n{data_lines([[result] for result in models])}"
+    caption = f"{_bars_text(models)}\n{data_lines([[result] for result in models])}"
     return figures.labels_figure(series, baseline, title, caption)
+
+
+def _bars_text(models: list[Result]) -> str:
+    """What the bars of Figure 3 are, and of how many seeds."""
+    counts = sorted({result.seeds for result in models})
+    if counts == [1]:
+        return "Bars: 95 % interval over blocks of test frames, of one model each."
+    seeds = " or ".join(map(str, counts))
+    return (
+        f"Points: mean over {seeds} seeds. Thin bars: 95 % interval, over blocks of test frames and over seeds where "
+        "there are several; thick bars: one standard deviation over seeds to either side."
+    )
 
 
 def _figure_4(part: str, shown: list[Result]) -> Figure | None:

@@ -86,7 +86,8 @@ ALL_JOINTS = (
 )
 INTRODUCTION = (
     "Errors in mm, of RGB and 2D over visible joints. Each cell: ours [95 % interval]; where several models were "
-    "trained that differ in their seed, ours is their mean, and their standard deviation stands below it; the paper's "
+    "trained that differ in their seed, ours is their mean, and their standard deviation and number stand below it "
+    "(“1 seed”: one model, in a table that has several of others); the paper's "
     "number, which was measured on the published test images, and in brackets ours minus the paper's; the verdict. "
     "Only numbers on those images can be compared with it: it is then inside our interval, or ours is "
     f"within {100 * tables.WITHIN:.0f} % of it, or it is outside. {ALL_JOINTS}\n\n"
@@ -102,7 +103,8 @@ DEPTH_NOTE = (
 SEMI_SUPERVISED_NOTE = (
     "Variant 1 learns from the labelled images alone; variant 3 also reconstructs those whose 3D joints are withheld. "
     "Differences are paired: both models on the same test frames; with one seed each they are of two trained models, "
-    "and claims.md says what they tell of the variants. The improvement is that of the median, as in Figure "
+    "with several of their means, and the interval holds the spread over seeds; claims.md says what they tell of the "
+    "variants. The improvement is that of the median, as in Figure "
     '3, whose points the paper does not print; it says "up to 22 %", which stands beside our largest.'
 )
 PARAMETERS_NOTE = (

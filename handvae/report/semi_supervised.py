@@ -21,6 +21,7 @@ RESAMPLED = {"epe_mean_mm": bootstrap.mean, "epe_median_mm": bootstrap.median}
 COLUMNS = (
     *("label_percent", *SIDES),
     *(f"{place}_{statistic}{end}" for statistic in STATISTICS for place in (*SIDES, "difference") for end in ENDS),
+    *(f"{side}_seeds" for side in SIDES),
     *(f"improvement_percent{end}" for end in ENDS),
     *("paper_improvement_percent", "verdict", "mean_pose_epe_mm", "blocks", "kind", "data"),
 )

@@ -50,11 +50,11 @@ def interval_text(number: float, low: float, high: float, shown: Callable[[float
 
 
 def over_seeds(row: Mapping[str, object], statistic: str) -> list[str]:
-    """The line of a cell on several models that differ in their seed, where there are several."""
-    seeds = row.get("seeds")
-    if seeds is None or pd.isna(seeds):
+    """The line of a cell on how many models it is of, that differ in their seed; none in a table of one model a row."""
+    deviation, seeds = row.get(f"{statistic}_sd"), row.get("seeds")
+    if deviation is None or pd.isna(seeds):
         return []
-    return [f"sd {row[f'{statistic}_sd']:.2f} over {seeds} seeds"]
+    return ["1 seed"] if pd.isna(deviation) else [f"sd {deviation:.2f} over {seeds} seeds"]
 
 
 def signed(number: float, digits: int = 2) -> str:

@@ -45,6 +45,7 @@ def joint_table(results: list[Result], printed: paper.PrintedTable) -> pd.DataFr
         statistic,
         f"{statistic}_low",
         f"{statistic}_high",
+        "seeds",
     )
     names += (f"paper_{statistic}", "difference_mm", "verdict", *_all_joints_names(statistic))
     return frame_of(rows, (*names, "mean_pose_epe_mm", "blocks", "kind", "data"))
@@ -76,9 +77,9 @@ def frame_of(rows: list[dict[str, object]], names: tuple[str, ...]) -> pd.DataFr
 
 
 def numbers_of(result: Result, statistic: str) -> dict[str, float]:
-    """A statistic with its interval and, where there are several seeds, its standard deviation over them."""
-    keys = [f"{statistic}{end}" for end in ENDS]
-    return {key: result.metrics[key] for key in keys + (["seeds", f"{statistic}_sd"] if result.seeds > 1 else [])}
+    """A statistic with its interval, the number of seeds and, where these are several, its standard deviation."""
+    keys = [*(f"{statistic}{end}" for end in ENDS), *([f"{statistic}_sd"] if result.seeds > 1 else [])]
+    return {key: result.metrics[key] for key in keys} | {"seeds": result.seeds}
 
 
 def interval_of(result: Result, statistic: str) -> tuple[float, float, float]:

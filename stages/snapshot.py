@@ -1,0 +1,175 @@
+"""The report as a folder to commit. Usage: python -m stages.snapshot FOLDER
+
+FOLDER, results/night for example, gets the tables, claims, figures, metrics, the page, params.yaml and dvc.lock of the
+run that reports/ holds, and README.md, which says how it was made. Refused where reports/ is not what params.yaml and
+the code make, or where the code is not that of the commit which README.md names.
+"""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from handvae.base import atomic, params, yaml_text
+from handvae.base.errors import InputError
+from handvae.report import pages, snapshot
+from stages import run
+
+REPORTS, RUNS = Path("reports"), Path(".grid/runs.jsonl")
+FOLDERS = ("tables", "figures", "metrics")
+CODE = ("handvae", "stages", "notebooks", "dvc.yaml")
+NAMED = 3  # stages that an error names
+
+
+def main(folder: str) -> None:
+    target, settings = Path(folder), params.load()
+    check_target(target)
+    commit = commit_of_code()
+    check_report()
+    facts = {
+        "profile": settings.profile_name,
+        "commit": commit,
+        "made by": command(commit),
+        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
+        "machine": machine(),
+        "time": time_text(RUNS, settings.profile_name, commit),
+        "models": models_text(settings),
+    }
+    tables = [pd.read_csv(REPORTS / f"tables/{name}.csv") for name in ("table1", "depth")]
+    page = (REPORTS / "index.html").read_text()
+    with atomic.replacing_folder(target) as partial:
+        for name in FOLDERS:
+            shutil.copytree(REPORTS / name, partial / name)
+        # one's own experiment is no part of the run
+        (partial / "index.html").write_text(page.replace(f"<p>{pages.OWN_LINK}</p>\n", ""))
+        for name in ("params.yaml", "dvc.lock"):
+            shutil.copy(name, partial / name)
+        (partial / "README.md").write_text(snapshot.readme(facts, *tables))
+    sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
+    print(f"snapshot: wrote {target}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB; time: {facts['time']}")
+
+
+def check_target(target: Path) -> None:
+    """InputError where the folder holds anything but an earlier snapshot: it is replaced whole."""
+    page = target / "README.md"
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: expected a folder, or a new one, found a file")
+    earlier = page.is_file() and page.read_text().startswith(snapshot.MARK)
+    if target.is_dir() and any(target.iterdir()) and not earlier:
+        raise InputError(f"{target}: expected a new folder or an earlier snapshot, found other files; name another")
+
+
+def commit_of_code() -> str:
+    """The commit that is checked out. InputError where the code is not as it is there."""
+    commit = git("rev-parse", "HEAD").strip()
+    if changed := git("status", "--porcelain", "--", *CODE).splitlines():
+        names = ", ".join(line[3:] for line in changed[:NAMED])
+        raise InputError(f"{names}: expected the code as in commit {commit[:12]}, found changes; commit them first")
+    return commit
+
+
+def check_report() -> None:
+    """InputError where the report, or what it stands on, is not what params.yaml and the code make."""
+    if stages := list(dvc_status()):
+        more = f" and {len(stages) - NAMED} more" * (len(stages) > NAMED)
+        raise InputError(
+            f"{REPORTS}: expected the report of params.yaml as it is, found changes (dvc status) in "
+            f"{', '.join(stages[:NAMED])}{more}; run `python -m stages.grid`"
+        )
+
+
+def dvc_status() -> dict[str, object]:
+    """The stages from raw data to report that DVC would run again, by name."""
+    return json.loads(output(sys.executable, "-m", "dvc", "status", "--json", "--with-deps", "report"))
+
+
+def command(commit: str) -> str:
+    """What makes the run in a checkout of the commit, in Markdown."""
+    before = yaml_text.load(git("show", f"{commit}:params.yaml"))
+    changes = changed(before, yaml_text.load(Path("params.yaml").read_text()))
+    if changes is None:
+        return "`python -m stages.grid`, with the params.yaml of this folder"
+    return f"`{' '.join(['python -m stages.grid', *(f'-S {shlex.quote(change)}' for change in changes)])}`"
+
+
+def changed(before: object, after: object, key: str = "") -> list[str] | None:
+    """The values that differ, as key=value of -S; None where keys were added or removed, which -S cannot do."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        value = after if isinstance(after, str) else json.dumps(after, separators=(",", ":"))
+        return [] if before == after else [f"{key}={value}"]
+    if list(before) != list(after):
+        return None
+    parts = [changed(before[name], after[name], f"{key}.{name}" if key else str(name)) for name in before]
+    return None if None in parts else [change for part in parts for change in part]
+
+
+def machine() -> str:
+    """The processor and its cores, and the GPU where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = platform.processor() or platform.machine()
+    if (facts := Path("/proc/cpuinfo")).exists():
+        models = [line for line in facts.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].split(":", 1)[1].strip() if models else name
+    gpu = f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {cores} cores{gpu}"
+
+
+def time_text(runs: Path, profile: str, commit: str) -> str:
+    """How long the grid ran, in words, by the lines that stages.grid writes; only runs of this profile and commit."""
+    if not runs.exists():
+        return f"not known: no {runs}, which stages.grid writes"
+    found = []
+    for number, line in enumerate(runs.read_text().splitlines(), 1):
+        try:
+            one = json.loads(line)
+            if (one["profile"], one["commit"]) == (profile, commit):
+                found.append((float(one["seconds"]), int(one["workers"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{runs}: line {number}: expected JSON with seconds, workers, profile and commit, found {line[:60]!r}; "
+                "delete the line"
+            ) from error
+    if not found:
+        return f"not known: no run of profile {profile} and this commit in {runs}"
+    seconds, workers = sum(one for one, _ in found), sorted({count for _, count in found})
+    length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+    times = f" in {len(found)} runs" * (len(found) > 1)
+    return f"{length}{times}, {' or '.join(map(str, workers))} worker{'s' * (workers != [1])}"
+
+
+def models_text(settings: params.Params) -> str:
+    """How many models the grid has, and of how many seeds its rows are."""
+    counts = Counter(settings.models_of(name) for name in settings.experiments)
+    rows = [
+        f"{number} row{'s' * (number > 1)} of {seeds} seed{'s' * (seeds > 1)}"
+        for seeds, number in sorted(counts.items())
+    ]
+    return f"{sum(seeds * number for seeds, number in counts.items())}: {', '.join(rows)}"
+
+
+def git(*arguments: str) -> str:
+    return output("git", *arguments)
+
+
+def output(*words: str) -> str:
+    """What a program prints. InputError with its last line where it fails."""
+    try:
+        result = subprocess.run(words, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise InputError(f"stages.snapshot: expected the program {words[0]}, found none") from error
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip().splitlines() or ["nothing"]
+        raise InputError(f"stages.snapshot: `{' '.join(words)}` failed and said: {said[-1]}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    run(main, *sys.argv[1:])
