@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handvae.base.atomic import write_bytes, write_text
+from handvae.base.atomic import synced_together, write_bytes, write_text
 from handvae.base.errors import InputError
 from handvae.base.progress import Progress
 from handvae.base.workers import in_order
@@ -98,7 +98,7 @@ def _prepare(work: Path, recipe: str) -> None:
 
 def _render_unit(name: str, work: Path, seed: int, sizes: dict[str, int], unit: Unit) -> Unit:
     """Write a unit's images, then its labels, whose file says that the images are all there."""
-    with _one_thread():
+    with _one_thread(), torch.inference_mode(), synced_together():
         rows = [SETS[name].render(work / "data", frame, seed, sizes) for frame in unit.frames]
     buffer = io.BytesIO()
     np.savez(buffer, **{column: np.stack([row[column] for row in rows]) for column in rows[0]})
