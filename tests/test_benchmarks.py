@@ -9,7 +9,7 @@ from handvae.base import params
 from handvae.datasets.sets import DATASETS
 from tests.conftest import REPOSITORY
 
-SIZES = {"rhd": {"training": 2, "evaluation": 2, "image_px": 64}, "stb": {"sequence": 1}}
+SIZES = {"rhd": {"training": 2, "evaluation": 2, "image_px": 64}, "stb": {"sequence": 1, "background_frames": 25}}
 SIZES |= {"icvl": {"training": 2, "evaluation": 2}, "nyu": {"training": 2, "evaluation": 2}, "msra": {"gesture": 1}}
 
 

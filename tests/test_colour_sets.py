@@ -9,7 +9,7 @@ from handvae.base.joints import LEFT, RIGHT, ROOT
 from handvae.datasets import png, stb
 from handvae.datasets.rhd import MASK_LABELS, dominant_side, read_annotations, read_depth_m, read_frame
 from handvae.synthetic import colour_sets
-from handvae.synthetic.colour_sets import make_rhd_frame, motion_step, part_labels
+from handvae.synthetic.colour_sets import make_rhd_frames, motion_step, part_labels
 from handvae.synthetic.generate import generate
 
 COUNTS, PX = {"training": 7, "evaluation": 5}, 64
@@ -23,6 +23,10 @@ def made(tmp_path_factory) -> Path:
 
 
 # RHD
+
+
+def make_rhd_frame(seed: int, split: int, index: int, image_px: int) -> colour_sets.RhdFrame:
+    return make_rhd_frames(seed, [(colour_sets.RHD_SPLITS[split], index)], image_px)[0]
 
 
 def test_joints_project_to_their_pixels_and_one_hand_is_in_the_picture(made):
@@ -106,19 +110,20 @@ def test_counts_that_do_not_fit_rhds_five_digits_are_refused(tmp_path):
 # STB
 
 FRAMES = 6
+SIZES = {"sequence": FRAMES, "background_frames": 25}
 
 
 @pytest.fixture(scope="module")
 def stb_root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("generate") / "stb"
-    frames = colour_sets.stb_frames({"sequence": FRAMES})
+    frames = colour_sets.stb_frames(SIZES)
     moving = {sequence: [] for sequence in stb.SEQUENCES}
     for sequence, number in frames:
         moving[sequence].append(1000.0 * colour_sets.landmarks.stb21(colour_sets.stb_hand(1, sequence, number, FRAMES)))
     for sequence, joints_mm in moving.items():
         stb.write_labels(root, sequence, np.array(joints_mm))
     for frame in frames[:3]:
-        colour_sets.render_stb(root, frame, 1, {"sequence": FRAMES})
+        colour_sets.render_stb(root, frame, 1, SIZES)
     return root
 
 

@@ -16,7 +16,7 @@ from handvae.synthetic import generate
 RHD = {"training": 7, "evaluation": 5, "image_px": 64}
 SIZES = {
     "rhd": RHD,
-    "stb": {"sequence": 1},
+    "stb": {"sequence": 1, "background_frames": 25},
     "icvl": {"training": 4, "evaluation": 3},
     "nyu": {"training": 3, "evaluation": 4},
     "msra": {"gesture": 1},
@@ -86,7 +86,7 @@ def test_another_seed_gives_another_set(made, tmp_path, name):
     sizes = {**SIZES[name], "training": 1, "evaluation": 1} if "training" in SIZES[name] else SIZES[name]
     rendered, root = generate.SETS[name], tmp_path / name
     frames = rendered.frames(sizes)[:1]
-    rows = [rendered.render(root / str(seed), frames[0], seed, sizes) for seed in (1, 2, 1)]
+    rows = [next(iter(rendered.render(root / str(seed), frames, seed, sizes))) for seed in (1, 2, 1)]
     trees = [tree(root / str(seed)) for seed in (1, 2)]
     assert all((rows[0][key] == rows[2][key]).all() and (rows[0][key] != rows[1][key]).any() for key in rows[0])
     assert set(trees[0]) == set(trees[1]) and all(trees[0][file] != trees[1][file] for file in trees[0])
@@ -100,11 +100,12 @@ def test_another_seed_and_the_other_split_give_other_pictures(made, tmp_path):
 
 
 def failing(render, at: int, calls: list):
-    def render_or_fail(root, frame, seed, sizes):
-        calls.append(frame)
-        if len(calls) == at:
-            raise OSError("no space left on device")
-        return render(root, frame, seed, sizes)
+    def render_or_fail(root, frames, seed, sizes):
+        for labels in render(root, frames, seed, sizes):
+            calls.append(labels)
+            if len(calls) == at:
+                raise OSError("no space left on device")
+            yield labels
 
     return render_or_fail
 

@@ -19,8 +19,9 @@ def template():
     return load_template()
 
 
-def matrices_tensor(matrices: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(matrices.astype(np.float32))
+def skinned(template, matrices: np.ndarray) -> list[torch.Tensor]:
+    """Vertices and normals (3, V) of one hand."""
+    return [of_hands[:, 0] for of_hands in skin(template, torch.from_numpy(matrices[None].astype(np.float32)))]
 
 
 def winding_numbers(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -79,7 +80,7 @@ def test_skinning_with_one_rigid_motion_moves_the_template_rigidly(template):
     angle, shift = 0.7, np.array([0.1, -0.2, 0.6])
     rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     motion = np.concatenate([rotation, shift[:, None]], axis=1)
-    vertices, normals = skin(template, matrices_tensor(np.broadcast_to(motion, (17, 3, 4))))
+    vertices, normals = skinned(template, np.broadcast_to(motion, (17, 3, 4)))
     expected = rotation @ template.vertices_m.numpy() + shift[:, None]
     np.testing.assert_allclose(vertices.numpy(), expected, atol=1e-6)
     np.testing.assert_allclose(normals.numpy(), rotation @ template.normals.numpy(), atol=1e-5)
@@ -88,7 +89,7 @@ def test_skinning_with_one_rigid_motion_moves_the_template_rigidly(template):
 def test_moving_one_fingertip_bone_leaves_the_other_fingers_where_they_are(template):
     matrices = np.broadcast_to(np.eye(3, 4), (17, 3, 4)).copy()
     matrices[6, 2, 3] = 0.01  # the last bone of the index finger, 1 cm to the palm side
-    moved = (skin(template, matrices_tensor(matrices))[0] - template.vertices_m).norm(dim=0)
+    moved = (skinned(template, matrices)[0] - template.vertices_m).norm(dim=0)
     is_index = (template.bones >= 4) & (template.bones <= 6)
     assert moved[template.bones == 6].max() > 0.0099
     assert moved[~is_index].max() < 1e-6
@@ -99,7 +100,7 @@ def test_joints_lie_inside_the_skin_and_fingertips_on_it(template, seed):
     rng = np.random.default_rng(seed)
     shape = sample_shape(rng)
     skeleton = forward_kinematics(shape, sample_pose(rng, shape))
-    vertices = skin(template, matrices_tensor(bone_matrices(shape, skeleton)))[0].double().numpy()
+    vertices = skinned(template, bone_matrices(shape, skeleton))[0].double().numpy()
     is_tip = np.isin(np.arange(21), (4, 8, 12, 16, 20))
     inside = winding_numbers(skeleton.joints_m[~is_tip], vertices, template.faces.numpy())
     assert (inside > 0.5).all()

@@ -196,7 +196,26 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         ),
         (("data", "rhd", "references"), {"labels": "a"}, "data.rhd.references: expected none, found labels"),
         (("data", "icvl", "sha256"), 7, "data.icvl.sha256: expected"),
-        (("profiles", "tiny", "synthetic", "stb"), {"sequence": 0}, "stb.sequence: expected a positive number"),
+        (
+            ("profiles", "tiny", "synthetic", "stb"),
+            {"sequence": 0, "background_frames": 25},
+            "stb.sequence: expected a positive number",
+        ),
+        (
+            ("profiles", "tiny", "synthetic", "stb"),
+            {"sequence": None, "background_frames": 25},
+            "stb.sequence: expected a positive number, found null",
+        ),
+        (
+            ("profiles", "tiny", "synthetic", "stb", "background_frames"),
+            0,
+            "background_frames: expected a positive number",
+        ),
+        (
+            ("profiles", "tiny", "synthetic", "stb", "background_frames"),
+            "none",
+            r"background_frames: expected int \| None, found 'none'",
+        ),
         (("profiles", "tiny", "synthetic", "nyu"), {"training": 1}, "synthetic.nyu: .*missing: evaluation"),
     ],
 )

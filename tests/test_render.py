@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from handvae.synthetic import raster, render
+from handvae.synthetic import render
 from handvae.synthetic.mesh import Template, load_template
 from handvae.synthetic.raster import EMPTY, NEAR_M, depth_m, rasterise, triangle
 from handvae.synthetic.scenes import sample_scene, scene_rng
+from handvae.synthetic.shading import shade
 
 HEIGHT, WIDTH = 20, 26  # not square, so that swapped axes show
 
@@ -126,10 +127,10 @@ def test_the_border_between_two_parts_is_where_their_weights_are_equal():
     template, camera = square_template(), torch.tensor([[10.0, 0, 10.3], [0, 10.0, 10], [0, 0, 1]])
     matrices = torch.eye(3, 4).repeat(17, 1, 1)
     matrices[:, 2, 3] = 1.5
-    posed = render.pose_mesh(template, matrices, camera)
-    keys = rasterise(posed.corners, HEIGHT, WIDTH)
-    surface = render.visible_surface(template, posed, keys, camera, HEIGHT, WIDTH)
-    bones = render.bone_map(surface).numpy()
+    posed = render.pose_mesh(template, matrices[None], camera[None])
+    keys = render.draw(posed, HEIGHT, WIDTH)
+    surface = render.visible_surface(template, posed, keys, camera[None], HEIGHT, WIDTH)
+    bones = render.bone_map(surface)[0].numpy()
     covered = bones != render.NO_BONE
     columns = np.broadcast_to(np.arange(WIDTH), bones.shape)
     assert (bones[covered & (columns <= 10)] == 3).all()
@@ -139,22 +140,26 @@ def test_the_border_between_two_parts_is_where_their_weights_are_equal():
 def test_the_visible_surface_knows_where_it_is_on_the_template():
     template, camera = square_template(), torch.tensor([[10.0, 0, 10.3], [0, 10.0, 10], [0, 0, 1]])
     tilt = torch.tensor([[0.8, 0.0, 0.6, 0.1], [0.0, 1.0, 0.0, 0.0], [-0.6, 0.0, 0.8, 1.9]])
-    posed = render.pose_mesh(template, tilt.repeat(17, 1, 1), camera)
-    keys = rasterise(posed.corners, HEIGHT, WIDTH)
-    surface = render.visible_surface(template, posed, keys, camera, HEIGHT, WIDTH)
+    posed = render.pose_mesh(template, tilt.repeat(1, 17, 1, 1), camera[None])
+    keys = render.draw(posed, HEIGHT, WIDTH)
+    surface = render.visible_surface(template, posed, keys, camera[None], HEIGHT, WIDTH)
     assert len(surface.pixels) > 50
     moved = tilt[:, :3] @ surface.rest_m + tilt[:, 3:]
     torch.testing.assert_close(moved, surface.position_m, atol=1e-5, rtol=0)
     torch.testing.assert_close(surface.normal, (tilt[:, 2:3] * -1).expand_as(surface.normal), atol=1e-5, rtol=0)
 
 
+def picture(surface, posed, look, background: torch.Tensor) -> torch.Tensor:
+    return render.compose(surface, shade(surface, posed, [look]), [background])[0]
+
+
 @pytest.fixture(scope="module", params=[0, 1, 2, 3])
 def drawn_hand(request):
     scene = sample_scene(scene_rng(11, 0, request.param), 160, 200)
     template, camera = load_template(), torch.from_numpy(scene.camera.astype(np.float32))
-    posed = render.pose_mesh(template, torch.from_numpy(scene.hand.matrices.astype(np.float32)), camera)
-    keys = raster.rasterise(posed.corners, 160, 200)
-    return scene, posed, render.visible_surface(template, posed, keys, camera, 160, 200)
+    posed = render.pose_mesh(template, torch.from_numpy(scene.hand.matrices[None].astype(np.float32)), camera[None])
+    keys = render.draw(posed, 160, 200)
+    return scene, posed, render.visible_surface(template, posed, keys, camera[None], 160, 200)
 
 
 def test_normals_of_the_visible_skin_face_the_camera(drawn_hand):
@@ -167,8 +172,8 @@ def test_normals_of_the_visible_skin_face_the_camera(drawn_hand):
 def test_the_hand_changes_only_its_own_pixels_and_their_blurred_rim(drawn_hand):
     scene, posed, surface = drawn_hand
     grey = torch.full((3, 160, 200), 0.5)
-    image = render.compose(surface, posed, scene.look, grey).numpy()
-    hand = (render.bone_map(surface) != render.NO_BONE).numpy()
+    image = picture(surface, posed, scene.look, grey).numpy()
+    hand = (render.bone_map(surface)[0] != render.NO_BONE).numpy()
     grown = hand.copy()
     for axis in (0, 1):
         grown |= np.roll(grown, 1, axis) | np.roll(grown, -1, axis)
@@ -182,14 +187,14 @@ def test_shadows_darken_and_never_brighten(drawn_hand):
     images = []
     for shadow in (0.0, 0.9):
         look = type(scene.look)(**{**vars(scene.look), "shadow": shadow})
-        images.append(render.compose(surface, posed, look, black).numpy().astype(int))
+        images.append(picture(surface, posed, look, black).numpy().astype(int))
     assert (images[1] <= images[0]).all()
     assert (images[1] < images[0]).any()
 
 
 def test_skin_is_neither_burnt_out_nor_black(drawn_hand):
     scene, posed, surface = drawn_hand
-    image = render.compose(surface, posed, scene.look, torch.zeros(3, 160, 200)).reshape(-1, 3)
+    image = picture(surface, posed, scene.look, torch.zeros(3, 160, 200)).reshape(-1, 3)
     skin = image.index_select(0, surface.pixels).float()
     assert 20 < skin.mean() < 235
     assert (skin >= 254).all(dim=1).float().mean() < 0.05

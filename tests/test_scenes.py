@@ -11,19 +11,24 @@ from handvae.synthetic.backgrounds import KINDS, draw_background, sample_backgro
 from handvae.synthetic.kinematics import sample_shape
 from handvae.synthetic.poses import sample_pose
 from handvae.synthetic.scenes import (
+    Picture,
     PlacedHand,
     Scene,
     backdrop_depth_m,
-    picture,
     place_hand,
     project,
     random_rotation,
+    render_scenes,
     sample_scene,
     scene_rng,
     visible_joints,
 )
 
 SIZE = 160
+
+
+def picture(scene: Scene, *size: int, **options) -> Picture:
+    return render_scenes([scene], *size, **options)[0]
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ PROTOCOLS = {
 # what profiles.<name>.synthetic says of the sets that are rendered
 SYNTHETIC = {
     "rhd": ("training", "evaluation", "image_px"),
-    "stb": ("sequence",),
+    "stb": ("sequence", "background_frames"),
     "icvl": ("training", "evaluation"),
     "nyu": ("training", "evaluation"),
     "msra": ("gesture",),
@@ -162,7 +162,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Profile:
-    synthetic: dict[str, dict[str, int]]
+    synthetic: dict[str, dict[str, int | None]]
     crop_px: int
     context: float
     encoder_width: int
@@ -365,7 +365,7 @@ def _check_profile(profile: Profile, where: str) -> None:
     check_keys(profile.synthetic, list(SYNTHETIC), f"{where}.synthetic")
     for dataset, keys in SYNTHETIC.items():
         check_keys(profile.synthetic[dataset], list(keys), f"{where}.synthetic.{dataset}")
-        _check_positive(profile.synthetic[dataset], f"{where}.synthetic.{dataset}")
+        _check_sizes(profile.synthetic[dataset], f"{where}.synthetic.{dataset}")
     if profile.crop_px < 64 or profile.crop_px & (profile.crop_px - 1):
         # the encoder halves five times and needs 2 x 2 features, the decoder doubles from 4 x 4
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
@@ -387,6 +387,14 @@ def _check_profile(profile: Profile, where: str) -> None:
     for name, training in profile.training.items():
         sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate", "muon_learning_rate")}
         _check_positive(sizes, f"{where}.training.{name}")
+
+
+def _check_sizes(sizes: dict[str, int | None], where: str) -> None:
+    """Only a background may have no end."""
+    for key, size in sizes.items():
+        if size is None and key != "background_frames":
+            raise InputError(f"{where}.{key}: expected a positive number, found null")
+    _check_positive({key: size for key, size in sizes.items() if size is not None}, where)
 
 
 def _check_positive(values: dict[str, float], where: str) -> None:

@@ -137,8 +137,9 @@ def image_path(root: Path, split: str, kind: str, number: int) -> Path:
 
 def write_image(path: Path, depth_mm: np.ndarray) -> None:
     """Write (480, 640) whole millimetres, 0 where nothing was measured, G high and B low byte."""
-    code = depth_mm.astype(np.uint16)
-    png.write_u8(path, np.stack([np.zeros_like(code), code >> 8, code & 255], axis=-1).astype(np.uint8))
+    image_u8 = np.zeros((*depth_mm.shape, 3), np.uint8)
+    image_u8[..., 1:] = depth_mm.astype(">u2")[..., None].view(np.uint8)
+    png.write_u8(path, image_u8)
 
 
 def write_labels(root: Path, split: str, joints_mm: np.ndarray) -> None:

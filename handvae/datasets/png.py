@@ -3,6 +3,7 @@
 Pillow alone accepts wrong checksums in the pixel data, fills missing rows with black, obeys the last of two headers and
 quietly reduces 16-bit colour to 8; none of it may pass here. So it never sees the file: the chunks are walked and the
 pixels inflated here, and Pillow only undoes the rows' filters. Chunks that say how to show the pixels are left out.
+Files are written here as well: to try every filter on every row, as Pillow does, takes twice as long.
 """
 
 import struct
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from handvae.base.atomic import replacing_file
+from handvae.base.atomic import write_bytes
 from handvae.base.errors import InputError
 from handvae.datasets import plain_file
 
@@ -22,6 +23,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KINDS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}  # PNG colour types
 # Pillow's names for the pixels in memory and in a PNG, and the bytes that one takes in it
 _MODES = {(8, "grey"): ("L", "L", 1), (16, "grey"): ("I;16", "I;16B", 2), (8, "RGB"): ("RGB", "RGB", 3)}
+_UP = 2  # the filter "difference to the row above"
 _ANCILLARY = 0x20  # the bit of a chunk's first letter that says a reader may ignore it
 
 
@@ -55,9 +57,19 @@ def write_u16(path: Path, image_u16: np.ndarray) -> None:
 
 
 def _write(path: Path, image: np.ndarray) -> None:
-    with replacing_file(path) as partial:
-        # Level 1: a few percent larger than the default and several times faster.
-        Image.fromarray(image).save(partial, format="PNG", compress_level=1)
+    height, width = image.shape[:2]
+    rows = np.ascontiguousarray(image, image.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    filtered = np.full((height, 1 + rows.shape[1]), _UP, np.uint8)
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * image.itemsize, 2 if image.ndim == 3 else 0, 0, 0, 0)
+    # level 1: a few percent larger than the default and several times faster
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered, level=1)), (b"IEND", b""))
+    write_bytes(path, _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def _read(path: Path, bits: int, kind: str) -> np.ndarray:

@@ -98,8 +98,9 @@ def write_frame(split_root: Path, index: int, color_u8: np.ndarray, mask_u8: np.
             f"{split_root}/depth/{name}: expected depth from 0 to {DEPTH_RANGE_M} m, "
             f"found {depth_m.min():.4f} to {depth_m.max():.4f}"
         )
-    code = np.rint(depth_m / DEPTH_RANGE_M * 65535).astype(np.uint16)
-    depth_u8 = np.stack([code >> 8, code & 255, np.zeros_like(code)], axis=-1).astype(np.uint8)
+    code = np.rint(depth_m / DEPTH_RANGE_M * 65535).astype(">u2")
+    depth_u8 = np.zeros((*code.shape, 3), np.uint8)
+    depth_u8[..., :2] = code[..., None].view(np.uint8)
     for folder, image_u8 in (("color", color_u8), ("mask", mask_u8), ("depth", depth_u8)):
         png.write_u8(Path(split_root) / folder / name, image_u8)
 

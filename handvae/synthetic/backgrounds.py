@@ -11,7 +11,7 @@ KINDS = ("smooth", "noise", "shapes", "stripes", "horizon")
 TILE = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, as a cache's key
 class Background:
     kind: str
     colours: np.ndarray  # (3, 3) display-space RGB

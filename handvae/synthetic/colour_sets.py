@@ -1,5 +1,6 @@
 """The synthetic hand as the two colour sets: what is drawn for a frame of RHD or STB, and which files it becomes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +16,13 @@ from handvae.synthetic.backgrounds import Background, sample_background
 from handvae.synthetic.kinematics import FOREARM, PALM
 from handvae.synthetic.motion import STB_HAND_LENGTH_M, STB_VIEW, Motion, Subject
 from handvae.synthetic.scenes import (
+    Picture,
     PlacedHand,
     Scene,
     backdrop_depth_m,
     moved,
-    picture,
     project,
+    render_scenes,
     sample_look,
     sample_scene,
     scene_rng,
@@ -29,13 +31,11 @@ from handvae.synthetic.scenes import (
 from handvae.synthetic.shading import Look
 
 RHD_SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
+BATCH = 5  # frames of RHD drawn at once: a unit is a multiple; more no longer fit the processor's cache
 MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; of less than this a picture says nothing
 STB_SEED = 2  # keeps STB's random numbers apart from those of the other sets
 # A short set shows every eighth frame of the motion at most, so that its sequences hold more than two or three poses.
 STB_MAX_STEP = 8
-# STB has one background in each of six places. Here each place shows another one every 25 frames of the motion: a small
-# network learns five unchanging ones by heart and takes poses from them, and then fails in the sixth, which is tested.
-STB_BACKGROUND_FRAMES = 25
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,14 @@ def rhd_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
     return [(split, index) for split in RHD_SPLITS for index in range(sizes[split])]
 
 
-def render_rhd(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    split, index = frame
-    made = make_rhd_frame(seed, RHD_SPLITS.index(split), index, sizes["image_px"])
-    write_frame(root / split, index, made.color_u8, made.mask_u8, made.depth_m)
-    return {"uv_vis": made.uv_vis, "xyz_m": made.xyz_m, "K": made.K}
+def render_rhd(
+    root: Path, frames: list[tuple[str, int]], seed: int, sizes: dict[str, int]
+) -> Iterator[dict[str, np.ndarray]]:
+    for start in range(0, len(frames), BATCH):
+        batch = frames[start : start + BATCH]
+        for (split, index), made in zip(batch, make_rhd_frames(seed, batch, sizes["image_px"]), strict=True):
+            write_frame(root / split, index, made.color_u8, made.mask_u8, made.depth_m)
+            yield {"uv_vis": made.uv_vis, "xyz_m": made.xyz_m, "K": made.K}
 
 
 def write_rhd_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
@@ -67,15 +70,23 @@ def write_rhd_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str
         write_annotations(root / split, **{name: column[rows] for name, column in labels.items()})
 
 
-def make_rhd_frame(seed: int, split: int, index: int, image_px: int) -> RhdFrame:
-    """Frame `index` of RHD_SPLITS[split]: a function of its arguments alone."""
-    rng, uv_vis = scene_rng(seed, split, index), np.zeros((42, 3))
-    while uv_vis[:, 2].sum() < MIN_VISIBLE_JOINTS:  # about one scene in a thousand is drawn again
-        scene = sample_scene(rng, image_px, image_px)
-        seen = picture(scene, image_px, image_px)
-        xyz_m, uv_vis = _annotate(scene, seen.depth_m)
-    backdrop_m = backdrop_depth_m(scene.backdrop, image_px, image_px)
-    depth_m = np.where(np.isfinite(seen.depth_m), seen.depth_m, backdrop_m)
+def make_rhd_frames(seed: int, frames: list[tuple[str, int]], image_px: int) -> list[RhdFrame]:
+    """Drawn at once; each is a function of the seed, the size and its own split and number alone."""
+    rngs = [scene_rng(seed, RHD_SPLITS.index(split), index) for split, index in frames]
+    made: list[RhdFrame | None] = [None] * len(frames)
+    while missing := [place for place, frame in enumerate(made) if frame is None]:
+        scenes = [sample_scene(rngs[place], image_px, image_px) for place in missing]
+        for place, scene, seen in zip(missing, scenes, render_scenes(scenes, image_px, image_px), strict=True):
+            made[place] = _rhd_frame(scene, seen)
+    return made
+
+
+def _rhd_frame(scene: Scene, seen: Picture) -> RhdFrame | None:
+    """None of a hand that can hardly be seen: about one scene in a thousand is drawn again."""
+    xyz_m, uv_vis = _annotate(scene, seen.depth_m)
+    if uv_vis[:, 2].sum() < MIN_VISIBLE_JOINTS:
+        return None
+    depth_m = np.where(np.isfinite(seen.depth_m), seen.depth_m, backdrop_depth_m(scene.backdrop, *seen.depth_m.shape))
     return RhdFrame(seen.image_u8, part_labels(scene.hand.side)[seen.bones], depth_m, uv_vis, xyz_m, scene.camera)
 
 
@@ -102,20 +113,28 @@ def _annotate(scene: Scene, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return xyz_m.reshape(42, 3), uv_vis.reshape(42, 3)
 
 
-def stb_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
+def stb_frames(sizes: dict[str, int | None]) -> list[tuple[str, int]]:
     return [(sequence, number) for sequence in stb.SEQUENCES for number in range(sizes["sequence"])]
 
 
-def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    """Both views of one frame of a sequence: the same left hand everywhere, the light of the place."""
+def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int | None]) -> dict[str, np.ndarray]:
+    """Both views of one frame of a sequence: the same left hand everywhere, the light of the place.
+
+    Each sequence has another background every `background_frames` frames of the motion; null is one a place, of both
+    its sequences, as in the real set.
+    """
     sequence, number = frame
+    place, changes = int(sequence[1]), sizes["background_frames"]
+    hand, look = stb_hand(seed, sequence, number, sizes["sequence"]), _stb_look(seed, place)
     moment = stb_moment(number, sizes["sequence"])
-    hand, look = stb_hand(seed, sequence, number, sizes["sequence"]), _stb_look(seed, int(sequence[1]))
-    background = _stb_background(seed, stb.SEQUENCES.index(sequence), moment // STB_BACKGROUND_FRAMES)
-    for view in stb.VIEWS:
-        seen = moved(hand, stb.in_view(np.zeros(3), view) / 1000.0)
-        scene = Scene(seen, stb.CAMERA, look, background, np.zeros(3))
-        png.write_u8(stb.image_path(root, sequence, view, number), picture(scene, *stb.IMAGE_HW).image_u8)
+    where = (
+        (stb.SEQUENCES.index(sequence), moment // changes) if changes else (stb.SEQUENCES.index(f"B{place}Counting"), 0)
+    )
+    background = _stb_background(seed, *where)
+    offsets_m = [stb.in_view(np.zeros(3), view) / 1000.0 for view in stb.VIEWS]
+    scenes = [Scene(moved(hand, offset_m), stb.CAMERA, look, background, np.zeros(3)) for offset_m in offsets_m]
+    for view, scene in zip(stb.VIEWS, scenes, strict=True):
+        png.write_u8(stb.image_path(root, sequence, view, number), render_scenes([scene], *stb.IMAGE_HW)[0].image_u8)
     return {"joints_mm": 1000.0 * landmarks.stb21(hand)}
 
 

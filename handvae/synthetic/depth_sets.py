@@ -1,5 +1,6 @@
 """The synthetic hand as the three depth sets: what the camera of ICVL, NYU or MSRA sees in a frame, and its files."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from handvae.synthetic.motion import (
     NYU_VIEW,
     Motion,
     Subject,
+    View,
 )
 from handvae.synthetic.scenes import PlacedHand, render_depth
 
@@ -53,8 +55,7 @@ def render_icvl(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
     length_m = float(np.random.default_rng([seed, ICVL_SEED]).permutation(lengths_m)[order])
     subject = Subject(seed, 100 * ICVL_SEED + order, length_m)
     hand = Motion((seed, ICVL_SEED, order), "random", LEFT, subject, ICVL_VIEW).hand(number)
-    backdrop_rng = np.random.default_rng([seed, ICVL_SEED, order])
-    backdrop_m = sensor.backdrop_m(backdrop_rng, ICVL_VIEW.depth_m[1] + BEHIND_HANDS_M, *icvl.IMAGE_HW)
+    backdrop_m = _backdrop_m((seed, ICVL_SEED, order), ICVL_VIEW)
     seen_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), backdrop_m)
     depth_mm = sensor.measure(seen_m, np.random.default_rng([seed, ICVL_SEED, order, number]), "tof")
     testing = part in icvl.TEST_SEQUENCES
@@ -95,8 +96,7 @@ def render_nyu(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
     motion = Motion((seed, NYU_SEED, int(split == "test"), person, take), "random", RIGHT, subject, NYU_VIEW)
     hand = motion.hand(moment)
     hand_m = render_depth(hand, nyu.CAMERA, *nyu.IMAGE_HW)
-    backdrop_rng = np.random.default_rng([seed, NYU_SEED, int(split == "test"), person])
-    backdrop_m = sensor.backdrop_m(backdrop_rng, NYU_VIEW.depth_m[1] + BEHIND_HANDS_M, *nyu.IMAGE_HW)
+    backdrop_m = _backdrop_m((seed, NYU_SEED, int(split == "test"), person), NYU_VIEW)
     rng = np.random.default_rng([seed, NYU_SEED, int(split == "test"), person, number])
     depth_mm = sensor.measure(np.minimum(hand_m, backdrop_m), rng, "structured")
     nyu.write_image(nyu.image_path(root, split, "depth", number), depth_mm)
@@ -141,8 +141,8 @@ def write_msra_labels(root: Path, frames: list[tuple[str, int]], labels: dict[st
 
 def _without_arm(depth_m: np.ndarray, hand: PlacedHand, camera: np.ndarray) -> np.ndarray:
     """(H, W) with nothing where the arm is seen: the real set's hands are cut out near the wrist."""
-    rows, columns = np.indices(depth_m.shape)
-    x, y = (columns - camera[0, 2]) / camera[0, 0], (rows - camera[1, 2]) / camera[1, 1]
+    height, width = depth_m.shape
+    x, y = (np.arange(width) - camera[0, 2]) / camera[0, 0], (np.arange(height)[:, None] - camera[1, 2]) / camera[1, 1]
     wrist_m, to_fingers = hand.joints_m[ROOT], hand.joints_m[MIDDLE_MCP] - hand.joints_m[ROOT]
     along = to_fingers / np.linalg.norm(to_fingers)
     # a pixel's point is its ray times its depth: how far beyond the wrist, towards the fingers
@@ -164,14 +164,29 @@ def _turned_labels(uvd: np.ndarray, degrees: float) -> np.ndarray:
 
 def _turned_image(depth_mm: np.ndarray, degrees: float) -> np.ndarray:
     """(240, 320) turned as `_turned_labels` turns, nearest neighbour, 0 where the camera saw nothing."""
-    rows, columns = np.indices(depth_mm.shape)
+    inside, pixel = _pixels_turned(degrees)
+    return np.where(inside, depth_mm.ravel()[pixel], 0)
+
+
+@lru_cache(maxsize=2)
+def _pixels_turned(degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """(240, 320) of the turned image: whether the camera saw it, and the flat pixel that it comes from."""
+    height, width = icvl.IMAGE_HW
+    rows, columns = np.indices((height, width))
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     u, v = columns - icvl.CAMERA[0, 2], rows - icvl.CAMERA[1, 2]
     from_u = np.rint(cos * u + sin * v + icvl.CAMERA[0, 2]).astype(int)
     from_v = np.rint(-sin * u + cos * v + icvl.CAMERA[1, 2]).astype(int)
-    height, width = depth_mm.shape
     inside = (from_u >= 0) & (from_u < width) & (from_v >= 0) & (from_v < height)
-    return np.where(inside, depth_mm[from_v.clip(0, height - 1), from_u.clip(0, width - 1)], 0)
+    return inside, from_v.clip(0, height - 1) * width + from_u.clip(0, width - 1)
+
+
+@lru_cache(maxsize=2)
+def _backdrop_m(place: tuple[int, ...], view: View) -> np.ndarray:
+    """(H, W) metres, the same for all frames of a place; kept for the next frame."""
+    depth_m = sensor.backdrop_m(np.random.default_rng(place), view.depth_m[1] + BEHIND_HANDS_M, view.height, view.width)
+    depth_m.setflags(write=False)
+    return depth_m
 
 
 def _turned_view(joints_mm: np.ndarray, degrees: float) -> np.ndarray:

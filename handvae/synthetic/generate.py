@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handvae.base.atomic import write_bytes, write_text
+from handvae.base.atomic import synced_together, write_bytes, write_text
 from handvae.base.errors import InputError
 from handvae.base.progress import Progress
 from handvae.base.workers import in_order
 from handvae.synthetic import colour_sets, depth_sets
 
-VERSION = 3  # raise it whenever the same seed gives other pictures or labels
+VERSION = 4  # raise it whenever the same seed gives other pictures or labels
 UNIT_FRAMES = 50
 MAX_FRAMES = 999_999
 
@@ -33,19 +33,26 @@ Labels = dict[str, np.ndarray]
 class SyntheticSet:
     """How one dataset is rendered. A frame is a tuple (part of the set, number in it); sizes as in params.yaml."""
 
-    frames: Callable[[dict[str, int]], list[tuple[str, int]]]
-    # writes the images of one frame below a folder and returns its labels: a function of its arguments alone
-    render: Callable[[Path, tuple[str, int], int, dict[str, int]], Labels]
+    frames: Callable[[dict[str, int | None]], list[tuple[str, int]]]
+    # writes the images of frames below a folder and yields the labels of each: a function of the folder, the frame, the
+    # seed and the sizes alone, whatever frames are asked for with it
+    render: Callable[[Path, list[tuple[str, int]], int, dict[str, int | None]], Iterator[Labels]]
     # writes the label files from the labels of all frames, stacked
     write_labels: Callable[[Path, list[tuple[str, int]], Labels], None]
 
 
+def _one_by_one(
+    render: Callable[[Path, tuple[str, int], int, dict[str, int | None]], Labels],
+) -> Callable[..., Iterator]:
+    return lambda root, frames, seed, sizes: (render(root, frame, seed, sizes) for frame in frames)
+
+
 SETS = {
     "rhd": SyntheticSet(colour_sets.rhd_frames, colour_sets.render_rhd, colour_sets.write_rhd_labels),
-    "stb": SyntheticSet(colour_sets.stb_frames, colour_sets.render_stb, colour_sets.write_stb_labels),
-    "icvl": SyntheticSet(depth_sets.icvl_frames, depth_sets.render_icvl, depth_sets.write_icvl_labels),
-    "nyu": SyntheticSet(depth_sets.nyu_frames, depth_sets.render_nyu, depth_sets.write_nyu_labels),
-    "msra": SyntheticSet(depth_sets.msra_frames, depth_sets.render_msra, depth_sets.write_msra_labels),
+    "stb": SyntheticSet(colour_sets.stb_frames, _one_by_one(colour_sets.render_stb), colour_sets.write_stb_labels),
+    "icvl": SyntheticSet(depth_sets.icvl_frames, _one_by_one(depth_sets.render_icvl), depth_sets.write_icvl_labels),
+    "nyu": SyntheticSet(depth_sets.nyu_frames, _one_by_one(depth_sets.render_nyu), depth_sets.write_nyu_labels),
+    "msra": SyntheticSet(depth_sets.msra_frames, _one_by_one(depth_sets.render_msra), depth_sets.write_msra_labels),
 }
 
 
@@ -60,7 +67,7 @@ class Unit:
         return work / "units" / f"{self.number:05d}.npz"
 
 
-def generate(name: str, root: Path, sizes: dict[str, int], seed: int, processes: int) -> None:
+def generate(name: str, root: Path, sizes: dict[str, int | None], seed: int, processes: int) -> None:
     """Render the set `name` to `root` in its own layout; `sizes` as in profiles.<profile>.synthetic.<name>.
 
     The bytes depend on name, sizes and seed only. A finished set already at `root` is replaced at the very end.
@@ -96,10 +103,10 @@ def _prepare(work: Path, recipe: str) -> None:
         write_text(file, recipe)
 
 
-def _render_unit(name: str, work: Path, seed: int, sizes: dict[str, int], unit: Unit) -> Unit:
+def _render_unit(name: str, work: Path, seed: int, sizes: dict[str, int | None], unit: Unit) -> Unit:
     """Write a unit's images, then its labels, whose file says that the images are all there."""
-    with _one_thread():
-        rows = [SETS[name].render(work / "data", frame, seed, sizes) for frame in unit.frames]
+    with _one_thread(), torch.inference_mode(), synced_together():
+        rows = list(SETS[name].render(work / "data", unit.frames, seed, sizes))
     buffer = io.BytesIO()
     np.savez(buffer, **{column: np.stack([row[column] for row in rows]) for column in rows[0]})
     write_bytes(unit.labels_path(work), buffer.getvalue())

@@ -46,8 +46,10 @@ def load_template(device: str = "cpu") -> Template:
 
 
 def skin(template: Template, matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Linear blend skinning: bone maps (17, 3, 4) -> vertices (3, V) in the maps' frame and unit normals (3, V)."""
-    blend = (matrices.reshape(BONES, 12).t() @ template.weights).view(3, 4, -1)
+    """Linear blend skinning: bone maps (B, 17, 3, 4) -> vertices and unit normals (3, B, V)."""
+    # one product a hand: what a product of many rounds to may depend on how many they are
+    blend = torch.stack([hand.reshape(BONES, 12).t() @ template.weights for hand in matrices], dim=1)
+    blend = blend.view(3, 4, len(matrices), -1)
     x, y, z = template.vertices_m
     vertices = blend[:, 0] * x + blend[:, 1] * y + blend[:, 2] * z + blend[:, 3]
     x, y, z = template.normals

@@ -12,17 +12,23 @@ NEAR_M = 0.04
 SLACK_PX = 1e-3  # widens spans, so that rounding leaves no crack between neighbours
 
 
-def rasterise(corners: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Draw triangles from both sides.
+def rasterise(
+    corners: torch.Tensor, height: int, width: int, picture: torch.Tensor | None = None, pictures: int = 1
+) -> torch.Tensor:
+    """Draw triangles from both sides, in one picture or in several at once.
 
     corners: (3 corners, 3, F) float32: u, v in pixels and inverse depth w = 1/z in 1/m, which is linear on the screen.
+    picture: (F,) int64 below `pictures`, the one that each triangle is drawn in; all in the first if it is not given.
     Triangles with a corner nearer than 4 cm or behind the camera are left out.
-    Returns (height * width,) int64 keys, EMPTY where nothing was drawn; see depth_m and triangle.
+    Returns (pictures * height * width,) int64 keys, EMPTY where nothing was drawn; see depth_m and triangle.
     """
     rows, triangle = _rows(corners, height, width)
     pixels, inverse_depth, of_row = _pixels(rows, width)
-    key = (((1 / DEPTH_STEP_M) / inverse_depth).long() << 32) | triangle.index_select(0, of_row)
-    buffer = torch.full((height * width,), EMPTY, dtype=torch.int64, device=corners.device)
+    triangle = triangle.index_select(0, of_row)
+    key = (((1 / DEPTH_STEP_M) / inverse_depth).long() << 32) | triangle
+    if picture is not None:
+        pixels = pixels + (picture * (height * width)).index_select(0, triangle)
+    buffer = torch.full((pictures * height * width,), EMPTY, dtype=torch.int64, device=corners.device)
     return buffer.scatter_reduce_(0, pixels, key, "amin")
 
 

@@ -4,17 +4,18 @@ Scene i of a split comes from default_rng([seed, split, i]) alone, so it never d
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from handvae.base.joints import LEFT, RIGHT
-from handvae.synthetic import raster, render
+from handvae.synthetic import render
 from handvae.synthetic.backgrounds import Background, draw_background, sample_background
 from handvae.synthetic.kinematics import HandPose, HandShape, bone_matrices, forward_kinematics, sample_shape
 from handvae.synthetic.mesh import load_template
 from handvae.synthetic.poses import sample_pose
-from handvae.synthetic.shading import Look
+from handvae.synthetic.shading import Look, shade
 from handvae.synthetic.template import FOREARM_MM
 
 MARGIN = 0.02  # of the image: how far inside the border every joint lies
@@ -97,31 +98,35 @@ def project(joints_m: np.ndarray, camera: np.ndarray) -> np.ndarray:
     return uvw[..., :2] / uvw[..., 2:]
 
 
-def picture(scene: Scene, height: int, width: int, rgb: bool = True, device: str = "cpu") -> Picture:
-    """Render a scene; without rgb, depth and bones only."""
-    template = load_template(device)
-    camera = torch.from_numpy(scene.camera.astype(np.float32))
-    posed = render.pose_mesh(
-        template, torch.from_numpy(scene.hand.matrices.astype(np.float32)).to(device), camera.to(device)
-    )
-    keys = raster.rasterise(posed.corners, height, width)
-    surface = render.visible_surface(template, posed, keys, camera, height, width)
-    image = None
+def render_scenes(scenes: list[Scene], height: int, width: int, rgb: bool = True, device: str = "cpu") -> list[Picture]:
+    """Render scenes at once, each as if it were alone; without rgb, depth and bones only."""
+    template, cameras = load_template(device), _stacked([scene.camera for scene in scenes], device)
+    posed = render.pose_mesh(template, _stacked([scene.hand.matrices for scene in scenes], device), cameras)
+    keys = render.draw(posed, height, width)
+    surface = render.visible_surface(template, posed, keys, cameras, height, width)
+    depth_m, bones = (maps.cpu().numpy() for maps in (render.depth_map(keys, height, width), render.bone_map(surface)))
+    images = [None] * len(scenes)
     if rgb:
-        image = (
-            render.compose(surface, posed, scene.look, draw_background(scene.background, height, width, device))
-            .cpu()
-            .numpy()
-        )
-    depth_m = render.depth_map(keys, height, width)
-    return Picture(image, render.bone_map(surface).cpu().numpy(), depth_m.cpu().numpy())
+        colour = shade(surface, posed, [scene.look for scene in scenes])
+        behind = [_drawn_background(scene.background, height, width, device) for scene in scenes]
+        images = [image.cpu().numpy() for image in render.compose(surface, colour, behind)]
+    return [Picture(*of_one) for of_one in zip(images, bones, depth_m, strict=True)]
 
 
 def render_depth(hand: PlacedHand, camera: np.ndarray, height: int, width: int) -> np.ndarray:
     """(H, W) float32 metres from the camera's plane, inf where there is no hand. camera: (3, 3) intrinsics."""
-    intrinsics = torch.from_numpy(camera.astype(np.float32))
-    posed = render.pose_mesh(load_template(), torch.from_numpy(hand.matrices.astype(np.float32)), intrinsics)
-    return render.depth_map(raster.rasterise(posed.corners, height, width), height, width).numpy()
+    posed = render.pose_mesh(load_template(), _stacked([hand.matrices], "cpu"), _stacked([camera], "cpu"))
+    return render.depth_map(render.draw(posed, height, width), height, width)[0].numpy()
+
+
+def _stacked(arrays: list[np.ndarray], device: str) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device)
+
+
+@lru_cache(maxsize=2)
+def _drawn_background(background: Background, height: int, width: int, device: str) -> torch.Tensor:
+    """Kept, for where many frames have the same."""
+    return draw_background(background, height, width, device)
 
 
 def visible_joints(hand: PlacedHand, uv_px: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
