@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import os
+import re
 import socket
 import sys
 import time
@@ -48,6 +49,7 @@ def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:
     os.environ |= {processes.MARK: str(Path.cwd())}  # Ray's processes too
     import ray
 
+    ray._private.worker.print_to_stdstream = _retold  # there is no public way
     quiet = {"log_to_driver": False, "logging_level": "critical"}
     if address := os.environ.get("RAY_ADDRESS"):
         try:
@@ -64,6 +66,12 @@ def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:
     if workers > cpus or not cpus:
         raise InputError(f"--workers {workers}: expected at most the {cpus} cores of the Ray cluster, one a worker")
     return workers, 1 / math.ceil(workers / gpus) if gpus else 0.0
+
+
+def _retold(message: dict, **_: object) -> None:
+    """Of what Ray prints in long paragraphs, what a person must know."""
+    if left := re.search(r"(\d+) retries remaining", " ".join(message["lines"])):
+        print(f"a worker was lost; its row goes on in another ({left[1]} retries left)", file=sys.stderr, flush=True)
 
 
 def disconnect() -> None:

@@ -1,5 +1,6 @@
 """One row's command in its clone: its output goes to .grid/logs/<row>.log, its error in one line to who asked."""
 
+import os
 import re
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from stages.parallel.clones import GRID
 def run(home: Path, clone: Path, row: str, command: list[str], stop: Path) -> tuple[bool, str]:
     """Whether a stage ran (or all came from the cache), and the error, empty if there was none.
 
-    When the file `stop` appears the command gets Ctrl-C.
+    When the file `stop` appears the command gets Ctrl-C; when the parent is gone, Ray's node, it ends at once.
     """
     log = GRID / f"logs/{row}.log"
     environment = processes.environment(clone) | {"OMP_NUM_THREADS": "1"}
@@ -26,8 +27,8 @@ def run(home: Path, clone: Path, row: str, command: list[str], stop: Path) -> tu
         output = Output(home / log)
         reader = threading.Thread(target=output.read, args=(process.stdout,), daemon=True)
         reader.start()
-        told = False
-        while process.poll() is None:
+        told, parent = False, os.getppid()
+        while process.poll() is None and os.getppid() == parent:
             time.sleep(0.2)
             if not told and stop.exists():
                 told = True
