@@ -1,25 +1,34 @@
-"""Rows of the grid, raw data to report. Usage: python -m stages.grid [row or set ...] [-S key=value ...]
+"""Rows of the grid, raw data to report. Usage: python -m stages.grid [row or set ...] [-S key=value ...] [--workers n]
 
 A set (rhd, stb, rhd+stb, icvl, nyu, msra) stands for all rows that are trained on it; without a name everything runs.
 Only what the rows need is downloaded, or rendered, and trained; the report then shows what is there. -S changes
 params.yaml first, as in `dvc exp run`:
 python -m stages.grid rhd -S data.rhd.source=/data/RHD_published_v2 -S profile=paper
+Rows are trained by several workers at once, one a GPU or, without one, one a core; --workers 1: one after the other.
+Killed or stopped by Ctrl-C it goes on when started again, and ends in the same bytes. docs/grid.md has more.
 """
 
 import argparse
+import json
 import os
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
+from handvae.base.workers import cores
 from stages import run
+from stages.parallel import clones, cluster
+from stages.parallel.processes import Interrupts
+from stages.parallel.record import Record
 
 PARAMS = Path("params.yaml")
+REPRO = [*clones.DVC, "repro"]
+COST = {"joints_2d": 1, "resnet18": 8, "resnet50": 20}  # of a step on one pair, roughly
 
 
 def main(*arguments: str) -> None:
@@ -27,20 +36,28 @@ def main(*arguments: str) -> None:
     parser.error = refuse  # one line, as every stage's
     parser.add_argument("names", nargs="*")
     parser.add_argument("-S", "--set-param", action="append", default=[])
+    parser.add_argument("--workers", type=int)
     given = parser.parse_intermixed_args(arguments)
+    if given.workers is not None and given.workers < 1:
+        refuse(f"--workers: expected 1 or more, found {given.workers}")
     before = PARAMS.read_text()
     try:
         if given.set_param:
             set_params(given.set_param)
-        targets = commands(given.names, params.load(PARAMS).experiments)
+        loaded = params.load(PARAMS)
+        targets = commands(given.names, loaded.experiments)
+        workers = number_of_workers(given.workers)
     except BaseException:
         if given.set_param:
             atomic.write_text(PARAMS, before)
         raise
-    signal.signal(signal.SIGINT, lambda *_: None)  # the stage and DVC get it too, and end in order
-    for command in targets:
-        if code := subprocess.run(command, env=environment()).returncode:
-            sys.exit(code)
+    with clones.held(Path.cwd()), Record(Path.cwd(), loaded.profile_name, workers or cores()) as record:
+        interrupts = Interrupts()
+        interrupts.listen()
+        if workers != 1:
+            train_together(given.names, loaded, workers, interrupts, record)
+        for command in targets:
+            repro(command, interrupts)
 
 
 def refuse(message: str) -> NoReturn:
@@ -58,6 +75,17 @@ def set_params(changes: Iterable[str]) -> None:
         raise InputError(f"-S {' -S '.join(changes)}: {error}: {error.__cause__}") from error
 
 
+def number_of_workers(asked: int | None) -> int | None:
+    """1 if rows are trained one after the other, what was asked for, or None: as many as Ray finds GPUs or cores.
+
+    InputError if there can be no such workers.
+    """
+    if asked == 1 or (asked is None and cores() == 1 and not os.environ.get("RAY_ADDRESS")):
+        return 1
+    cluster.refuse_if_impossible(asked, cores())
+    return asked
+
+
 def rows(names: Iterable[str], experiments: dict[str, params.Experiment]) -> list[str]:
     """The rows that are named, alone or by their set, in the grid's order."""
     chosen: set[str] = set()
@@ -72,19 +100,107 @@ def rows(names: Iterable[str], experiments: dict[str, params.Experiment]) -> lis
 
 def commands(names: Sequence[str], experiments: dict[str, params.Experiment]) -> list[list[str]]:
     """What DVC is asked for: the rows with all that they stand on, then the report of what is there."""
-    repro = [sys.executable, "-m", "dvc", "repro"]
     if not names:
-        return [repro]
+        return [REPRO]
     return [
-        [*repro, *(f"evaluate_paper@{row}" for row in rows(names, experiments))],
+        [*REPRO, *(f"evaluate_paper@{row}" for row in rows(names, experiments))],
         # by force: what DVC takes for unchanged may stand on another params.yaml than the rows that were left alone
-        [*repro, "--single-item", "--force", "report"],
+        [*REPRO, "--single-item", "--force", "report"],
     ]
 
 
-def environment() -> dict[str, str]:
-    """The stages are run by `python`: let it be this one, also where its environment is not active."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+def repro(command: Sequence[str], interrupts: Interrupts) -> None:
+    """A command of DVC in the workspace; where it fails, this program ends with its exit code."""
+    if code := interrupts.run(command, Path()):
+        sys.exit(code)
+
+
+def stages_of(row: str) -> list[str]:
+    """The stages that train and score a row, or one's own experiment."""
+    return ["train", "evaluate"] if row == params.OWN else [f"train_paper@{row}", f"evaluate_paper@{row}"]
+
+
+def cost(row: str, loaded: params.Params) -> int:
+    """How long a row trains, in no unit: longest rows are trained first, so that the last ones end together."""
+    experiment = loaded.experiment(row)
+    training = loaded.profile.training[experiment.input]
+    network = experiment.input if experiment.input == "joints_2d" else experiment.encoder
+    return training.steps * training.batch_size * len(loaded.pairs(experiment)) * COST[network]
+
+
+def due(chosen: Sequence[str], loaded: params.Params) -> list[str]:
+    """Those of the rows that DVC would run, or take from its cache, the longest first."""
+    command = [*clones.DVC, "status", "--json", *(stage for row in chosen for stage in stages_of(row))]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        raise InputError(f"dvc status: {' '.join(found.stderr.split())}")
+    changed = json.loads(found.stdout)
+    is_due = [row for row in chosen if set(stages_of(row)) & set(changed)]
+    return sorted(is_due, key=lambda row: cost(row, loaded), reverse=True)
+
+
+def train_together(
+    names: Sequence[str], loaded: params.Params, workers: int | None, interrupts: Interrupts, record: Record
+) -> None:
+    """Train and score the rows in clones of this workspace. DVC here then finds them in its cache.
+
+    Ends the program with exit code 1 if a row failed, after the others, which are brought here.
+    """
+    home, chosen = Path.cwd(), rows(names, loaded.experiments) or [params.OWN, *loaded.experiments]
+    sets = {one.dataset: one.datasets for one in map(loaded.experiment, chosen)}
+    repro([*REPRO, *("combine" if "+" in name else f"preprocess@{name}" for name in sets)], interrupts)
+    waiting = due(chosen, loaded)
+    if not waiting or (len(waiting) == 1 and not os.environ.get("RAY_ADDRESS")):
+        return
+    workers, gpu_share = cluster.connect(workers, cores(), on_gpu=loaded.device != "cpu")
+    interrupts.listen()  # Ray has put its own in place
+    record.line["workers"] = workers = min(workers, len(waiting))
+    files = {f"data/processed/{name}.h5" for together, apart in sets.items() for name in (together, *apart)}
+    places = clones.make(home, workers, sorted(files))
+    progress = Progress({row: cost(row, loaded) for row in waiting}, workers, record)
+    tasks = [(row, ["-m", "dvc", "repro", "--single-item", *stages_of(row)]) for row in waiting]
+    outcomes = cluster.run_rows(home, places, tasks, gpu_share, lambda: interrupts.noted, progress.done)
+    cluster.disconnect()
+    if failed := [one.row for one in outcomes if one.error]:
+        if finished := [one.row for one in outcomes if not one.error]:
+            repro([*REPRO, "--quiet", *(stages_of(row)[1] for row in finished)], interrupts)
+        raise InputError(f"{len(failed)} of {len(waiting)} rows failed: {', '.join(failed)}; the others are finished")
+    clones.remove(home)
+
+
+class Progress:
+    """A line a row that has ended: how many have, and about how long the others take."""
+
+    def __init__(self, costs: dict[str, int], workers: int, record: Record):
+        self.costs, self.workers, self.record = costs, workers, record
+        self.waiting, self.trained = dict(costs), []
+        text = f"{len(costs)} rows, {workers} at a time; their output is in {clones.GRID}/logs"
+        print(f"{text}", flush=True)
+
+    def done(self, outcome: cluster.Outcome, running_s: dict[str, float]) -> None:
+        """`running_s`: for how long the rows that are now at work have been."""
+        del self.waiting[outcome.row]
+        if outcome.error:
+            print(f"error: {outcome.row}: {outcome.error}", file=sys.stderr, flush=True)
+            return
+        self.record.line["rows"].append(outcome.row)
+        self.record.write()
+        if outcome.ran:
+            self.trained.append(outcome)
+        how = f"in {clock(outcome.seconds)}" if outcome.ran else "from the cache"
+        number = len(self.costs) - len(self.waiting)
+        print(f"{number} of {len(self.costs)} rows, {outcome.row} {how}{self.left(running_s)}", flush=True)
+
+    def left(self, running_s: dict[str, float]) -> str:
+        if not self.trained or not self.waiting:
+            return ""
+        rate = sum(one.seconds for one in self.trained) / sum(self.costs[one.row] for one in self.trained)
+        left_s = sum(max(0.0, rate * cost - running_s.get(row, 0.0)) for row, cost in self.waiting.items())
+        return f", about {max(1, round(left_s / self.workers / 60))} min left"
+
+
+def clock(seconds: float) -> str:
+    return time.strftime("%-H:%M:%S" if seconds >= 3600 else "%-M:%S", time.gmtime(seconds))
 
 
 if __name__ == "__main__":

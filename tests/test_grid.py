@@ -1,5 +1,7 @@
 """One set, or one row, by one command: what DVC is asked for, and what it then brings."""
 
+import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 from handvae.base import params
 from handvae.base.errors import InputError
 from stages import grid
+from stages.parallel import cluster, processes
 from tests.conftest import REPOSITORY
 from tests.test_pipeline import clone_at_tiny
 
@@ -25,15 +28,16 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The commands that would be run; each ends with the code in `code`."""
+    """The commands that one worker would run; each ends with the code in `code`."""
     calls, code = [], [0]
 
-    def ran(command, env):
+    def ran(_, command, folder):
         calls.append(command)
-        return subprocess.CompletedProcess(command, code[0])
+        return code[0]
 
-    monkeypatch.setattr(grid.subprocess, "run", ran)
-    monkeypatch.setattr(grid.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(processes.Interrupts, "run", ran)
+    monkeypatch.setattr(processes.Interrupts, "listen", lambda _: None)
+    monkeypatch.setattr(grid, "cores", lambda: 1)
     return calls, code
 
 
@@ -97,13 +101,63 @@ def test_dvcs_exit_code_is_passed_on_and_no_report_follows(folder, asked):
     assert ended.value.code == 255 and len(asked[0]) == 1
 
 
+def test_the_longest_rows_are_trained_first():
+    loaded = params.load(REPOSITORY / "params.yaml")
+    rows = ("icvl-resnet50", "icvl-resnet18", "rhd-2d-v1")
+    assert sorted(rows, key=lambda row: grid.cost(row, loaded), reverse=True) == list(rows)
+    assert grid.cost("stb-cross", loaded) == 7 * grid.cost("stb-rgb-v1", loaded)  # seven pairs
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [
+        ("0", "--workers: expected 1 or more, found 0; Usage"),
+        ("two", "invalid int value: 'two'; Usage"),
+        ("3", "--workers 3: expected at most the 2 cores that there are, one a worker"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused_before_anything_runs(folder, asked, monkeypatch, workers, message):
+    monkeypatch.setattr(grid, "cores", lambda: 2)
+    before = (folder / "params.yaml").read_bytes()
+    with pytest.raises(InputError, match=message) as refused:
+        grid.main("rhd", "-S", "seeds=2", "--workers", workers)
+    assert "\n" not in str(refused.value) and asked[0] == []
+    assert (folder / "params.yaml").read_bytes() == before
+
+
+def test_without_ray_one_line_names_the_ways_out_and_one_worker_goes(folder, asked, monkeypatch):
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(grid, "cores", lambda: 2)
+    with pytest.raises(InputError, match=r"Ray, which is not installed: `pip install .*--workers 1"):
+        grid.main("rhd-2d-v1")
+    assert asked[0] == []
+    grid.main("rhd-2d-v1", "--workers", "1")
+    assert len(asked[0]) == 2
+
+
+def test_each_run_leaves_a_line(folder, asked):
+    grid.main("rhd-2d-v1")
+    asked[1][0] = 7
+    with pytest.raises(SystemExit):
+        grid.main("rhd-2d-v1")
+    first, second = map(json.loads, (folder / ".grid/runs.jsonl").read_text().splitlines())
+    assert (first["ended"], second["ended"]) == ("finished", "SystemExit") and first["started"] < second["started"]
+    assert first["profile"] == "small" and first["workers"] == 1 and 0 <= first["seconds"] < 60
+
+
+def test_training_needs_no_ray():
+    code = "import sys; import stages.train, stages.evaluate; sys.exit('ray' in sys.modules)"
+    assert importlib.util.find_spec("ray")
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
 def test_one_set_is_trained_and_evaluated_and_no_other_is_rendered(tmp_path, monkeypatch):
     """With a PATH on which there is no Python of this environment."""
     folder = clone_at_tiny(tmp_path)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     train, report = grid.commands(["icvl"], params.load().experiments)
-    result = subprocess.run(train, env=grid.environment(), capture_output=True, text=True)
+    result = subprocess.run(train, env=processes.environment(folder), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in Path("data/raw").iterdir()) == ["icvl", "icvl.json"]
     assert sorted(path.name for path in Path("models").iterdir()) == ["icvl-resnet50"]

@@ -1,0 +1,119 @@
+"""The folder .grid: a lock, a record, logs, and a clone of the workspace a worker, all on one cache of DVC."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import yaml
+
+from handvae.base import atomic
+from handvae.base.errors import InputError
+from stages.parallel import processes
+
+GRID = Path(".grid")
+LOCK = GRID / "dvc.lock"  # as the workers are given it
+DVC = [sys.executable, "-m", "dvc"]
+# links, so that a set lies on the disk once; no git: a clone is the workspace's files, not its history
+CONFIG = """[core]
+    no_scm = true
+[cache]
+    dir = {cache}
+    type = "reflink,hardlink,symlink,copy"
+"""
+
+
+@contextmanager
+def held(home: Path) -> Iterator[None]:
+    """One grid at a time in a workspace, which is first made fit to go on in: a killed one may have left anything."""
+    (home / GRID).mkdir(exist_ok=True)
+    with open(home / GRID / "lock", "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{home}: another stages.grid is at work here; wait for it, or end it first") from error
+        processes.sweep(home)
+        mend(home)
+        yield
+
+
+def mend(home: Path) -> None:
+    """DVC writes its locks in place: of dead processes, or cut, they go. The run-cache knows what was done."""
+    rwlock, lock = home / ".dvc/tmp/rwlock", home / "dvc.lock"
+    if rwlock.exists() and not _alive(rwlock):
+        rwlock.unlink()
+    try:
+        stages = yaml.load(lock.read_bytes(), yaml.CSafeLoader)["stages"]
+        whole = all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
+    except FileNotFoundError:
+        return
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        print(f"{lock.name}: cut by a kill; goes on from the last whole one", flush=True)
+        lock.unlink()
+        if (home / LOCK).exists():
+            atomic.write_bytes(lock, (home / LOCK).read_bytes())
+
+
+def _alive(rwlock: Path) -> bool:
+    """Whether a process that DVC's own lock names is there and is DVC."""
+    try:
+        tree = json.loads(rwlock.read_text())
+        readers = [reader for readers in tree.get("read", {}).values() for reader in readers]
+        pids = {int(one["pid"]) for one in [*readers, *tree.get("write", {}).values()] if one}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+    for pid in pids:
+        with suppress(psutil.Error):
+            if any("dvc" in word for word in psutil.Process(pid).cmdline()):
+                return True
+    return False
+
+
+def make(home: Path, number: int, files: Iterable[Path]) -> list[Path]:
+    """`number` clones with the data `files` in them as links to the cache. InputError if DVC cannot bring a file."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=home,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        raise InputError(f"{home}: expected a git checkout: {listed.stderr.strip()}; or use --workers 1")
+    cache = subprocess.run([*DVC, "cache", "dir"], cwd=home, capture_output=True, text=True, check=True).stdout.strip()
+    names = [name for name in listed.stdout.split("\0") if name and not name.startswith("reports/")]
+    remove(home)
+    (home / "checkpoints").mkdir(exist_ok=True)
+    atomic.write_bytes(home / LOCK, (home / "dvc.lock").read_bytes())
+    clones = [home / GRID / f"workers/{place}" for place in range(number)]
+    for clone in clones:
+        for name in names:
+            if (home / name).is_file():
+                (clone / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(home / name, clone / name)
+        (clone / ".dvc/config.local").write_text(CONFIG.format(cache=(home / cache).resolve()))
+        # whoever goes on with a row finds what was done of it, here or at home
+        os.symlink(home / "checkpoints", clone / "checkpoints")
+        command = [*DVC, "checkout", "-q", *map(str, files)]
+        ran = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+        if ran.returncode:
+            raise InputError(f"{clone}: {' '.join(ran.stderr.split())}")
+    return clones
+
+
+def remove(home: Path) -> None:
+    shutil.rmtree(home / GRID / "workers", ignore_errors=True)
+
+
+def reset(home: Path, clone: Path) -> None:
+    """Before a row: nothing runs in the clone any more, and no lock of what was killed there is left."""
+    processes.sweep(clone)
+    (clone / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+    shutil.copy(home / LOCK, clone / "dvc.lock")

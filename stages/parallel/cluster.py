@@ -1,0 +1,146 @@
+"""Rows as Ray's tasks: on this machine, or on the cluster of RAY_ADDRESS if all of it sees this folder."""
+
+import importlib.util
+import math
+import os
+import re
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from handvae.base.errors import InputError
+from stages.parallel import processes
+from stages.parallel.clones import GRID
+
+RETRIES = 3  # of a row whose worker is lost; an error of its own is not tried again
+STOP = GRID / "stop"
+
+
+class Outcome(NamedTuple):
+    """How a row ended: `error` is empty if it was done; `ran`: not only taken from the cache."""
+
+    row: str
+    seconds: float
+    ran: bool
+    error: str
+
+
+class Unshared(NamedTuple):
+    host: str
+
+
+def refuse_if_impossible(workers: int | None, cores: int) -> None:
+    """InputError if Ray is not there, or this machine has fewer cores than workers are asked for."""
+    if importlib.util.find_spec("ray") is None:
+        remedy = "`pip install -r requirements.txt`, or --workers 1, one row after the other without it"
+        raise InputError(f"stages.grid: several workers need Ray, which is not installed: {remedy}")
+    if workers and workers > cores and not os.environ.get("RAY_ADDRESS"):
+        raise InputError(f"--workers {workers}: expected at most the {cores} cores that there are, one a worker")
+
+
+def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:
+    """Start Ray, or join RAY_ADDRESS. The number of workers and each one's share of a GPU (0: none is used)."""
+    # Ray's own words go to its logs; a row's to .grid/logs
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    os.environ |= {processes.MARK: str(Path.cwd())}  # Ray's processes too
+    import ray
+
+    ray._private.worker.print_to_stdstream = _retold  # there is no public way
+    quiet = {"log_to_driver": False, "logging_level": "critical"}
+    if address := os.environ.get("RAY_ADDRESS"):
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(f"RAY_ADDRESS={address}: no Ray cluster answers: {str(error).splitlines()[0]}") from error
+    else:
+        # a store of the least size: results are a few words
+        store = {"object_store_memory": 80 << 20, "include_dashboard": False}
+        ray.init(address="local", num_cpus=workers or cores, **store, **quiet)
+    there = ray.cluster_resources()
+    cpus, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0)) if on_gpu else 0
+    workers = workers or min(gpus, cpus) or cpus
+    if workers > cpus or not cpus:
+        raise InputError(f"--workers {workers}: expected at most the {cpus} cores of the Ray cluster, one a worker")
+    return workers, 1 / math.ceil(workers / gpus) if gpus else 0.0
+
+
+def _retold(message: dict, **_: object) -> None:
+    """Of what Ray prints in long paragraphs, what a person must know."""
+    if left := re.search(r"(\d+) retries remaining", " ".join(message["lines"])):
+        print(f"a worker was lost; its row goes on in another ({left[1]} retries left)", file=sys.stderr, flush=True)
+
+
+def disconnect() -> None:
+    """End Ray, or leave the cluster."""
+    import ray
+
+    ray.shutdown()
+
+
+def run_rows(
+    home: Path,
+    clones: Sequence[Path],
+    rows: Sequence[tuple[str, list[str]]],
+    gpu_share: float,
+    stopped: Callable[[], bool],
+    done: Callable[[Outcome, dict[str, float]], None],
+) -> list[Outcome]:
+    """Each row's command in a free clone, in this order. `done` gets each outcome and the seconds of what is running.
+
+    KeyboardInterrupt after the rows at work were ended in order, if `stopped`. InputError, likewise, if a node of the
+    cluster does not see the clones.
+    """
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a node may not see this file
+    task = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=RETRIES, retry_exceptions=False)(train_row)
+    (home / STOP).unlink(missing_ok=True)
+    waiting, free, running, outcomes, unshared = deque(rows), deque(clones), {}, [], None
+    while running or (waiting and not stopped() and not unshared):
+        while waiting and free and not stopped() and not unshared:
+            (row, command), clone = waiting.popleft(), free.popleft()
+            running[task.remote(str(home), str(clone), row, command)] = (row, clone, time.monotonic())
+        if (stopped() or unshared) and not (home / STOP).exists():
+            (home / STOP).touch()
+        for reference in ray.wait(list(running), timeout=1.0)[0]:
+            row, clone, began_s = running.pop(reference)
+            free.append(clone)
+            found = _result(reference)
+            if isinstance(found, Unshared):
+                unshared = found
+            elif not stopped():
+                outcomes.append(Outcome(row, time.monotonic() - began_s, *found))
+                done(outcomes[-1], {one: time.monotonic() - began_s for one, _, began_s in running.values()})
+    if unshared:
+        raise InputError(f"{unshared.host}: does not see {home}; a Ray cluster must have this folder on every machine")
+    if stopped():
+        raise KeyboardInterrupt("interrupted; the same command goes on from here")
+    return outcomes
+
+
+def _result(reference: object) -> tuple[bool, str] | Unshared:
+    import ray
+
+    try:
+        found = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        return True, f"{type(error.cause).__name__}: {error.cause}"
+    except ray.exceptions.RayError as error:
+        reason = type(error).__name__
+        return True, f"its worker was lost {RETRIES + 1} times ({reason}); is there enough memory?"
+    return Unshared(*found) if len(found) == 1 else found
+
+
+def train_row(home: str, clone: str, row: str, command: list[str]) -> tuple[bool, str] | tuple[str]:
+    """On a worker: whether anything ran, and the error that it ended with, if any; or the host if it sees no clone."""
+    if not Path(clone, "dvc.yaml").is_file():
+        return (socket.gethostname(),)
+    sys.path.insert(0, home)
+    from stages.parallel import clones, row_log
+
+    clones.reset(Path(home), Path(clone))
+    return row_log.run(Path(home), Path(clone), row, [sys.executable, *command], Path(home, STOP))
