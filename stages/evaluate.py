@@ -24,6 +24,7 @@ PROCESSED = Path("data/processed")
 def main(name: str = params.OWN) -> None:
     loaded = params.load()
     device = devices.choose(loaded.device)
+    devices.make_repeatable(device)
     with devices.out_of_memory(f"evaluate {name}", device, "set resident: host in params.yaml"):
         evaluate(name, loaded, device)
 
