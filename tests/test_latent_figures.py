@@ -1,5 +1,7 @@
 """Figures of the latent space from fabricated predictions: which are made, what they show, what is refused."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from matplotlib.colors import to_hex
 from handvae.base.errors import InputError
 from handvae.base.joints import SKELETONS
 from handvae.preprocessing import store
-from handvae.report import embedding_figures, figures, latent_figures
+from handvae.report import embedding_figures, figures, latent_claims, latent_figures
 from tests.test_tables import result
 
 FRAMES, CROP_PX, CONTEXT_PX, STEPS, SAMPLES = 16, 16, 24, 9, 20
@@ -213,6 +215,24 @@ def test_figure_1_decodes_hands_from_the_encodings_it_leads_to(everything):
         np.testing.assert_allclose(segments, decoded[place][BONES][..., :2])
         assert colour == (figures.BLUE if place < FRAMES else figures.GREEN).lower()
         assert (decoded[place][:, :2] == line.xy2).all(axis=1).any()  # the line ends at one of its joints
+
+
+@pytest.mark.parametrize("name", ["fig06", "fig09"])
+def test_images_of_a_walk_are_shown_smoothly_at_twice_the_pixels_that_a_small_network_decodes(everything, name):
+    figure = everything[0][name]
+    figures.png_bytes(figure)  # lays it out
+    for axes in (axes for axes in figure.axes if axes.images):
+        box = axes.get_window_extent()
+        assert min(box.width, box.height) >= 2 * 64
+        assert axes.images[0].get_interpolation() == "bicubic"
+
+
+def test_figures_1_and_8_print_the_purity_of_the_claims(everything, grid):
+    """Figure 1 that of its two modalities."""
+    claimed = next(row for row in latent_claims.mixing_rows(grid) if row["statistic"].startswith("posterior means"))
+    texts = {name: everything[0][name].get_supxlabel() for name in ("fig01", "fig08a", "fig08b")}
+    printed = {name: int(re.search(r"10-NN purity (-?\d+) \(0: mixed", text)[1]) for name, text in texts.items()}
+    assert printed["fig08b"] == 100 and printed["fig08a"] == round(claimed["value"]) < 50 and printed["fig01"] < 50
 
 
 @pytest.mark.parametrize(("name", "least", "most"), [("fig08a", 0, 0.6), ("fig08b", 0.99, 1)])

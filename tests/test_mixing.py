@@ -50,6 +50,10 @@ def test_where_a_samples_encodings_coincide_its_neighbours_are_of_the_other_moda
     assert mixing.purity_of_shuffled(same, seed=0, count=2) == (0, 0, 0)
 
 
+def test_the_number_of_the_claims_is_0_where_shuffled_and_100_where_apart():
+    np.testing.assert_allclose(mixing.apart_percent(np.array([0.25, 0.625, 1.0, 0.1]), 0.25), [0, 50, 100, -20])
+
+
 def test_shuffling_is_seeded():
     encodings = np.stack([cloud(), cloud(seed=1)])
     assert mixing.purity_of_shuffled(encodings, 0) == mixing.purity_of_shuffled(encodings, 0)

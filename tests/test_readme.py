@@ -1,28 +1,29 @@
-"""The README against the repository: its numbers are those of the committed run, its files and commands exist."""
+"""The README against the repository: its numbers are those of a committed run, its files and commands exist."""
 
-import csv
 import re
 
+import pandas as pd
+
+from handvae.report import snapshot
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
+SHOWN = "reports"  # the run whose numbers and pictures README shows: reports or a folder of stages.snapshot
 
 
 def test_the_results_shown_are_those_of_the_committed_tables():
-    with open(REPOSITORY / "reports/tables/table1.csv") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 12
-    for row in rows:
-        line = next(line for line in README.splitlines() if line.startswith(f"| Var. {row['variant']} |"))
-        cell = (
-            f"{row['epe_mean_mm']} [{row['epe_mean_mm_low']}, {row['epe_mean_mm_high']}] | {row['paper_epe_mean_mm']}"
-        )
-        assert cell in line, row["experiment"]
-    with open(REPOSITORY / "reports/tables/depth.csv") as file:
-        for row in csv.DictReader(file):
-            line = f"{row['encoder']} | {row['epe_mean_mm']} [{row['epe_mean_mm_low']}, {row['epe_mean_mm_high']}]"
-            assert line in README or "sequence" in row["test"]
-    assert "synthetic" in rows[0]["data"] and "**synthetic**" in README
+    table1, depth = (pd.read_csv(REPOSITORY / SHOWN / f"tables/{name}.csv") for name in ("table1", "depth"))
+    assert len(table1) == 12 and len(depth) >= 4
+    assert snapshot.main_table(table1) in README
+    assert snapshot.depth_table(depth) in README
+    (profile,) = set(pd.concat([table1, depth])["data"].str.extract("; profile ([a-z]+);", expand=False))
+    assert f"profile `{profile}`" in README.partition("\n## Results of ")[2].partition("\n## ")[0]
+    assert "synthetic" in table1["data"][0] and "**synthetic**" in README
+
+
+def test_the_pictures_shown_are_those_of_the_same_run():
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert len(pictures) >= 3 and all(path.startswith(f"{SHOWN}/figures/") for path in pictures)
 
 
 def test_linked_files_exist_and_make_knows_its_targets():

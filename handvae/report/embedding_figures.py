@@ -57,9 +57,11 @@ class Embedding:
         found = mixing.purities(self.encodings).mean(axis=1)
         each = ", ".join(f"{SHORT[name]} {share:.2f}" for name, share in zip(self.modalities, found, strict=True))
         mean, low, high = mixing.purity_of_shuffled(self.encodings, SEED)
+        apart = mixing.apart_percent(found.mean(), mean)
         return (
-            f"Of an encoding's {mixing.NEIGHBOURS} nearest a share of {found.mean():.2f} is of its own modality "
-            f"({each}); were modalities shuffled, {mean:.2f} (95 % range {low:.2f} to {high:.2f}); 1: each lies apart."
+            f"{mixing.NEIGHBOURS}-NN purity {round(apart)} (0: mixed as if shuffled, 100: each lies apart): of an "
+            f"encoding's {mixing.NEIGHBOURS} nearest a share of {found.mean():.2f} is of its own modality ({each}); "
+            f"were modalities shuffled, {mean:.2f} (95 % range {low:.2f} to {high:.2f})."
         )
 
 

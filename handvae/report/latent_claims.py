@@ -153,10 +153,8 @@ def _blocks(result: Result, rows: np.ndarray) -> np.ndarray:
 
 
 def _apart(encodings: np.ndarray) -> np.ndarray:
-    """Purity (N,) of each sample as a share of the way from shuffled modalities (0 %) to modalities that lie apart
-    (100 %); encodings (M, N, D)."""
-    shuffled, _, _ = mixing.purity_of_shuffled(encodings, SEED)
-    return 100 * (mixing.purities(encodings).mean(axis=0) - shuffled) / (1 - shuffled)
+    """The number of APART (N,) of each sample; encodings (M, N, D)."""
+    return mixing.apart_percent(mixing.purities(encodings), mixing.purity_of_shuffled(encodings, SEED)[0]).mean(axis=0)
 
 
 def _percent(a_mm: list[np.ndarray], b_mm: list[np.ndarray], frames: comparison.Frames) -> Number:

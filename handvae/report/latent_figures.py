@@ -19,6 +19,7 @@ from handvae.report import embedding_figures, figures, shown_hands, tables
 from handvae.report.latent_arrays import read_latent
 from handvae.report.results import Result
 
+SMOOTH = "bicubic"  # left to itself matplotlib shows squares at a whole ratio of sizes, which hide fingers
 SEVERAL_MM = 1.12  # side of a panel over the largest hand in it
 
 
@@ -80,7 +81,7 @@ def walk_figure(walks: list[Walk], skeleton: Skeleton, overlay: bool, title: str
     steps = len(walks[0].joints_mm)
     widths = [1, 0.12, *steps * [1], 0.12, 1]
     with matplotlib.style.context(figures.LOOK, after_reset=True):
-        figure = Figure(figsize=(8.6, 1.66 * len(walks) + 0.95), layout="constrained")
+        figure = Figure(figsize=(10.4, 2.0 * len(walks) + 0.95), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.0, hspace=0.02)
         panels = figure.subplots(2 * len(walks), len(widths), squeeze=False, width_ratios=widths)
         for axes in panels.ravel():
@@ -110,7 +111,7 @@ def _draw_walk(panels: np.ndarray, walk: Walk, skeleton: Skeleton, overlay: bool
     side_mm = SEVERAL_MM * max(np.ptp(view, axis=0).max() for view in views)
     for column, colour in enumerate(colours):
         above, below = panels[:, column]
-        above.imshow(images[column])
+        above.imshow(images[column], interpolation=SMOOTH)
         if overlay:
             _draw_over(above, skeleton, uv_px[column], colour)
         figures.draw_skeleton(below, skeleton, views[column], colour)
@@ -120,8 +121,8 @@ def _draw_walk(panels: np.ndarray, walk: Walk, skeleton: Skeleton, overlay: bool
 def _draw_over(axes: Axes, skeleton: Skeleton, uv_px: np.ndarray, colour: str) -> None:
     """2D joints on an image; on a white edge, since skin and red are alike. What lies outside the image is cut off."""
     bones = [uv_px[list(bone)] for bone in skeleton.bones]
-    axes.add_collection(LineCollection(bones, colors="white", linewidths=2.0, capstyle="round"))
-    axes.add_collection(LineCollection(bones, colors=colour, linewidths=1.0, capstyle="round"))
+    axes.add_collection(LineCollection(bones, colors="white", linewidths=1.5, capstyle="round"))
+    axes.add_collection(LineCollection(bones, colors=colour, linewidths=0.8, capstyle="round"))
     side = axes.images[0].get_array().shape[0]
     axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
 

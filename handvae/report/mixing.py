@@ -60,6 +60,11 @@ def purity_of_shuffled(encodings: np.ndarray, seed: int, count: int = NEIGHBOURS
     return float(np.mean(found)), float(low), float(high)
 
 
+def apart_percent(purity: np.ndarray, shuffled: float) -> np.ndarray:
+    """A purity as its place on the way from shuffled modalities (0) to modalities that lie apart (100)."""
+    return 100 * (purity - shuffled) / (1 - shuffled)
+
+
 def nearer_than_own(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """Share (N,), 0 to 1, of the others' encodings in the gallery that lie nearer to a query than its own.
 
