@@ -1,8 +1,8 @@
 """What 4 and 16 times the data cost: checking and preprocessing, loading, a training step; what is flat, what linear.
 
-python -m benchmarks.growth FOLDER [--published]: all five sets, rendered into FOLDER at profile small's sizes, or taken
-from there; with --published at their published sizes instead of 16 times. Larger sets have the same images under more
-names. The time of a few frames is start-up and not compared.
+python -m benchmarks.growth FOLDER [--published]: all five sets, rendered into FOLDER or taken from there; with
+--published at a tenth of their published sizes and about these. Larger sets have the same images under more names. The
+time of a few frames is start-up and not compared.
 """
 
 import sys
@@ -23,8 +23,15 @@ from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from handvae.synthetic.generate import generate
 
-TIMES = (1, 4, 16)
-PUBLISHED = {"rhd": 30, "stb": 30, "icvl": 20, "nyu": 70, "msra": 60}  # how often that size holds one of profile small
+BASE = {
+    "rhd": {"training": 1500, "evaluation": 300, "image_px": 320},
+    "stb": {"sequence": 50},
+    "icvl": {"training": 1000, "evaluation": 200},
+    "nyu": {"training": 1000, "evaluation": 200},
+    "msra": {"gesture": 8},
+}
+TIMES = (1, 4, 16)  # the base
+PUBLISHED = {"rhd": 30, "stb": 30, "icvl": 20, "nyu": 70, "msra": 60}  # times the base
 EXPERIMENT_OF = {"rhd": "rhd-rgb-v1", "icvl": "icvl-resnet18"}  # that is trained for a moment on the larger sets
 BLOCKS = 5
 DECODED = 1000
@@ -52,9 +59,10 @@ def rows(
 
 
 def rows_of(folder: Path, profile: str, name: str, times: tuple[int, ...]) -> list[measure.Row]:
-    tiny = staged(folder, profile, name, rendered(folder, "tiny", name))
-    small = rendered(folder, profile, name)
-    roots = {number: enlarged(folder, small, name, number) for number in times}
+    few = yaml.safe_load(data.PARAMS.read_text())["profiles"]["tiny"]["synthetic"][name]
+    tiny = staged(folder, profile, name, rendered(folder / f"{name}-tiny", name, few))
+    base = rendered(folder / f"{name}-base", name, BASE[name])
+    roots = {number: enlarged(base, name, number) for number in times}
     runs = {number: staged(folder, profile, name, root) for number, root in roots.items()}
     found = preprocessing_rows(name, tiny, runs)
     if name == "rhd":
@@ -64,21 +72,20 @@ def rows_of(folder: Path, profile: str, name: str, times: tuple[int, ...]) -> li
     return found
 
 
-def rendered(folder: Path, profile: str, name: str) -> Path:
-    """The set at the sizes of a profile, rendered unless it is there."""
-    root = folder / f"{name}-{profile}"
+def rendered(root: Path, name: str, sizes: dict[str, int]) -> Path:
+    """The set at these sizes, rendered unless it is there."""
     if not root.is_dir():
-        sizes = yaml.safe_load(data.PARAMS.read_text())["profiles"][profile]["synthetic"][name]
         generate(name, root, sizes, 0, workers.cores())
     return root
 
 
-def enlarged(folder: Path, small: Path, name: str, times: int) -> Path:
-    root = folder / f"{small.name}-{times}"
+def enlarged(base: Path, name: str, times: int) -> Path:
+    """The set with so many times the images, unless it is there."""
+    root = base.with_name(f"{base.name}-{times}")
     if times == 1:
-        return small
+        return base
     if not root.is_dir():
-        LARGER[name](small, work := folder / f"{root.name}.partial", times)
+        LARGER[name](base, work := root.with_name(f"{root.name}.partial"), times)
         work.rename(root)
     return root
 

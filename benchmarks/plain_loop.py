@@ -25,7 +25,7 @@ from handvae.preprocessing import preprocess, store
 EXPERIMENT = "rhd-rgb-v1"
 SIZES = {"rhd": {"training": 600, "evaluation": 20}}
 ROUNDS, BLOCKS = 4, 3  # of BLOCKS x batches.BLOCK steps
-# DataLoader's workers, torch's threads (0: one a core, as it takes by itself), and whether the crops are ready as PNG files
+# DataLoader's workers, torch's threads (0: one a core, as it takes by itself), whether the crops are ready as PNG files
 LOOPS = {
     "files of the set, no workers": (0, 0, False),
     "files of the set, no workers, one thread as ours": (0, 1, False),

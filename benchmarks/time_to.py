@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-
 from benchmarks import data, measure, training
 from handvae.base import workers
 from handvae.evaluation import metrics, predict
