@@ -2,8 +2,8 @@
 
 Parts: training, plain_loop, multivae, time_to, rendering, pipeline, growth. The whole run writes reports/benchmarks.md;
 --quick (without the parts of many minutes: multivae, time_to, pipeline, growth) and --only print their rows alone.
---profile NAME: of the networks and sets, small unless given; --goals NAME: of the time to an error, night where there is
-one. Ratios are of sides measured in turn; pipeline runs the last commit.
+--profile NAME: of the networks and sets, small unless given; --goals NAME: of the time to an error, night where there
+is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
 
 import argparse

@@ -24,6 +24,7 @@ SEEDS = 2
 EVERY_STEPS = 10 * batches.BLOCK
 LIMIT_S = 480.0  # of training; what is not reached by then is reported as that
 VALIDATION = 0.1
+SIZES: dict[str, dict[str, int]] = {}  # of the sets, where not the profile's
 
 
 class Reached(NamedTuple):
@@ -34,7 +35,7 @@ class Reached(NamedTuple):
 
 
 def rows(folder: Path, profile: str, goals_mm: dict[str, float] = GOALS_MM) -> list[measure.Row]:
-    workspace = data.workspace(folder / f"data-{profile}", profile)
+    workspace = data.workspace(folder / "time_to", profile, SIZES)
     return [row(workspace, profile, name, goal_mm) for name, goal_mm in goals_mm.items()]
 
 
