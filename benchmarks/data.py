@@ -11,6 +11,7 @@ from handvae.base import params
 from handvae.base.errors import InputError
 
 PARAMS = measure.REPOSITORY / "params.yaml"
+PROFILE = r"(?m)^profile: [\w-]+"
 
 
 def workspace(folder: Path, profile: str, changes: dict[str, dict[str, int]] | None = None) -> Path:
@@ -19,7 +20,7 @@ def workspace(folder: Path, profile: str, changes: dict[str, dict[str, int]] | N
     InputError where there is no such profile.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tree = yaml.safe_load(re.sub(r"(?m)^profile: [\w-]+", f"profile: {profile}", PARAMS.read_text()))
+    tree = yaml.safe_load(re.sub(PROFILE, f"profile: {profile}", PARAMS.read_text()))
     if profile not in tree["profiles"]:
         raise InputError(f"{PARAMS.name}: expected a profile of {', '.join(tree['profiles'])}, found {profile!r}")
     for name, sizes in (changes or {}).items():

@@ -112,9 +112,12 @@ def sizes_text(runs: dict[int, Run]) -> str:
 
 
 def grown(values: list[float], sizes: list[int]) -> measure.Spread:
-    """From each size to the next: how often the value grew, over how often the set did. 1: linear."""
-    steps = zip(values, values[1:], sizes, sizes[1:], strict=False)
-    return measure.spread((b / a) / (n / m) for a, b, m, n in steps)
+    """How often the value grew between the two largest sizes, over how often the size did. 1: linear.
+
+    Of smaller ones what does not grow is too large a part.
+    """
+    (a, b), (m, n) = values[-2:], sizes[-2:]
+    return measure.spread([(b / a) / (n / m)])
 
 
 def preprocessing_rows(name: str, tiny: Run, runs: dict[int, Run]) -> list[measure.Row]:
@@ -124,8 +127,7 @@ def preprocessing_rows(name: str, tiny: Run, runs: dict[int, Run]) -> list[measu
     held_kb = 1024 * (last.peak_mb - first.peak_mb) / (last.images - first.images)
     text = f"{', '.join(f'{s:.1f}' for s in seconds)} s after {tiny.seconds:.1f} s of start-up"
     memory = f"{', '.join(f'{run.peak_mb:,.0f}' for run in of_size)} MB, {held_kb:.1f} KB more an image: its labels"
-    # from the second size on: of the first, start-up is a large part and its noise as large
-    linear = grown(seconds[1:], counts[1:]) if len(seconds) > 2 else grown(seconds, counts)
+    linear = grown(seconds, counts)
     return [
         measure.Row(f"{name}: preprocessing, time", text, sizes_text(runs), linear, "1.00, linear", last.peak_mb),
         measure.Row(

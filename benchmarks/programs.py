@@ -4,6 +4,7 @@ Whole programs, as somebody calls them, their start included unless a row says o
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,6 @@ IMAGE_PX = (160, 320)
 ROUNDS = 3
 ROWS = [f"rhd-2d-v{variant}" for variant in (1, 2, 3, 4)] + [f"rhd-rgb-v{variant}" for variant in (1, 2, 3, 4)]
 WORKERS = (1, 2)
-SETTINGS: list[str] = []  # of the grid, as `-S` takes them, beside the profile
 PYTHON = sys.executable
 
 
@@ -74,8 +74,9 @@ def clone(at: Path, profile: str) -> Path:
     """HEAD, with the profile set and RHD preprocessed, so that the grid's time is that of its rows."""
     subprocess.run(["git", "clone", "--quiet", measure.REPOSITORY, at], check=True)
     measure.command([PYTHON, "-m", "dvc", "config", "core.analytics", "false", "--local"], at)
-    changes = [word for change in (f"profile={profile}", *SETTINGS) for word in ("-S", change)]
-    measure.command([PYTHON, "-m", "dvc", "exp", "run", *changes, "preprocess@rhd"], at, **environment())
+    settings = at / "params.yaml"
+    settings.write_text(re.sub(data.PROFILE, f"profile: {profile}", settings.read_text()))
+    measure.command([PYTHON, "-m", "dvc", "repro", "preprocess@rhd"], at, **environment())
     return at
 
 
