@@ -1,84 +1,136 @@
-"""Speed and memory of every part, beside what it is held to. Usage: python -m benchmarks.bench [--quick]
+"""Speed and memory of every part beside what it is held to. Usage: python -m benchmarks.bench [--only part] [--quick]
 
-Machines are noisy: read the ratios. --quick leaves out what takes a quarter of an hour or more: preprocessing at the
-sets' published sizes and the whole pipeline (`dvc repro` in a fresh clone).
+Parts: training, plain_loop, multivae, time_to, rendering, pipeline, growth. The whole run writes reports/benchmarks.md;
+--quick (without the parts of many minutes: multivae, time_to, pipeline, growth) and --only print their rows alone.
+--profile NAME: of the networks and sets, small unless given; --goals NAME: of the time to an error, night where there
+is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
 
+import argparse
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 import torch
+import yaml
 
-from benchmarks import preprocessing
-from benchmarks import training as training_benchmark
-from handvae.base import params, workers
+from benchmarks import data, growth, measure, multivae, plain_loop, programs, time_to, training
+from handvae.base import atomic, workers
 from handvae.base.errors import InputError
-from handvae.model import training
-from handvae.synthetic.generate import generate
+from handvae.report.table_text import markdown_table
 from stages import run
 
-RENDERED = 400
-PIPELINE = [sys.executable, "-m", "dvc", "repro"]
+PARTS: dict[str, Callable[[Path, str], list[measure.Row]]] = {
+    "training": training.rows,
+    "plain_loop": plain_loop.rows,
+    "multivae": multivae.rows,
+    "rendering": programs.rendering_rows,
+    "pipeline": programs.pipeline_rows,
+    "growth": growth.rows,
+    "time_to": time_to.rows,
+}
+QUICK = ("training", "plain_loop", "rendering")
+REPORT = Path("reports/benchmarks.md")
+PACKAGES = ("torch", "torchvision", "numpy", "h5py", "pillow", "dvc")
+HEADER = ["what", "measured", "against", "ratio: median (lowest–highest)", "held to", "largest process, MB"]
+NOTE = (
+    "Every ratio is of two sides measured in turn in one run, round by round; numbers alone say more about the machine "
+    "and its other work than about the program. Training is on one thread on a CPU, on our side always."
+)
 
-Row = tuple[str, str, str, str]  # what, measured, held to, ratio
+
+def main(*arguments: str) -> None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = refuse  # one line, as every stage's
+    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--profile", default="small")
+    parser.add_argument("--goals")
+    given = parser.parse_args(arguments)
+    chosen = [given.only] if given.only else QUICK if given.quick else PARTS
+    profiles = yaml.safe_load(data.PARAMS.read_text())["profiles"]
+    goals = given.goals or ("night" if "night" in profiles else given.profile)
+    for name in (given.profile, goals):
+        if name not in profiles:
+            raise InputError(f"params.yaml: expected a profile of {', '.join(profiles)}, found {name!r}")
+    rows, facts, start = [], machine(), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for part in chosen:
+            rows += measured(part, Path(folder), goals if part == "time_to" else given.profile)
+    minutes = (time.perf_counter() - start) / 60
+    page = f"# Benchmarks\n\n{facts}\n\nIt took {minutes:.0f} minutes. {NOTE}\n\n{table(rows)}\n"
+    print(f"\n{page}")
+    if not given.only and not given.quick:
+        atomic.write_text(REPORT, page)
 
 
-def rendering(folder: Path) -> list[Row]:
-    """RHD's layout at 320 x 320 on all cores: worker start-up, poses, pictures, labels and PNG files included."""
+def refuse(message: str) -> NoReturn:
+    raise InputError(f"benchmarks.bench: {message}; {__doc__.splitlines()[0].partition('. ')[2]}")
+
+
+def measured(part: str, folder: Path, profile: str) -> list[measure.Row]:
+    """The rows of a part; where it cannot be measured, a row that says why, and the others go on."""
     start = time.perf_counter()
-    sizes = {"training": RENDERED - 20, "evaluation": 20, "image_px": 320}
-    generate("rhd", folder / "rendered", sizes, 0, workers.cores())
-    rate = RENDERED / (time.perf_counter() - start)
-    return [
-        (f"rendering, 320 px, {workers.cores()} processes", f"{rate:.1f} images/s", "35 images/s", f"{rate / 35:.2f}")
-    ]
-
-
-def training_loop() -> list[Row]:
-    """Each kind of row's loop against its bare model, in alternating rounds, at the profile of params.yaml."""
-    training.keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = params.load()
-    rows = []
-    for name in training_benchmark.kinds(loaded):
-        loop, bare, ratio = training_benchmark.compare(name, loaded, device)
-        measured = f"{loop:,.0f} samples/s, bare model {bare:,.0f}"
-        rows.append(
-            (f"training loop, {name}, {device.type}", measured, "0.95 of the bare model", f"{ratio / 0.95:.2f}")
-        )
+    print(f"benchmarks: {part}, profile {profile}", file=sys.stderr, flush=True)
+    try:
+        rows = PARTS[part](folder, profile)
+    except (InputError, OSError) as error:
+        rows = [measure.Row(part, f"not measured: {' '.join(str(error).split())}")]
+    print(f"benchmarks: {part} took {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     return rows
 
 
-def whole_pipeline(folder: Path) -> list[Row]:
-    """`dvc repro` in a fresh clone of HEAD, and once more with nothing to do."""
-    clone = folder / "clone"
-    subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        subprocess.run(PIPELINE, cwd=clone, check=True, stdout=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - start)
-    return [
-        ("dvc repro from nothing", f"{seconds[0] / 60:.1f} min", "20 min", f"{seconds[0] / 1200:.2f}"),
-        ("dvc repro with nothing to do", f"{seconds[1]:.1f} s", "5 s", f"{seconds[1] / 5:.2f}"),
+def table(rows: list[measure.Row]) -> str:
+    cells = [
+        [
+            row.what,
+            row.measured,
+            row.against,
+            row.ratio.text() if row.ratio else "",
+            row.held_to,
+            f"{row.peak_mb:,.0f}" if row.peak_mb else "",
+        ]
+        for row in rows
     ]
+    return markdown_table(HEADER, cells)
 
 
-def main(option: str = "") -> None:
-    if option not in ("", "--quick"):
-        raise InputError(f"benchmarks.bench: expected nothing or --quick, found {option!r}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rows = [*rendering(folder), *training_loop()]
-        if not option:
-            rows += [*preprocessing.rows(folder), *whole_pipeline(folder)]
-    print(f"\n{torch.get_num_threads()} threads, torch {torch.__version__}, profile {params.load().profile_name}\n")
-    rows = [("what", "measured", "held to", "ratio"), ("---", "---", "---", "---"), *rows]
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+def machine() -> str:
+    """The machine, versions, commit and date, in a few lines."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    gpu = f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    others = f"load average {os.getloadavg()[0]:.1f} before it began"
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}. {processor()}, {workers.cores()} cores, {memory_gb:.0f} GB"
+        f"{gpu}; {others}.\n{platform.system()} {platform.release()}, Python {platform.python_version()}, {versions}."
+    )
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def commit() -> str:
+    """Of the code that is measured; "and changes" where it is not as committed."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(measure.REPOSITORY), *words]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + " and changes" * bool(git("status", "--porcelain"))
 
 
 if __name__ == "__main__":

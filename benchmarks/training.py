@@ -1,29 +1,132 @@
-"""The training loop against the bare model: forward, backward and step on a resident random batch."""
+"""The training loop against the bare network: forward, backward and optimiser step on a resident random batch."""
 
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 
+from benchmarks import data, measure
 from handvae.base import params
-from handvae.model import batches, parts, training, vae
+from handvae.model import batches, networks, parts, training, vae
 from handvae.model.settings import Settings, settings_of
 from handvae.preprocessing import store
 
-ROUNDS = 7  # of the loop and the bare model in turn, after one that warms up
+ROUNDS = 7  # of the loop and the bare network in turn, after one that warms up
+HANDS = 500
+HELD_TO = "0.95"
+
+Batch = dict[str, torch.Tensor]
 
 
-def random_set(path: Path, settings: Settings, context_px: int, rows: int) -> Path:
+def rows(folder: Path, profile: str) -> list[measure.Row]:
+    """A row for each kind of row of the grid, each in a process of its own."""
+    workspace = data.workspace(folder / "training", profile)
+    return [row(name, workspace) for name in kinds(data.loaded(workspace))]
+
+
+def row(name: str, workspace: Path) -> measure.Row:
+    (kind, loop, bare, ratio), peak_mb = measure.apart(compare, name, workspace)
+    return measure.Row(
+        f"training step, {kind}",
+        f"{loop.text(0)} samples/s",
+        f"bare network, {bare.median:,.0f} samples/s",
+        ratio,
+        HELD_TO,
+        peak_mb,
+    )
+
+
+def kinds(loaded: params.Params) -> list[str]:
+    """The first row of each kind of loop: rows that differ in set, seed, fold, labels or invariances cost the same."""
+    first: dict[tuple, str] = {}
+    for name, experiment in loaded.experiments.items():
+        first.setdefault((experiment.input, str(experiment.variant), experiment.encoder), name)
+    return list(first.values())
+
+
+def compare(name: str, workspace: Path) -> tuple[str, measure.Spread, measure.Spread, measure.Spread]:
+    """What kind of row an experiment is; samples/s of its loop and of its bare network; their ratio."""
+    loaded = data.loaded(workspace)
+    device = prepare_process()
+    settings = endless(settings_of(loaded, name))
+    with tempfile.TemporaryDirectory() as folder:
+        path = random_set(Path(folder) / "set.h5", settings, round(settings.crop_px * loaded.profile.context))
+        split = batches.load_split([parts.whole(path, ["train"])], settings.uses_images, settings.joint_unit_mm, device)
+    run = training.Run(settings, device)
+    by_label = {labelled: random_batch(settings, device) for labelled in (True, False)}
+    noise = torch.randn(len(settings.pairs), settings.training.batch_size, networks.LATENT, device=device)
+    sides = {"loop": lambda: loop_rate(run, split), "bare": lambda: bare_rate(run, by_label, noise)}
+    found = measure.alternating(sides, ROUNDS)
+    experiment = settings.experiment
+    encoder = "" if experiment.input == "joints_2d" else f", {experiment.encoder}"
+    kind = f"{experiment.input}{encoder}, variant {experiment.variant}, batch {settings.training.batch_size}"
+    loop, bare = map(measure.spread, found.values())
+    return kind, loop, bare, measure.ratios(found["loop"], found["bare"])
+
+
+def prepare_process() -> torch.device:
+    """The device, and the process set up for it, as stages.train does: on the CPU one thread, whatever there is."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    training.keep_freed_memory()
+    return device
+
+
+def endless(settings: Settings) -> Settings:
+    """The same, but with steps enough for any measurement."""
+    return replace(settings, training=replace(settings.training, steps=10**6))
+
+
+def loop_rate(run: training.Run, split: batches.Split, blocks: int = 1) -> float:
+    """Samples/s of the real loop: batches drawn and warped, terms checked."""
+    start, before = time.perf_counter(), run.step
+    for _ in range(blocks):
+        training.train_block(run, split)  # ends with a copy of the terms to the CPU, so the device has finished
+    return (run.step - before) * run.settings.training.batch_size / (time.perf_counter() - start)
+
+
+def bare_rate(run: training.Run, by_label: dict[bool, Batch], noise: torch.Tensor) -> float:
+    """Samples/s of a block of steps on one resident batch."""
+    start = time.perf_counter()
+    for _ in range(batches.BLOCK):
+        bare_step(run, by_label, noise)
+    if run.device.type == "cuda":
+        torch.cuda.synchronize()
+    return batches.BLOCK * run.settings.training.batch_size / (time.perf_counter() - start)
+
+
+def bare_step(run: training.Run, by_label: dict[bool, Batch], noise: torch.Tensor) -> None:
+    """Forward, backward and optimiser step of every pair; `by_label`: the batch of pairs that need labels (True), and
+    of the others; `noise` (pairs, B, 30)."""
+    for place, pair in enumerate(run.settings.pairs):
+        training.training_step(run, pair, by_label[run.settings.needs_labels(pair)], noise[place])
+
+
+def random_batch(settings: Settings, device: torch.device) -> Batch:
+    size, px = settings.training.batch_size, settings.crop_px
+    images = {
+        name: (torch.rand(size, channels, px, px) - 0.5).to(device, memory_format=torch.channels_last)
+        for name, channels in vae.IMAGE_CHANNELS.items()
+    }
+    side = torch.eye(2)[torch.arange(size) % 2].to(device)
+    joints = {
+        name: torch.randn(size, dimensions * len(settings.skeleton)).to(device)
+        for name, dimensions in vae.DIMENSIONS.items()
+    }
+    return {"side_onehot": side, **images, **joints}
+
+
+def random_set(path: Path, settings: Settings, context_px: int, hands: int = HANDS) -> Path:
     """A data file of random hands at the profile's size, colour or depth."""
     rng = np.random.default_rng(0)
     depth, joints = settings.experiment.input == "depth", len(settings.skeleton)
 
-    def hands():
-        for number in range(rows):
+    def generate():
+        for number in range(hands):
             common = {
                 "joints_mm": rng.normal(0, 50, (joints, 3)).astype(np.float32) + np.float32([0, 0, 600]),
                 "uv_px": rng.uniform(20, context_px - 20, (joints, 2)).astype(np.float32),
@@ -38,73 +141,5 @@ def random_set(path: Path, settings: Settings, context_px: int, rows: int) -> Pa
                 visible = np.ones(joints, bool)
                 yield store.ColourHand(image_u8=image, visible=visible, scale_bone_mm=49.0, **common)
 
-    store.write(path, {"train": hands()}, {"crop_px": settings.crop_px, "context_px": context_px})
+    store.write(path, {"train": generate()}, {"crop_px": settings.crop_px, "context_px": context_px})
     return path
-
-
-def kinds(loaded: params.Params) -> list[str]:
-    """The first row of each kind of loop: rows that differ in set, seed, fold, labels or invariances cost the same."""
-    first: dict[tuple, str] = {}
-    for name, row in loaded.experiments.items():
-        first.setdefault((row.input, str(row.variant), row.encoder), name)
-    return list(first.values())
-
-
-def loop_seconds(run: training.Run, split: batches.Split) -> float:
-    """Seconds a step of the real loop: batches drawn and warped, terms checked."""
-    start = time.perf_counter()
-    before = run.step
-    training.train_block(run, split)  # ends with a copy of the terms to the CPU, so the device has finished
-    return (time.perf_counter() - start) / (run.step - before)
-
-
-def bare_seconds(run: training.Run, batch: dict[str, torch.Tensor], noise: torch.Tensor) -> float:
-    """Seconds a step of nothing but forward, backward and optimiser step of every pair on one resident batch."""
-    settings = run.settings
-    start = time.perf_counter()
-    for _ in range(batches.BLOCK):
-        optimiser = run.optimiser
-        for pair in run.settings.pairs:
-            optimiser.zero_grad(set_to_none=True)
-            with torch.autocast(run.device.type, torch.bfloat16, enabled=run.mixed_precision):
-                reconstruction, kl = run.pair_terms(
-                    run.model, pair, batch[pair[0]], batch[pair[1]], batch["side_onehot"], noise, settings.loss
-                )
-            (reconstruction + settings.loss.kl_weight * kl).backward()
-            optimiser.step()
-    if run.device.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - start) / batches.BLOCK
-
-
-def random_batch(settings: Settings, device: torch.device) -> dict[str, torch.Tensor]:
-    size, px = settings.training.batch_size, settings.crop_px
-    images = {
-        name: (torch.rand(size, channels, px, px) - 0.5).to(device, memory_format=torch.channels_last)
-        for name, channels in vae.IMAGE_CHANNELS.items()
-    }
-    side = torch.eye(2)[torch.arange(size) % 2].to(device)
-    joints = {
-        name: torch.randn(size, dimensions * len(settings.skeleton)).to(device)
-        for name, dimensions in vae.DIMENSIONS.items()
-    }
-    return {"side_onehot": side, **images, **joints}
-
-
-def compare(name: str, loaded: params.Params, device: torch.device) -> tuple[float, float, float]:
-    """(samples/s of the loop, samples/s of the bare model, median ratio of paired rounds) for one experiment."""
-    settings = settings_of(loaded, name)
-    long = replace(settings.training, steps=10**6)
-    settings = replace(settings, training=long)
-    context_px = round(settings.crop_px * loaded.profile.context)
-    with tempfile.TemporaryDirectory() as folder:
-        data = random_set(Path(folder) / "set.h5", settings, context_px, rows=500)
-        split = batches.load_split([parts.whole(data, ["train"])], settings.uses_images, settings.joint_unit_mm, device)
-    run = training.Run(settings, device)
-    batch, noise = random_batch(settings, device), torch.randn(long.batch_size, 30, device=device)
-    rounds = []
-    for number in range(ROUNDS + 1):
-        pair = loop_seconds(run, split), bare_seconds(run, batch, noise)
-        rounds += [pair] * (number > 0)  # the first round warms up
-    loop, bare = (long.batch_size / median(seconds) for seconds in zip(*rounds, strict=True))
-    return loop, bare, median(bare_s / loop_s for loop_s, bare_s in rounds)

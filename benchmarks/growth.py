@@ -1,0 +1,202 @@
+"""What 4 and 16 times the data cost: checking and preprocessing, loading, a training step; what is flat, what linear.
+
+python -m benchmarks.growth FOLDER [--published]: all five sets, rendered into FOLDER or taken from there; with
+--published at a tenth of their published sizes and about these. Larger sets have the same images under more names. The
+time of a few frames is start-up and not compared.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from benchmarks import data, measure, training
+from benchmarks.larger_sets import LARGER
+from handvae.base import workers
+from handvae.datasets import png
+from handvae.datasets.sets import DATASETS
+from handvae.model import batches, parts
+from handvae.model import training as own
+from handvae.model.settings import settings_of
+from handvae.preprocessing import store
+from handvae.synthetic.generate import generate
+
+BASE = {
+    "rhd": {"training": 1500, "evaluation": 300, "image_px": 320},
+    "stb": {"sequence": 50},
+    "icvl": {"training": 1000, "evaluation": 200},
+    "nyu": {"training": 1000, "evaluation": 200},
+    "msra": {"gesture": 8},
+}
+TIMES = (1, 4, 16)  # the base
+PUBLISHED = {"rhd": 30, "stb": 30, "icvl": 20, "nyu": 70, "msra": 60}  # times the base
+EXPERIMENT_OF = {"rhd": "rhd-rgb-v1", "icvl": "icvl-resnet18"}  # that is trained for a moment on the larger sets
+BLOCKS = 5
+DECODED = 1000
+
+
+class Run(NamedTuple):
+    """What one size of a set costs."""
+
+    images: int
+    seconds: float
+    peak_mb: float
+    h5: Path
+
+
+class Trained(NamedTuple):
+    load_s: float
+    load_mb: float  # more than before
+    rate: float  # samples/s
+
+
+def rows(
+    folder: Path, profile: str, names: tuple[str, ...] = tuple(EXPERIMENT_OF), times: tuple[int, ...] = TIMES
+) -> list[measure.Row]:
+    return [row for name in names for row in rows_of(folder / "growth", profile, name, times)]
+
+
+def rows_of(folder: Path, profile: str, name: str, times: tuple[int, ...]) -> list[measure.Row]:
+    few = yaml.safe_load(data.PARAMS.read_text())["profiles"]["tiny"]["synthetic"][name]
+    tiny = staged(folder, profile, name, rendered(folder / f"{name}-tiny", name, few))
+    base = rendered(folder / f"{name}-base", name, BASE[name])
+    roots = {number: enlarged(base, name, number) for number in times}
+    runs = {number: staged(folder, profile, name, root) for number, root in roots.items()}
+    found = preprocessing_rows(name, tiny, runs)
+    if name == "rhd":
+        found.append(decoding_row(tiny, runs[max(times)], roots[max(times)]))
+    if name in EXPERIMENT_OF:
+        found += training_rows(folder, profile, name, runs)
+    return found
+
+
+def rendered(root: Path, name: str, sizes: dict[str, int]) -> Path:
+    """The set at these sizes, rendered unless it is there."""
+    if not root.is_dir():
+        generate(name, root, sizes, 0, workers.cores())
+    return root
+
+
+def enlarged(base: Path, name: str, times: int) -> Path:
+    """The set with so many times the images, unless it is there."""
+    root = base.with_name(f"{base.name}-{times}")
+    if times == 1:
+        return base
+    if not root.is_dir():
+        LARGER[name](base, work := root.with_name(f"{root.name}.partial"), times)
+        work.rename(root)
+    return root
+
+
+def staged(folder: Path, profile: str, name: str, root: Path) -> Run:
+    """Check and preprocess a set as the two stages do."""
+    work = data.workspace(folder / f"stages-{root.name}", profile)
+    tree = yaml.safe_load((work / "params.yaml").read_text())
+    tree["data"][name]["source"] = str(root.resolve())
+    (work / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    finished = [data.stage(work, stage, name) for stage in ("download", "preprocess")]
+    seconds, peak_mb = sum(one.seconds for one in finished), max(one.peak_mb for one in finished)
+    return Run(images(name, root), seconds, peak_mb, work / "data" / "processed" / f"{name}.h5")
+
+
+def images(name: str, root: Path) -> int:
+    """How many images the set holds that are preprocessed."""
+    facts = DATASETS[name].inspect(root)["splits"].values()
+    return sum(of_split.get("images", of_split["frames"]) for of_split in facts)
+
+
+def sizes_text(runs: dict[int, Run]) -> str:
+    return ", ".join(f"{run.images:,}" for run in runs.values()) + " images"
+
+
+def grown(values: list[float], sizes: list[int]) -> measure.Spread:
+    """How often the value grew between the two largest sizes, over how often the size did. 1: linear.
+
+    Of smaller ones what does not grow is too large a part.
+    """
+    (a, b), (m, n) = values[-2:], sizes[-2:]
+    return measure.spread([(b / a) / (n / m)])
+
+
+def preprocessing_rows(name: str, tiny: Run, runs: dict[int, Run]) -> list[measure.Row]:
+    of_size, counts = list(runs.values()), [run.images for run in runs.values()]
+    seconds = [run.seconds - tiny.seconds for run in of_size]
+    first, last = of_size[0], of_size[-1]
+    held_kb = 1024 * (last.peak_mb - first.peak_mb) / (last.images - first.images)
+    text = f"{', '.join(f'{s:.1f}' for s in seconds)} s after {tiny.seconds:.1f} s of start-up"
+    memory = f"{', '.join(f'{run.peak_mb:,.0f}' for run in of_size)} MB, {held_kb:.1f} KB more an image: its labels"
+    linear = grown(seconds, counts)
+    return [
+        measure.Row(f"{name}: preprocessing, time", text, sizes_text(runs), linear, "1.00, linear", last.peak_mb),
+        measure.Row(
+            f"{name}: preprocessing, memory",
+            memory,
+            sizes_text(runs),
+            measure.spread([last.peak_mb / first.peak_mb]),
+            "nearly flat",
+            last.peak_mb,
+        ),
+    ]
+
+
+def decoding_row(tiny: Run, run: Run, root: Path) -> measure.Row:
+    rate = run.images / (run.seconds - tiny.seconds) / workers.cores()
+    bare = images_a_second_decoded(root)
+    what = f"rhd: preprocessing, {run.images:,} images, a core"
+    against = f"decoding its PNG files alone, {bare:,.0f} images/s"
+    return measure.Row(what, f"{rate:,.0f} images/s", against, measure.spread([rate / bare]), "0.50", run.peak_mb)
+
+
+def images_a_second_decoded(root: Path) -> float:
+    """Of colour and mask images of RHD's training split, one after the other on one core."""
+    paths = sorted((root / "training/color").iterdir())[:DECODED]
+    start = time.perf_counter()
+    for path in paths:
+        png.read_rgb_u8(path)
+        png.read_grey_u8(path.parent.parent / "mask" / path.name)
+    return len(paths) / (time.perf_counter() - start)
+
+
+def training_rows(folder: Path, profile: str, name: str, runs: dict[int, Run]) -> list[measure.Row]:
+    workspace, experiment = data.workspace(folder / "training", profile), EXPERIMENT_OF[name]
+    found = {times: measure.apart(loaded_and_trained, workspace, experiment, run.h5) for times, run in runs.items()}
+    trained = [one for one, _ in found.values()]
+    hands = [store.rows(run.h5, ["train"]) for run in runs.values()]
+    text = ", ".join(f"{one.load_s:.2f}" for one in trained) + " s"
+    memory = ", ".join(f"{one.load_mb:,.0f}" for one in trained) + " MB"
+    rates = ", ".join(f"{one.rate:,.0f}" for one in trained) + " samples/s"
+    flat = measure.spread(one.rate / trained[0].rate for one in trained[1:])
+    peak_mb = max(peak for _, peak in found.values())
+    loads = grown([one.load_mb for one in trained], hands)
+    return [
+        measure.Row(
+            f"{name}: loading for training", f"{text}, {memory}", sizes_text(runs), loads, "1.00, linear", peak_mb
+        ),
+        measure.Row(f"{name}: training", rates, sizes_text(runs), flat, "1.00, flat", peak_mb),
+    ]
+
+
+def loaded_and_trained(workspace: Path, experiment: str, h5: Path) -> Trained:
+    """Load a training split and train for a few blocks."""
+    device = training.prepare_process()
+    settings = training.endless(settings_of(data.loaded(workspace), experiment))
+    before_mb, start = measure.peak_mb("self"), time.perf_counter()
+    split = batches.load_split([parts.whole(h5, ["train"])], True, settings.joint_unit_mm, device)
+    load_s, load_mb = time.perf_counter() - start, measure.peak_mb("self") - before_mb
+    run = own.Run(settings, device)
+    training.loop_rate(run, split)  # warms up
+    return Trained(load_s, load_mb, training.loop_rate(run, split, BLOCKS))
+
+
+def main(*arguments: str) -> None:
+    folder, *options = arguments
+    for name in DATASETS:
+        times = (PUBLISHED[name] // 10, PUBLISHED[name]) if options == ["--published"] else TIMES
+        for row in rows(Path(folder), "small", (name,), times):
+            print(row)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
