@@ -86,6 +86,18 @@ def test_the_reader_gives_back_the_hand_that_was_rendered(made):
         np.testing.assert_array_equal(sample.image_u8, frame.color_u8)
 
 
+def test_no_frame_depends_on_those_that_are_drawn_with_it():
+    """At sizes where vectors of pixels end anywhere: the same bytes alone, in pairs, in sevens and in another order."""
+    frames = [(split, index) for split in colour_sets.RHD_SPLITS for index in range(14)]
+    alone = {frame: make_rhd_frames(1, [frame], PX)[0] for frame in frames}
+    for size in (2, 7):
+        for start in range(0, len(frames), size):
+            batch = frames[::-1][start : start + size]
+            for frame, made in zip(batch, make_rhd_frames(1, batch, PX), strict=True):
+                for name, array in vars(made).items():
+                    np.testing.assert_array_equal(array, vars(alone[frame])[name])
+
+
 def test_a_hand_that_cannot_be_seen_is_drawn_again(monkeypatch):
     first, calls, original = make_rhd_frame(0, 0, 3, 64), [], colour_sets._annotate
 
@@ -136,6 +148,26 @@ def test_stbs_twelve_sequences_show_one_rigid_left_hand(stb_root):
     assert (geometry.handedness(hands.joints_mm) < 0).mean() > 0.98
     inside = (hands.uv_px >= 0) & (hands.uv_px <= [639, 479])
     assert inside.all()
+
+
+def test_stbs_backgrounds_change_in_a_sequence_or_never_in_a_place(tmp_path):
+    def corner(sequence: str, number: int, background_frames: int | None) -> bytes:
+        sizes = {
+            "sequence": 100,
+            "background_frames": background_frames,
+        }  # eight frames of the motion from one to the next
+        colour_sets.render_stb(tmp_path, (sequence, number), 1, sizes)
+        return png.read_rgb_u8(stb.image_path(tmp_path, sequence, "left", number))[:8, :8].tobytes()
+
+    first = corner("B1Counting", 0, 25)
+    assert corner("B1Counting", 3, 25) == first
+    assert len({first, corner("B1Counting", 4, 25), corner("B1Random", 0, 25), corner("B2Counting", 0, 25)}) == 4
+    assert corner("B1Counting", 4, 50) == corner("B1Counting", 0, 50) != corner("B1Counting", 7, 50)
+    places = [
+        {corner(f"B{place}{style}", number, None) for style in ("Counting", "Random") for number in (0, 50, 99)}
+        for place in (1, 2)
+    ]
+    assert [len(place) for place in places] == [1, 1] and places[0] != places[1]
 
 
 def test_stbs_hands_move_smoothly(stb_root):

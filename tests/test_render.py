@@ -111,6 +111,17 @@ def test_triangles_at_or_behind_the_lens_are_left_out():
         assert bool((rasterise(corners_tensor(triangles), HEIGHT, WIDTH) != EMPTY).any()) == drawn
 
 
+def test_triangles_of_several_pictures_are_drawn_as_in_pictures_of_their_own():
+    several = [random_triangles(30, seed) for seed in range(3)]
+    corners = corners_tensor(np.concatenate(several))
+    keys = rasterise(corners, HEIGHT, WIDTH, torch.arange(3).repeat_interleave(30), pictures=3).view(3, -1)
+    for number, triangles in enumerate(several):
+        alone = rasterise(corners_tensor(triangles), HEIGHT, WIDTH)
+        drawn = alone != EMPTY
+        assert torch.equal(drawn, keys[number] != EMPTY)
+        assert torch.equal(keys[number][drawn], alone[drawn] + 30 * number)
+
+
 def square_template(columns: int = 2) -> Template:
     """A square of 2 m at z = 0 whose skin belongs to bone 3 at the left edge and to bone 4 at the right edge."""
     vertices = torch.tensor([[-1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
@@ -135,6 +146,14 @@ def test_the_border_between_two_parts_is_where_their_weights_are_equal():
     columns = np.broadcast_to(np.arange(WIDTH), bones.shape)
     assert (bones[covered & (columns <= 10)] == 3).all()
     assert (bones[covered & (columns >= 11)] == 4).all()
+
+
+def test_only_faces_that_look_at_the_camera_are_drawn_of_a_hand_and_of_its_mirror_image():
+    template, camera = square_template(), torch.tensor([[10.0, 0, 10.3], [0, 10.0, 10], [0, 0, 1]])
+    for signs, drawn in (((1, 1, 1), 2), ((-1, 1, 1), 2), ((-1, 1, -1), 0), ((1, 1, -1), 0)):
+        matrices = torch.cat([torch.diag(torch.tensor(signs).float()), torch.tensor([[0.0], [0.0], [1.5]])], dim=1)
+        posed = render.pose_mesh(template, matrices.repeat(1, 17, 1, 1), camera[None])
+        assert len(posed.drawn) == drawn, signs
 
 
 def test_the_visible_surface_knows_where_it_is_on_the_template():

@@ -49,13 +49,14 @@ def pose_mesh(template: Template, matrices: torch.Tensor, cameras: torch.Tensor)
     w = 1 / z
     (fx, cx), (fy, cy) = (cameras[:, axis, [axis, 2]].t()[..., None] for axis in (0, 1))
     points = torch.stack([fx * x * w + cx, fy * y * w + cy, w])
-    corners = points.index_select(2, template.faces.reshape(-1)).view(3, len(matrices), 3, -1)
-    u, v, _ = corners.transpose(1, 2)
-    area = (u[1] - u[0]) * (v[2] - v[0]) - (u[2] - u[0]) * (v[1] - v[0])
+    (u0, v0), (u1, v1), (u2, v2) = (points[:2].index_select(2, ids) for ids in template.faces)
+    area = (u1 - u0) * (v2 - v0) - (u2 - u0) * (v1 - v0)
     mirrored = np.linalg.det(matrices[:, 0, :, :3].numpy(force=True)) < 0
     outward = torch.from_numpy(np.where(mirrored, 1, -1).astype(np.float32)).to(area.device)  # v runs down
     drawn = (area * outward[:, None] > 0).reshape(-1).nonzero()[:, 0]
-    corners = corners.permute(2, 0, 1, 3).reshape(3, 3, -1).index_select(2, drawn)
+    scene = torch.div(drawn, template.faces.shape[1], rounding_mode="floor")
+    ids = template.faces.index_select(1, drawn - scene * template.faces.shape[1]) + scene * x.shape[1]
+    corners = points.view(3, -1).index_select(1, ids.view(-1)).view(3, 3, -1).transpose(0, 1)
     return Posed(vertices_m, normals, template.faces, drawn, corners)
 
 
