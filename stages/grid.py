@@ -58,6 +58,8 @@ def main(*arguments: str) -> None:
             train_together(given.names, loaded, workers, interrupts, record)
         for command in targets:
             repro(command, interrupts)
+        if workers == 1:
+            record.line["rows"] = rows(given.names, loaded.experiments) or list(loaded.experiments)
 
 
 def refuse(message: str) -> NoReturn:

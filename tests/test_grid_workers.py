@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def prepared(tmp_path_factory) -> Path:
     for name, old, new in (
         ("dvc.yaml", "cmd: python -m stages.report", f"cmd: {REPORT}"),
         ("handvae/model/training.py", '"cpu": 30.0', '"cpu": 0.0'),
-        ("params.yaml", "{steps: 3, batch_size: 4,", "{steps: 400, batch_size: 4,"),
+        ("params.yaml", "{steps: 3, batch_size: 4,", "{steps: 240, batch_size: 4,"),
     ):
         text = (folder / name).read_text()
         assert old in text
@@ -110,7 +111,7 @@ def test_two_ray_nodes_and_a_worker_killed_end_in_the_bytes_of_a_serial_run(prep
     try:
         nodes.add_node(num_cpus=1)
         process = started(folder, RAY_ADDRESS=nodes.address)
-        wait_for(lambda: len(checkpoints(folder)) == 2, process, folder)
+        wait_for(lambda: (folder / f"checkpoints/{ROWS[0]}/seed-0.pt").exists(), process, folder)
         (clone,) = [one for one in at_work(folder) if "stages.train" in one.cmdline() and ROWS[0] in one.cmdline()]
         worker = next(one for one in clone.parents() if one.name().startswith("ray::"))
         raylets = {next(p for p in one.parents() if p.name() == "raylet").pid for one in at_work(folder)}
@@ -123,6 +124,7 @@ def test_two_ray_nodes_and_a_worker_killed_end_in_the_bytes_of_a_serial_run(prep
     assert "2 of 2 rows, " in lines(folder)
     assert "goes on from step" in (folder / f".grid/logs/{ROWS[0]}.log").read_text()
     assert "goes on from step" not in (folder / f".grid/logs/{ROWS[1]}.log").read_text()
+    assert sum("Running stage 'train" in line for line in (folder / f".grid/logs/{ROWS[0]}.log").open()) == 2
     assert_like_serial(folder, serial)
 
 
@@ -130,7 +132,7 @@ def test_the_whole_grid_killed_and_stopped_goes_on_to_the_same_bytes(prepared, s
     folder = copied(prepared, tmp_path_factory)
     # killed, itself alone: what it started ends with it
     process = started(folder)
-    wait_for(lambda: len(checkpoints(folder)) == 2, process, folder)
+    wait_for(lambda: checkpoints(folder), process, folder)
     busy = at_work(folder)
     refused = run(*GRID, cwd=folder, check=False)
     assert refused.returncode == 1 and "another stages.grid is at work here" in refused.stderr.splitlines()[-1]
@@ -159,15 +161,31 @@ def test_the_whole_grid_killed_and_stopped_goes_on_to_the_same_bytes(prepared, s
     assert ended == [None, None, "KeyboardInterrupt", "finished"]
 
 
+def test_the_job_of_the_array_in_the_docs_trains_a_row_for_the_workspace(prepared, serial, tmp_path_factory):
+    folder = copied(prepared, tmp_path_factory)
+    page = (REPOSITORY / "docs/grid.md").read_text()
+    job = next(block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "SLURM_ARRAY_TASK_ID" in block)
+    (folder / ".git/rows.sh").write_text(job)
+    slurm = {"SLURM_SUBMIT_DIR": str(folder), "SLURM_ARRAY_TASK_ID": "0"}
+    environment = processes.environment(folder) | slurm
+    ran = subprocess.run(["bash", ".git/rows.sh"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    brought = run("dvc", "repro", f"evaluate_paper@{ROWS[0]}", cwd=folder).stdout
+    assert brought.count("is cached - skipping run") == 2 and "Running stage" not in brought
+    for name in (f"models/{ROWS[0]}/weights.pt", f"reports/metrics/{ROWS[0]}.json"):
+        assert (folder / name).read_bytes() == (serial / name).read_bytes()
+
+
 def test_a_row_that_fails_is_named_and_the_others_are_finished(serial):
     """The other one has been trained already: it only comes from the cache, to the workspace that has lost it."""
     good, bad = ROWS
+    shutil.rmtree(serial / f"models/{good}")
     params = (serial / "params.yaml").read_text()
     try:
         (serial / "params.yaml").write_text(params.replace("invariances: T}", "invariances: T, recipe: broken}"))
         text = (serial / "params.yaml").read_text()
         recipe = text[text.index("  original:\n") : text.index("\nevaluation:")]
-        broken = recipe.replace("original", "broken").replace("joints_3d: 1.0", "joints_3d: 1.0e+38")
+        broken = recipe.replace("original", "broken").replace("joints_3d: 1.0", "joints_3d: 1.0e+39")
         (serial / "params.yaml").write_text(text.replace("\nevaluation:", f"\n{broken}\nevaluation:", 1))
         result = run(*GRID, "--workers", "2", cwd=serial, check=False)
     finally:

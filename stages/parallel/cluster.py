@@ -51,15 +51,14 @@ def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:
 
     ray._private.worker.print_to_stdstream = _retold  # there is no public way
     quiet = {"log_to_driver": False, "logging_level": "critical"}
-    if address := os.environ.get("RAY_ADDRESS"):
-        try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"RAY_ADDRESS={address}: no Ray cluster answers: {str(error).splitlines()[0]}") from error
-    else:
-        # a store of the least size: results are a few words
-        store = {"object_store_memory": 80 << 20, "include_dashboard": False}
-        ray.init(address="local", num_cpus=workers or cores, **store, **quiet)
+    address = os.environ.get("RAY_ADDRESS")
+    # a store of the least size: results are a few words
+    own = {"num_cpus": workers or cores, "object_store_memory": 80 << 20, "include_dashboard": False}
+    try:
+        ray.init(address=address or "local", **({} if address else own), **quiet)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        what = f"RAY_ADDRESS={address}: no Ray cluster answers" if address else "Ray does not start; try --workers 1"
+        raise InputError(f"{what}: {str(error).splitlines()[0]}") from error
     there = ray.cluster_resources()
     cpus, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0)) if on_gpu else 0
     workers = workers or min(gpus, cpus) or cpus
