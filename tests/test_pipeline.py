@@ -253,6 +253,28 @@ def test_a_second_repro_runs_nothing(clone):
     assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
 
 
+def test_a_snapshot_is_taken_of_a_whole_run_and_of_no_other(clone):
+    snapshot = (sys.executable, "-m", "stages.snapshot", "results/tiny")
+    run(*snapshot, cwd=clone)
+    page = (clone / "results/tiny/README.md").read_text()
+    assert f"| commit | {run('git', 'rev-parse', 'HEAD', cwd=clone).stdout.strip()} |" in page
+    assert f"| models | {len(ROWS)}: {len(ROWS)} rows of 1 seed |" in page and "| MSRA15, 1 folds, ResNet-18 |" in page
+    for name in ("tables", "figures", "metrics"):
+        copied, made = (
+            {path.name for path in (clone / place / name).iterdir()} for place in ("results/tiny", "reports")
+        )
+        assert copied == made
+    assert run("dvc", "status", "--json", cwd=clone).stdout.strip() == "{}"  # DVC does not mind the copies
+    params = (clone / "params.yaml").read_text()
+    (clone / "params.yaml").write_text(params.replace("\nseeds: 1", "\nseeds: 2"))
+    refused = run(*snapshot, cwd=clone, check=False)
+    assert refused.returncode == 1 and refused.stderr.startswith("error: reports: expected the report of params.yaml")
+    assert "train_paper@" in refused.stderr and refused.stderr.count("\n") == 1
+    run("git", "checkout", "-q", "--", ".", cwd=clone)
+    assert (clone / "results/tiny/README.md").read_text() == page
+    shutil.rmtree(clone / "results")
+
+
 def test_raw_images_are_not_in_the_cache(clone):
     images = list((clone / "data/raw/rhd").rglob("*.png"))
     assert len(images) > 20
