@@ -7,12 +7,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import data, measure
 from handvae.base import workers
-from handvae.base.errors import InputError
 
 RENDERED = {"training": 380, "evaluation": 20}
 FEW = {"training": 8, "evaluation": 12}
@@ -56,18 +54,23 @@ def _rendering(folder: Path, profile: str, sizes: dict[str, int]):
 
 
 def pipeline_rows(folder: Path, profile: str) -> list[measure.Row]:
-    """The grid in fresh clones of HEAD; then, where it has run, evaluation and report."""
+    """In fresh clones of HEAD: some rows of the grid with one worker and with two, then evaluation and report of what
+    they left; all rows at profile tiny, which is starts and DVC alone, and then a `dvc repro` with nothing to do."""
     clones = {number: clone(folder / f"grid-{number}", profile) for number in WORKERS}
-    runs = {number: grid(at, number, profile) for number, at in clones.items()}
-    refused = next((run for run in runs.values() if isinstance(run, str)), None)
-    if refused is not None:
-        return [measure.Row(f"the grid, {len(ROWS)} rows, by workers", f"not measured: {refused}")]
-    one, two = (runs[number] for number in WORKERS)
-    what = f"the grid, profile {profile}, {len(ROWS)} rows of rhd and the report, {WORKERS[1]} workers"
-    ratio = measure.spread([one.seconds / two.seconds])
-    against = f"{WORKERS[0]} worker, {one.seconds:.0f} s"
+    (one, two), most = (grid(at, number, ROWS) for number, at in clones.items()), WORKERS[-1]
+    against, ratio = f"{WORKERS[0]} worker, {one.seconds:.0f} s", measure.spread([one.seconds / two.seconds])
+    what = f"the grid, profile {profile}, {len(ROWS)} rows of rhd and the report, {most} workers"
     found = [measure.Row(what, f"{two.seconds:.0f} s", against, ratio, "1.6", max(one.peak_mb, two.peak_mb))]
-    return found + program_rows(clones[WORKERS[1]])
+    found += [
+        program_row(clones[most], f"evaluation of {ROWS[-1]}", ["-m", "stages.evaluate", ROWS[-1]], "stages.evaluate"),
+        program_row(clones[most], f"report of {len(ROWS)} rows", ["-m", "stages.report"], "stages.report"),
+    ]
+    whole = grid(all_rows := clone(folder / "whole", "tiny"), most, [])
+    what = f"the whole grid at profile tiny, a few steps a row, {most} workers"
+    found.append(measure.Row(what, f"{whole.seconds:.0f} s", peak_mb=whole.peak_mb))
+    nothing = ["-m", "dvc", "repro"]
+    found.append(program_row(all_rows, "dvc repro with nothing to do", nothing, "dvc.repo.reproduce", "5 s"))
+    return found
 
 
 def clone(at: Path, profile: str) -> Path:
@@ -80,39 +83,23 @@ def clone(at: Path, profile: str) -> Path:
     return at
 
 
-def grid(at: Path, number: int, profile: str) -> measure.Finished | str:
-    """stages.grid on ROWS, or why it could not be measured."""
-    try:
-        return measure.command([PYTHON, "-m", "stages.grid", *ROWS, "--workers", number], at, **environment())
-    except InputError as error:
-        return str(error)
+def grid(at: Path, number: int, rows: list[str]) -> measure.Finished:
+    """stages.grid on some rows, or on all where none is named."""
+    return measure.command([PYTHON, "-m", "stages.grid", *rows, "--workers", number], at, **environment())
 
 
-def program_rows(at: Path) -> list[measure.Row]:
-    """stages.evaluate, stages.report and a `dvc repro` of what is done, each against its own imports."""
-    targets = [f"evaluate_paper@{row}" for row in ROWS]
-    programs: dict[str, tuple[Sequence[str], Sequence[str], str]] = {
-        f"evaluation of {ROWS[-1]}": (["-m", "stages.evaluate", ROWS[-1]], ["-c", "import stages.evaluate"], ""),
-        f"report of {len(ROWS)} rows": (["-m", "stages.report"], ["-c", "import stages.report"], ""),
-        f"dvc repro of {len(ROWS)} rows with nothing to do": (
-            ["-m", "dvc", "repro", *targets],
-            ["-m", "dvc", "--version"],
-            "5 s for the whole grid",
-        ),
+def program_row(at: Path, what: str, program: list[str], imported: str, held_to: str = "") -> measure.Row:
+    """A program against the start of Python and its imports."""
+    sides = {
+        name: lambda arguments=arguments: measure.command([PYTHON, *arguments], at, **environment())
+        for name, arguments in (("program", program), ("start", ["-c", f"import {imported}"]))
     }
-    found = []
-    for what, (program, start, held_to) in programs.items():
-        sides = {
-            name: lambda arguments=arguments: measure.command([PYTHON, *arguments], at, **environment())
-            for name, arguments in (("program", program), ("start", start))
-        }
-        runs = measure.alternating(sides, ROUNDS, warm_up=0)
-        seconds, starts = ([one.seconds for one in runs[name]] for name in sides)
-        against = f"its start alone, {measure.spread(starts).median:.1f} s"
-        peak_mb = max(one.peak_mb for one in runs["program"])
-        text = f"{measure.spread(seconds).text(1)} s"
-        found.append(measure.Row(what, text, against, measure.ratios(seconds, starts), held_to, peak_mb))
-    return found
+    runs = measure.alternating(sides, ROUNDS, warm_up=0)
+    seconds, starts = ([one.seconds for one in runs[name]] for name in sides)
+    against = f"its start alone, {measure.spread(starts).median:.1f} s"
+    peak_mb = max(one.peak_mb for one in runs["program"])
+    text = f"{measure.spread(seconds).text(1)} s"
+    return measure.Row(what, text, against, measure.ratios(seconds, starts), held_to, peak_mb)
 
 
 def environment() -> dict[str, str]:
