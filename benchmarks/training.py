@@ -102,8 +102,8 @@ def bare_rate(run: training.Run, by_label: dict[bool, Batch], noise: torch.Tenso
 def bare_step(run: training.Run, by_label: dict[bool, Batch], noise: torch.Tensor) -> None:
     """Forward, backward and optimiser step of every pair; `by_label`: the batch of pairs that need labels (True), and
     of the others; `noise` (pairs, B, 30)."""
-    for place, pair in enumerate(run.settings.pairs):
-        training.training_step(run, pair, by_label[run.settings.needs_labels(pair)], noise[place])
+    for step in training.encodings(run.settings, all_labelled=by_label[True] is by_label[False]):
+        training.training_step(run, step, by_label, noise)
 
 
 def random_batch(settings: Settings, device: torch.device) -> Batch:
