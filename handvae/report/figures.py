@@ -49,17 +49,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class Series:
-    """Errors (P,) in mm with the ends of their intervals, at shares of labelled training data (P,) in percent.
-
-    `deviation_mm` (P,): their standard deviation over seeds, NaN where there is one model.
-    """
+    """Errors (P,) in mm with the ends of their intervals, at shares of labelled training data (P,) in percent."""
 
     label: str
     labelled_percent: np.ndarray
     epe_mm: np.ndarray
     low_mm: np.ndarray
     high_mm: np.ndarray
-    deviation_mm: np.ndarray
+    deviation_mm: np.ndarray  # over seeds; NaN of one model
     colour: str
     marker: str
 
