@@ -164,9 +164,11 @@ def train_together(
     outcomes = cluster.run_rows(home, places, tasks, gpu_share, lambda: interrupts.noted, progress.done)
     cluster.disconnect()
     if failed := [one.row for one in outcomes if one.error]:
-        if finished := [one.row for one in outcomes if not one.error]:
+        finished = [one.row for one in outcomes if not one.error]
+        if finished:
             repro([*REPRO, "--quiet", *(stages_of(row)[1] for row in finished)], interrupts)
-        raise InputError(f"{len(failed)} of {len(waiting)} rows failed: {', '.join(failed)}; the others are finished")
+        others = "; the others are finished" if finished else ""
+        raise InputError(f"{len(failed)} of {len(waiting)} rows failed: {', '.join(failed)}{others}")
     clones.remove(home)
 
 

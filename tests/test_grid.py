@@ -135,6 +135,14 @@ def test_without_ray_one_line_names_the_ways_out_and_one_worker_goes(folder, ask
     assert len(asked[0]) == 2
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "ray://127.0.0.1"])
+def test_a_cluster_that_does_not_answer_is_one_line(folder, asked, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(InputError, match=f"RAY_ADDRESS: expected host:port of `ray start --head`, found {address}: "):
+        grid.main("rhd-2d-v1")
+    assert asked[0] == []
+
+
 def test_each_run_leaves_a_line(folder, asked):
     grid.main("rhd-2d-v1")
     asked[1][0] = 7

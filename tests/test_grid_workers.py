@@ -192,7 +192,7 @@ def test_a_row_that_fails_is_named_and_the_others_are_finished(serial):
         (serial / "params.yaml").write_text(params)
     assert result.returncode == 1
     of_row, last = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert of_row.startswith(f"error: {bad}: error: {bad}: expected a finite loss") and ".grid/logs" in of_row
+    assert of_row.startswith(f"error: {bad}: {bad}: expected a finite loss") and ".grid/logs" in of_row
     assert last == f"error: 1 of 2 rows failed: {bad}; the others are finished"
     assert (serial / f"models/{good}/weights.pt").is_file()
 

@@ -34,12 +34,24 @@ class Unshared(NamedTuple):
 
 
 def refuse_if_impossible(workers: int | None, cores: int) -> None:
-    """InputError if Ray is not there, or this machine has fewer cores than workers are asked for."""
+    """InputError if Ray or the cluster of RAY_ADDRESS is not there, or too few cores for that many workers."""
     if importlib.util.find_spec("ray") is None:
         remedy = "`pip install -r requirements.txt`, or --workers 1, one row after the other without it"
         raise InputError(f"stages.grid: several workers need Ray, which is not installed: {remedy}")
-    if workers and workers > cores and not os.environ.get("RAY_ADDRESS"):
+    if address := os.environ.get("RAY_ADDRESS"):
+        _refuse_if_silent(address)
+    elif workers and workers > cores:
         raise InputError(f"--workers {workers}: expected at most the {cores} cores that there are, one a worker")
+
+
+def _refuse_if_silent(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        if address != "auto":
+            socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise InputError(f"RAY_ADDRESS: expected host:port of `ray start --head`, found {address}: {error}") from error
 
 
 def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:

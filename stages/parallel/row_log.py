@@ -55,5 +55,7 @@ class Output:
 
     def error(self) -> str:
         """The lines that say what went wrong, as one."""
-        errors = [line for line in self.last if re.match(r"(?i)(error|\w*Error)\b", line)]
-        return "; ".join(dict.fromkeys(errors[-3:] or list(self.last)[-1:]))
+        errors = [line for line in self.last if re.match(r"(?i)\w*error\b", line)]
+        own = [line for line in errors if "failed to reproduce" not in line]  # which DVC says of any
+        chosen = own[-3:] or errors[-1:] or list(self.last)[-1:]
+        return "; ".join(dict.fromkeys(re.sub(r"(?i)^error: ", "", line) for line in chosen))
