@@ -29,8 +29,8 @@ ROUNDS, BLOCKS = 4, 3  # of BLOCKS x batches.BLOCK steps
 LOOPS = {
     "files of the set, no workers": (0, 0, False),
     "files of the set, no workers, one thread as ours": (0, 1, False),
-    "files of the set, 2 workers": (2, 0, False),
-    "crops made ready as PNG, 2 workers": (2, 0, True),
+    "files of the set, 2 workers": (2, 1, False),  # which leave no core for a second thread
+    "crops made ready as PNG, 2 workers": (2, 1, True),
 }
 HELD_TO = {"cpu": "", "cuda": "10"}
 

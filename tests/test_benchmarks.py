@@ -151,7 +151,7 @@ def test_the_plain_loop_is_timed_in_each_of_its_forms(workspace, monkeypatch):
     monkeypatch.setattr(plain_loop, "SIZES", {"rhd": FEW["rhd"]})
     monkeypatch.setattr(plain_loop, "ROUNDS", 1)
     monkeypatch.setattr(plain_loop, "BLOCKS", 1)
-    forms = ("files of the set, no workers", "crops made ready as PNG, 2 workers")
+    forms = ("files of the set, no workers, one thread as ours", "crops made ready as PNG, 2 workers")
     monkeypatch.setattr(plain_loop, "LOOPS", {name: plain_loop.LOOPS[name] for name in forms})
     rows = sane(plain_loop.rows(workspace.parent, "tiny"))
     assert [row.against.split(": ")[0] for row in rows] == [f"plain loop, {name}" for name in forms]
