@@ -127,7 +127,8 @@ def cost(row: str, loaded: params.Params) -> int:
     experiment = loaded.experiment(row)
     training = loaded.profile.training[experiment.input]
     network = experiment.input if experiment.input == "joints_2d" else experiment.encoder
-    return training.steps * training.batch_size * len(loaded.pairs(experiment)) * COST[network]
+    samples = loaded.models_of(row) * training.steps * training.batch_size
+    return samples * len(loaded.pairs(experiment)) * COST[network]
 
 
 def due(chosen: Sequence[str], loaded: params.Params) -> list[str]:
