@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import threadpoolctl
 import torch
 
 from handvae.base import atomic, params
@@ -25,7 +26,10 @@ def main(name: str = params.OWN) -> None:
     loaded = params.load()
     device = devices.choose(loaded.device)
     devices.make_repeatable(device)
-    with devices.out_of_memory(f"evaluate {name}", device, "set resident: host in params.yaml"):
+    with (
+        threadpoolctl.threadpool_limits(1),
+        devices.out_of_memory(f"evaluate {name}", device, "set resident: host in params.yaml"),
+    ):
         evaluate(name, loaded, device)
 
 

@@ -150,7 +150,7 @@ class Training:
     learning_rate: float  # Adam's
     muon_learning_rate: float
     warmup_steps: int
-    schedule: typing.Literal["constant", "cosine", "linear_end"]
+    schedule: typing.Literal["constant", "linear_end"]
     mixed_precision: bool
     compile: bool
 
@@ -369,6 +369,13 @@ def _check_profile(profile: Profile, where: str) -> None:
     if profile.crop_px < 64 or profile.crop_px & (profile.crop_px - 1):
         # the encoder halves five times and needs 2 x 2 features, the decoder doubles from 4 x 4
         raise InputError(f"{where}.crop_px: expected a power of two, at least 64, found {profile.crop_px}")
+    doublings = (profile.crop_px // 4).bit_length() - 1
+    if profile.decoder_width > 0 and not 4 * profile.decoder_width >> (doublings - 1):
+        least = -(-(1 << (doublings - 1)) // 4)
+        raise InputError(
+            f"{where}.decoder_width: expected at least {least} at crop_px {profile.crop_px}, which halves "
+            f"its channels {doublings - 1} times, found {profile.decoder_width}"
+        )
     if profile.context < 1:
         raise InputError(f"{where}.context: expected a number >= 1, found {profile.context}")
     keys = ("encoder_width", "decoder_width", "unscaled_unit_mm", "synthetic_block_frames", "repeated_seeds")

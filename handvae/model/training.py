@@ -1,10 +1,9 @@
-"""Algorithm 1: for each batch and each pair in turn, encode, sample, decode, one optimiser step. Checkpoint and resume.
+"""Algorithm 1: for each batch encode, sample, decode and step, pair by pair or for all at once. Checkpoint and resume.
 
 A run is decided by its settings and its data. Interrupted at any moment and started again it ends with the same bytes.
 """
 
 import ctypes
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -26,12 +25,9 @@ CHECKPOINT_EVERY_S = {"cpu": 30.0, "cuda": 300.0}  # by kind of device; on Ctrl-
 
 
 def rate_share(step: int, training: Training) -> float:
-    """What learning rates are multiplied by: a linear warm-up, then 1, a cosine to 0 or 1 and a linear end at 0."""
+    """What learning rates are multiplied by: a linear warm-up, then 1, or 1 and a linear end at 0."""
     if step < training.warmup_steps:
         return (step + 1) / training.warmup_steps
-    if training.schedule == "cosine":
-        share = (step - training.warmup_steps) / max(training.steps - training.warmup_steps, 1)
-        return 0.5 * (1 + math.cos(math.pi * share))
     if training.schedule == "linear_end":
         return min(1.0, (training.steps - step) / (LINEAR_END_SHARE * training.steps))
     return 1.0
@@ -50,10 +46,10 @@ Batches = dict[bool, dict[str, torch.Tensor]]  # of the pairs that need labels (
 class Run:
     """A model with its optimisers, on a device, at some step.
 
-    paper: "Adam" and a step on q_k and p_l a pair, nothing of its state; here one Adam for all parameters, of which a
-    step moves those that the pair has used. In an encoder that two pairs share, the pair with the larger gradient then
-    owns the second moments, so that the modality weights say how much an image counts against a pose: with an Adam a
-    pair every pair moves the encoder alike, whatever its weight (docs/choices.md).
+    paper: "Adam" and a step on q_k and p_l a pair, nothing of its state; here the optimisers' state is one for all
+    pairs, and a step moves the parameters that its pairs have used. In an encoder that two pairs share, the pair with
+    the larger gradient then owns the second moments, so that the modality weights say how much an image counts against
+    a pose: with an Adam a pair every pair moves the encoder alike, whatever its weight (docs/choices.md).
     """
 
     def __init__(self, settings: Settings, device: torch.device):
@@ -114,7 +110,10 @@ def training_step(run: Run, step: list[list[int]], batches_of: Batches, noise: t
             pairs = [settings.pairs[number] for number in numbers]
             batch = batches_of[settings.needs_labels(pairs[0])]
             targets = tuple(target for _, target in pairs)
-            terms.append(run.terms(run.model, pairs[0][0], targets, batch, noise[numbers], settings.loss))
+            noise_of_pairs = torch.stack(
+                [noise[number] for number in numbers]
+            )  # by a list a GPU would wait for the CPU
+            terms.append(run.terms(run.model, pairs[0][0], targets, batch, noise_of_pairs, settings.loss))
     result = torch.cat(terms)
     reconstruction, kl = result.sum(dim=0)
     (reconstruction + kl_weight(run.step, settings.training.steps, settings.loss) * kl).backward()
@@ -142,12 +141,12 @@ def train_block(run: Run, split: Split) -> torch.Tensor:
             labels: {key: value[part] for key, value in of_block.items()} for labels, of_block in block_batches.items()
         }
         of_steps = [training_step(run, step, batch, noise[number]) for step in steps]
-        terms.append(torch.cat(of_steps)[order])
+        terms.append(torch.cat(of_steps))
         run.step += 1
     if split.host is not None and run.step < settings.training.steps:
         for draw in _block_draws(run, split)[0].values():
             split.host.send(draw.rows)
-    result = torch.stack(terms).cpu()  # up to here nothing has waited for the device
+    result = torch.stack(terms).cpu()[:, order]  # up to here nothing has waited for the device
     _check_finite(result, first, settings)
     return result
 
