@@ -7,25 +7,18 @@ is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
 
 import argparse
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-import torch
 import yaml
 
-from benchmarks import data, growth, measure, multivae, plain_loop, programs, time_to, training
-from handvae.base import atomic, workers
+from benchmarks import data, growth, measure, multivae, page, plain_loop, programs, time_to, training
+from handvae.base import atomic
 from handvae.base.errors import InputError
-from handvae.report.table_text import markdown_table
 from stages import run
 
 PARTS: dict[str, Callable[[Path, str], list[measure.Row]]] = {
@@ -39,8 +32,6 @@ PARTS: dict[str, Callable[[Path, str], list[measure.Row]]] = {
 }
 QUICK = ("training", "plain_loop", "rendering")
 REPORT = Path("reports/benchmarks.md")
-PACKAGES = ("torch", "torchvision", "numpy", "h5py", "pillow", "dvc")
-HEADER = ["what", "measured", "against", "ratio: median (lowest–highest)", "held to", "largest process, MB"]
 NOTE = (
     "Every ratio is of two sides measured in turn in one run, round by round; numbers alone say more about the machine "
     "and its other work than about the program. Training is on one thread on a CPU, on our side always."
@@ -61,15 +52,15 @@ def main(*arguments: str) -> None:
     for name in (given.profile, goals):
         if name not in profiles:
             raise InputError(f"params.yaml: expected a profile of {', '.join(profiles)}, found {name!r}")
-    rows, facts, start = [], machine(), time.perf_counter()
+    rows, facts, start = [], page.machine(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for part in chosen:
             rows += measured(part, Path(folder), goals if part == "time_to" else given.profile)
     minutes = (time.perf_counter() - start) / 60
-    page = f"# Benchmarks\n\n{facts}\n\nIt took {minutes:.0f} minutes. {NOTE}\n\n{table(rows)}\n"
-    print(f"\n{page}")
+    text = f"# Benchmarks\n\n{facts}\n\nIt took {minutes:.0f} minutes. {NOTE}\n\n{page.table(rows)}\n"
+    print(f"\n{text}")
     if not given.only and not given.quick:
-        atomic.write_text(REPORT, page)
+        atomic.write_text(REPORT, text)
 
 
 def refuse(message: str) -> NoReturn:
@@ -86,51 +77,6 @@ def measured(part: str, folder: Path, profile: str) -> list[measure.Row]:
         rows = [measure.Row(part, f"not measured: {' '.join(str(error).split())}")]
     print(f"benchmarks: {part} took {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     return rows
-
-
-def table(rows: list[measure.Row]) -> str:
-    cells = [
-        [
-            row.what,
-            row.measured,
-            row.against,
-            row.ratio.text() if row.ratio else "",
-            row.held_to,
-            f"{row.peak_mb:,.0f}" if row.peak_mb else "",
-        ]
-        for row in rows
-    ]
-    return markdown_table(HEADER, cells)
-
-
-def machine() -> str:
-    """The machine, versions, commit and date, in a few lines."""
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    gpu = f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    others = f"load average {os.getloadavg()[0]:.1f} before it began"
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}. {processor()}, {workers.cores()} cores, {memory_gb:.0f} GB"
-        f"{gpu}; {others}.\n{platform.system()} {platform.release()}, Python {platform.python_version()}, {versions}."
-    )
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def commit() -> str:
-    """Of the code that is measured; "and changes" where it is not as committed."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(measure.REPOSITORY), *words]
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + " and changes" * bool(git("status", "--porcelain"))
 
 
 if __name__ == "__main__":

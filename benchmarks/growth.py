@@ -1,8 +1,8 @@
-"""What 4 and 16 times the data cost: checking and preprocessing, loading, a training step; what is flat, what linear.
+"""Time and memory with more data: what is flat, what linear. Usage: python -m benchmarks.growth FOLDER [--published]
 
-python -m benchmarks.growth FOLDER [--published]: all five sets, rendered into FOLDER or taken from there; with
---published at a tenth of their published sizes and about these. Larger sets have the same images under more names. The
-time of a few frames is start-up and not compared.
+Checking and preprocessing, loading, a training step. All five sets, rendered into FOLDER or taken from there, with 4
+and 16 times their images (the same ones under more names), or with --published at a tenth of their published sizes and
+at about these. The time of a few frames is start-up and not compared.
 """
 
 import sys
@@ -15,6 +15,7 @@ import yaml
 from benchmarks import data, measure, training
 from benchmarks.larger_sets import LARGER
 from handvae.base import workers
+from handvae.base.errors import InputError
 from handvae.datasets import png
 from handvae.datasets.sets import DATASETS
 from handvae.model import batches, parts
@@ -22,6 +23,7 @@ from handvae.model import training as own
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from handvae.synthetic.generate import generate
+from stages import run
 
 BASE = {
     "rhd": {"training": 1500, "evaluation": 300, "image_px": 320},
@@ -161,7 +163,7 @@ def images_a_second_decoded(root: Path) -> float:
 
 def training_rows(folder: Path, profile: str, name: str, runs: dict[int, Run]) -> list[measure.Row]:
     workspace, experiment = data.workspace(folder / "training", profile), EXPERIMENT_OF[name]
-    found = {times: measure.apart(loaded_and_trained, workspace, experiment, run.h5) for times, run in runs.items()}
+    found = {times: measure.apart(loaded_and_trained, workspace, experiment, one.h5) for times, one in runs.items()}
     trained = [one for one, _ in found.values()]
     hands = [store.rows(run.h5, ["train"]) for run in runs.values()]
     text = ", ".join(f"{one.load_s:.2f}" for one in trained) + " s"
@@ -190,13 +192,17 @@ def loaded_and_trained(workspace: Path, experiment: str, h5: Path) -> Trained:
     return Trained(load_s, load_mb, training.loop_rate(run, split, BLOCKS))
 
 
-def main(*arguments: str) -> None:
-    folder, *options = arguments
+def main(folder: str, option: str = "") -> None:
+    if option not in ("", "--published"):
+        raise InputError(f"benchmarks.growth: expected nothing or --published after the folder, found {option!r}")
+    from benchmarks import page  # pandas: not in the processes whose memory is measured
+
+    found = []
     for name in DATASETS:
-        times = (PUBLISHED[name] // 10, PUBLISHED[name]) if options == ["--published"] else TIMES
-        for row in rows(Path(folder), "small", (name,), times):
-            print(row)
+        times = (PUBLISHED[name] // 10, PUBLISHED[name]) if option else TIMES
+        found += rows(Path(folder), "small", (name,), times)
+    print(page.table(found))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(main, *sys.argv[1:])

@@ -31,7 +31,7 @@ EXPERIMENT = "rhd-rgb-v1"
 SIZES = {"rhd": {"training": 1500, "evaluation": 300}}
 ENVIRONMENT = measure.REPOSITORY / ".bench-venv"
 PACKAGES = ["multivae==1.0.3", "pythae==0.1.2"]
-EPOCHS, SEEDS = 12, 3
+EPOCHS, SEEDS = 5, 3
 HELD_TO = "1.5"
 
 

@@ -38,7 +38,7 @@ HELD_TO = {"cpu": "", "cuda": "10"}
 def rows(folder: Path, profile: str) -> list[measure.Row]:
     workspace = data.workspace(folder / "plain_loop", profile, SIZES)
     data.prepared(workspace, "rhd")
-    (found, device), peak_mb = measure.apart(compare, workspace)
+    (found, device), peak_mb = measure.apart(compare, workspace, LOOPS, ROUNDS, BLOCKS)
     ours = found.pop("ours")
     return [
         measure.Row(
@@ -53,8 +53,10 @@ def rows(folder: Path, profile: str) -> list[measure.Row]:
     ]
 
 
-def compare(workspace: Path) -> tuple[dict[str, list[float]], str]:
-    """Images/s of our loop and of each of LOOPS, round by round, and the kind of device."""
+def compare(
+    workspace: Path, loops: dict[str, tuple[int, int, bool]], rounds: int, blocks: int
+) -> tuple[dict[str, list[float]], str]:
+    """Images/s of our loop and of each of `loops`, round by round, and the kind of device."""
     device = training.prepare_process()
     settings = training.endless(settings_of(data.loaded(workspace), EXPERIMENT))
     split = own_split(workspace, settings, device)
@@ -62,13 +64,13 @@ def compare(workspace: Path) -> tuple[dict[str, list[float]], str]:
 
     def ours() -> float:
         torch.set_num_threads(1)
-        return training.loop_rate(run, split, BLOCKS)
+        return training.loop_rate(run, split, blocks)
 
     sides = {"ours": ours}
-    for name, (processes, threads, ready) in LOOPS.items():
+    for name, (processes, threads, ready) in loops.items():
         hands = Hands(workspace, settings, ready)
-        sides[name] = PlainLoop(hands, settings, processes, threads or workers.cores(), device).rate
-    return measure.alternating(sides, ROUNDS), device.type
+        sides[name] = PlainLoop(hands, settings, processes, threads or workers.cores(), blocks, device).rate
+    return measure.alternating(sides, rounds), device.type
 
 
 def own_split(workspace: Path, settings: Settings, device: torch.device) -> batches.Split:
@@ -158,8 +160,10 @@ def warped_joints(joints: np.ndarray, rotation_rad: float, flip: bool) -> torch.
 class PlainLoop:
     """What is written first: a DataLoader, a model, Adam."""
 
-    def __init__(self, hands: Hands, settings: Settings, processes: int, threads: int, device: torch.device):
-        self.settings, self.threads, self.device = settings, threads, device
+    def __init__(
+        self, hands: Hands, settings: Settings, processes: int, threads: int, blocks: int, device: torch.device
+    ):
+        self.settings, self.threads, self.blocks, self.device = settings, threads, blocks, device
         self.model = CrossModalVAE(settings.architecture, settings.experiment.seed).to(device).train()
         self.optimiser = torch.optim.Adam(self.model.parameters(), settings.training.learning_rate)
         size = settings.training.batch_size
@@ -171,7 +175,7 @@ class PlainLoop:
     def rate(self) -> float:
         """Images/s of as many steps as a round of ours has."""
         torch.set_num_threads(self.threads)
-        start, steps = time.perf_counter(), BLOCKS * batches.BLOCK
+        start, steps = time.perf_counter(), self.blocks * batches.BLOCK
         for picture, side, joints in itertools.islice(self.batches, steps):
             self.step(picture.to(self.device), side.to(self.device), joints.to(self.device))
         return steps * self.settings.training.batch_size / (time.perf_counter() - start)

@@ -44,7 +44,9 @@ def row(workspace: Path, profile: str, name: str, goal_mm: float) -> measure.Row
         data.prepared(workspace, dataset)
     processes = min(SEEDS, workers.cores())
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        runs = list(pool.map(reach, *zip(*((workspace, name, goal_mm, seed) for seed in range(SEEDS)), strict=True)))
+        runs = list(
+            pool.map(reach, *zip(*((workspace, name, goal_mm, seed, VALIDATION) for seed in range(SEEDS)), strict=True))
+        )
     steps = f"{settings_of(data.loaded(workspace), name).training.steps:,}"
     what = f"{name}, profile {profile} ({steps} steps), to {goal_mm:g} mm on the validation part, {processes} at a time"
     return measure.Row(what, text(runs), peak_mb=max(run.peak_mb for run in runs))
@@ -60,11 +62,11 @@ def text(runs: Sequence[Reached]) -> str:
     )
 
 
-def reach(workspace: Path, name: str, goal_mm: float, seed: int) -> Reached:
-    """Train one seed until the goal, the end of its steps, or LIMIT_S."""
+def reach(workspace: Path, name: str, goal_mm: float, seed: int, validation: float) -> Reached:
+    """Train one seed until the goal, the end of its steps, or LIMIT_S; `validation`: the share held out."""
     loaded = data.loaded(workspace)
     settings, device = settings_of(loaded, name, seed), training.prepare_process()
-    experiment = replace(settings.experiment, validation=VALIDATION)
+    experiment = replace(settings.experiment, validation=validation)
     settings = replace(settings, experiment=experiment)
     processed = workspace / "data" / "processed"
     trained_on = parts.training_parts(processed, experiment)

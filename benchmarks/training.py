@@ -28,7 +28,7 @@ def rows(folder: Path, profile: str) -> list[measure.Row]:
 
 
 def row(name: str, workspace: Path) -> measure.Row:
-    (kind, loop, bare, ratio), peak_mb = measure.apart(compare, name, workspace)
+    (kind, loop, bare, ratio), peak_mb = measure.apart(compare, name, workspace, ROUNDS)
     return measure.Row(
         f"training step, {kind}",
         f"{loop.text(0)} samples/s",
@@ -47,7 +47,7 @@ def kinds(loaded: params.Params) -> list[str]:
     return list(first.values())
 
 
-def compare(name: str, workspace: Path) -> tuple[str, measure.Spread, measure.Spread, measure.Spread]:
+def compare(name: str, workspace: Path, rounds: int) -> tuple[str, measure.Spread, measure.Spread, measure.Spread]:
     """What kind of row an experiment is; samples/s of its loop and of its bare network; their ratio."""
     loaded = data.loaded(workspace)
     device = prepare_process()
@@ -59,7 +59,7 @@ def compare(name: str, workspace: Path) -> tuple[str, measure.Spread, measure.Sp
     by_label = {labelled: random_batch(settings, device) for labelled in (True, False)}
     noise = torch.randn(len(settings.pairs), settings.training.batch_size, networks.LATENT, device=device)
     sides = {"loop": lambda: loop_rate(run, split), "bare": lambda: bare_rate(run, by_label, noise)}
-    found = measure.alternating(sides, ROUNDS)
+    found = measure.alternating(sides, rounds)
     experiment = settings.experiment
     encoder = "" if experiment.input == "joints_2d" else f", {experiment.encoder}"
     kind = f"{experiment.input}{encoder}, variant {experiment.variant}, batch {settings.training.batch_size}"

@@ -72,6 +72,7 @@ def test_every_kind_of_row_is_measured_against_its_bare_network(tmp_path, monkey
     kinds = {(row.input, str(row.variant), row.encoder) for row in loaded.experiments.values()}
     chosen = [loaded.experiments[name] for name in training.kinds(loaded)]
     assert {(row.input, str(row.variant), row.encoder) for row in chosen} == kinds and len(chosen) == len(kinds)
+    monkeypatch.setattr(training, "ROUNDS", 1)
     monkeypatch.setattr(training, "kinds", lambda _: ["rhd-2d-v4", "icvl-resnet18"])
     first, second = sane(training.rows(tmp_path, "tiny"))
     assert first.what == "training step, joints_2d, variant 4, batch 4"
@@ -134,7 +135,7 @@ def test_the_plain_loops_samples_are_drawn_from_the_same_ranges(workspace):
 def test_the_plain_loops_loss_is_ours(workspace):
     """One step from the same start on the same batch and noise: the squared error and the weighted KL."""
     settings = settings_of(data.loaded(workspace), "rhd-rgb-v1")
-    loop = plain_loop.PlainLoop(plain_loop.Hands(workspace, settings, True), settings, 0, 1, CPU)
+    loop = plain_loop.PlainLoop(plain_loop.Hands(workspace, settings, True), settings, 0, 1, 1, CPU)
     batch = training.random_batch(settings, CPU)
     torch.manual_seed(5)
     noise = torch.randn(4, 30)
@@ -202,7 +203,7 @@ def test_time_to_an_error_is_told_and_so_is_what_was_not_reached(tmp_path, monke
     monkeypatch.setattr(time_to, "VALIDATION", 0.5)
     workspace = data.workspace(tmp_path / "time_to", "tiny", time_to.SIZES)
     data.prepared(workspace, "rhd")
-    easy, hard = time_to.reach(workspace, "rhd-rgb-v1", 1000.0, 0), time_to.reach(workspace, "rhd-rgb-v1", 0.1, 0)
+    easy, hard = (time_to.reach(workspace, "rhd-rgb-v1", goal_mm, 0, 0.5) for goal_mm in (1000.0, 0.1))
     assert easy.seconds > 0 and easy.step <= 3 and hard.seconds is None and hard.best_mm > 0.1
     assert re.fullmatch(r"\d+ s, 3 steps; not reached: \d+\.\d mm in 3 steps", time_to.text([easy, hard]))
     monkeypatch.setattr(time_to, "SEEDS", 1)
@@ -212,7 +213,6 @@ def test_time_to_an_error_is_told_and_so_is_what_was_not_reached(tmp_path, monke
 
 def test_growth_tells_what_is_flat_and_what_linear(tmp_path, monkeypatch):
     monkeypatch.setattr(growth, "BASE", FEW)
-    monkeypatch.setattr(growth, "BLOCKS", 1)
     rows = sane(growth.rows(tmp_path, "tiny", ("icvl",), (1, 3)))
     assert [row.what for row in rows] == [
         f"icvl: {what}" for what in ("preprocessing, time", "preprocessing, memory", "loading for training", "training")

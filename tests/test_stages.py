@@ -67,7 +67,7 @@ def test_wrong_usage_prints_the_usage(folder):
 PROGRAMS = [f"stages.{path.stem}" for path in sorted((REPOSITORY / "stages").glob("[a-z]*.py"))]
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, "benchmarks.bench"])
+@pytest.mark.parametrize("program", [*PROGRAMS, "benchmarks.bench", "benchmarks.growth"])
 def test_every_program_prints_its_usage_and_refuses_arguments_that_it_does_not_know(
     program, tmp_path, monkeypatch, capsys
 ):
