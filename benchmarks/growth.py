@@ -26,8 +26,8 @@ from handvae.synthetic.generate import generate
 from stages import run
 
 BASE = {
-    "rhd": {"training": 1500, "evaluation": 300, "image_px": 320},
-    "stb": {"sequence": 50},
+    "rhd": {"training": 1500, "evaluation": 300, "image_px": 160},
+    "stb": {"sequence": 50, "background_frames": 25},
     "icvl": {"training": 1000, "evaluation": 200},
     "nyu": {"training": 1000, "evaluation": 200},
     "msra": {"gesture": 8},

@@ -102,7 +102,7 @@ def main(asked: dict) -> dict[str, float]:
             per_device_train_batch_size=settings.training.batch_size,
             num_epochs=asked["epochs"],
             train_dataloader_num_workers=asked["workers"],
-            learning_rate=settings.training.learning_rate,
+            learning_rate=multivae.ADAM_RATE,
             scheduler_cls="CosineAnnealingLR",
             scheduler_params={"T_max": asked["epochs"]},
             seed=asked["seed"],

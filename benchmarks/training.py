@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import data, measure
 from handvae.base import params
-from handvae.model import batches, networks, parts, training, vae
+from handvae.model import batches, devices, networks, parts, training, vae
 from handvae.model.settings import Settings, settings_of
 from handvae.preprocessing import store
 
@@ -56,9 +56,9 @@ def compare(name: str, workspace: Path, rounds: int) -> tuple[str, measure.Sprea
         path = random_set(Path(folder) / "set.h5", settings, round(settings.crop_px * loaded.profile.context))
         split = batches.load_split([parts.whole(path, ["train"])], settings.uses_images, settings.joint_unit_mm, device)
     run = training.Run(settings, device)
-    by_label = {labelled: random_batch(settings, device) for labelled in (True, False)}
+    batch = random_batch(settings, device)
     noise = torch.randn(len(settings.pairs), settings.training.batch_size, networks.LATENT, device=device)
-    sides = {"loop": lambda: loop_rate(run, split), "bare": lambda: bare_rate(run, by_label, noise)}
+    sides = {"loop": lambda: loop_rate(run, split), "bare": lambda: bare_rate(run, batch, noise)}
     found = measure.alternating(sides, rounds)
     experiment = settings.experiment
     encoder = "" if experiment.input == "joints_2d" else f", {experiment.encoder}"
@@ -70,8 +70,7 @@ def compare(name: str, workspace: Path, rounds: int) -> tuple[str, measure.Sprea
 def prepare_process() -> torch.device:
     """The device, and the process set up for it, as stages.train does: on the CPU one thread, whatever there is."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":
-        torch.set_num_threads(1)
+    devices.make_repeatable(device)
     training.keep_freed_memory()
     return device
 
@@ -89,21 +88,31 @@ def loop_rate(run: training.Run, split: batches.Split, blocks: int = 1) -> float
     return (run.step - before) * run.settings.training.batch_size / (time.perf_counter() - start)
 
 
-def bare_rate(run: training.Run, by_label: dict[bool, Batch], noise: torch.Tensor) -> float:
+def bare_rate(run: training.Run, batch: Batch, noise: torch.Tensor) -> float:
     """Samples/s of a block of steps on one resident batch."""
     start = time.perf_counter()
     for _ in range(batches.BLOCK):
-        bare_step(run, by_label, noise)
+        bare_step(run, batch, noise)
     if run.device.type == "cuda":
         torch.cuda.synchronize()
     return batches.BLOCK * run.settings.training.batch_size / (time.perf_counter() - start)
 
 
-def bare_step(run: training.Run, by_label: dict[bool, Batch], noise: torch.Tensor) -> None:
-    """Forward, backward and optimiser step of every pair; `by_label`: the batch of pairs that need labels (True), and
-    of the others; `noise` (pairs, B, 30)."""
-    for step in training.encodings(run.settings, all_labelled=by_label[True] is by_label[False]):
-        training.training_step(run, step, by_label, noise)
+def bare_step(run: training.Run, batch: Batch, noise: torch.Tensor) -> None:
+    """Nothing but forward, backward and optimiser step of every pair on one batch; `noise` (pairs, B, 30)."""
+    settings, model = run.settings, run.model
+    for step in training.encodings(settings, all_labelled=True):
+        for optimiser in run.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss = 0.0
+        with torch.autocast(run.device.type, torch.bfloat16, enabled=run.mixed_precision):
+            for numbers in step:
+                source, targets = settings.pairs[numbers[0]][0], tuple(settings.pairs[n][1] for n in numbers)
+                terms = run.terms(model, source, targets, batch, noise[: len(numbers)], settings.loss)
+                loss = loss + terms[:, 0].sum() + settings.loss.kl_weight * terms[:, 1].sum()
+        loss.backward()
+        for optimiser in run.optimisers:
+            optimiser.step()
 
 
 def random_batch(settings: Settings, device: torch.device) -> Batch:

@@ -84,7 +84,7 @@ def test_a_bare_step_moves_every_network_of_the_pairs(workspace):
     run = training.training.Run(settings, CPU)
     before = {name: value.clone() for name, value in run.model.named_parameters()}
     batch = training.random_batch(settings, CPU)
-    training.bare_step(run, {True: batch, False: batch}, torch.randn(len(settings.pairs), 4, 30))
+    training.bare_step(run, batch, torch.randn(len(settings.pairs), 4, 30))
     moved = {
         name.rsplit(".", 1)[0] for name, value in run.model.named_parameters() if not torch.equal(value, before[name])
     }
@@ -140,9 +140,7 @@ def test_the_plain_loops_loss_is_ours(workspace):
     torch.manual_seed(5)
     noise = torch.randn(4, 30)
     model = plain_loop.CrossModalVAE(settings.architecture, settings.experiment.seed).train()
-    ours = training.vae.pair_terms(
-        model, settings.pairs[0], batch["rgb"], batch["joints_3d"], batch["side_onehot"], noise, settings.loss
-    )
+    ours = training.vae.terms(model, "rgb", ("joints_3d",), batch, noise[None], settings.loss)[0]
     torch.manual_seed(5)
     found = loop.step(batch["rgb"].contiguous(), batch["side_onehot"], batch["joints_3d"])
     assert found == pytest.approx((ours[0] + settings.loss.kl_weight * ours[1]).item(), rel=1e-4)
@@ -181,7 +179,8 @@ import math, sys
 from pathlib import Path
 import torch
 from benchmarks import multivae, multivae_run, training
-from handvae.model.vae import CrossModalVAE, pair_terms
+from handvae.model import vae
+from handvae.model.vae import CrossModalVAE
 settings, _ = multivae.settings_for(Path(sys.argv[1]), 1, 0)
 batch = training.random_batch(settings, torch.device("cpu"))
 network = CrossModalVAE(settings.architecture, 0)
@@ -191,8 +190,7 @@ torch.manual_seed(1)
 theirs = model(multivae_run.DatasetOutput(data=data)).loss.item()
 torch.manual_seed(1)
 noise = torch.normal(torch.zeros(len(batch["rgb"]), 30), torch.ones(len(batch["rgb"]), 30))
-pictures, joints, side = data["rgb"], data["joints_3d"], data["side"]
-terms = pair_terms(network, settings.pairs[0], pictures, joints, side, noise, settings.loss)
+terms = vae.terms(network, "rgb", ("joints_3d",), batch, noise[None], settings.loss)[0]
 constant = 63 * 0.5 * math.log(2 * math.pi * 0.5)
 print(theirs - constant, (terms[0] + settings.loss.kl_weight * terms[1]).item())
 """
