@@ -105,13 +105,13 @@ def test_every_pair_of_algorithm_1_gets_one_step_a_batch(data, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "all_labelled", "expected"),
     [
-        ("rhd-rgb-v4", True, [[0, 1], [2]]),
-        ("rhd-rgb-v4", False, [[0], [1], [2]]),
-        ("stb-cross", True, [[0, 1, 2], [3, 4], [5, 6]]),
+        ("rhd-rgb-v4", True, [[[0, 1], [2]]]),
+        ("rhd-rgb-v4", False, [[[0], [2]], [[1]]]),  # of the unlabelled samples a step of its own
+        ("stb-cross", True, [[[0, 1, 2], [3, 4], [5, 6]]]),
     ],
 )
 def test_joint_steps_encode_the_same_samples_once(name, all_labelled, expected):
-    assert training.encodings(settings(name, joint_steps=True), all_labelled) == [expected]
+    assert training.encodings(settings(name, joint_steps=True), all_labelled) == expected
 
 
 def test_a_joint_step_has_the_gradient_of_the_summed_losses(data):

@@ -145,7 +145,7 @@ class Augmentation:
 class Training:
     steps: int
     batch_size: int
-    joint_steps: bool  # one step on the sum of all pairs' losses; else one a pair in turn, as Algorithm 1
+    joint_steps: bool  # one step for all pairs that see the same samples; else one a pair in turn, as Algorithm 1
     optimiser: typing.Literal["adam", "muon"]
     learning_rate: float  # Adam's
     muon_learning_rate: float

@@ -80,17 +80,19 @@ class Run:
 def encodings(settings: Settings, all_labelled: bool) -> list[list[list[int]]]:
     """The optimiser steps of one batch: of each its encodings, of each the pairs (by number) that decode it.
 
-    Alternating, as Algorithm 1, every pair has its own step. Jointly there is one step on the sum of the losses, for
-    which pairs of one input and the same samples share its encoding.
+    Alternating, as Algorithm 1, every pair has its own step. Jointly the pairs that see the same samples have one, on
+    the sum of their losses, and those of one input share its encoding. Unlabelled samples keep a step of their own: in
+    a common one images, of which there are more, would take the encoder from the few labels.
     """
     numbers = range(len(settings.pairs))
     if not settings.training.joint_steps:
         return [[[number]] for number in numbers]
-    shared: dict[tuple, list[int]] = {}
+    steps: dict[bool, dict[str, list[int]]] = {}
     for number in numbers:
         pair = settings.pairs[number]
-        shared.setdefault((pair[0], all_labelled or settings.needs_labels(pair)), []).append(number)
-    return [list(shared.values())]
+        step = steps.setdefault(all_labelled or settings.needs_labels(pair), {})
+        step.setdefault(pair[0], []).append(number)
+    return [list(step.values()) for step in steps.values()]
 
 
 def training_step(run: Run, step: list[list[int]], batches_of: Batches, noise: torch.Tensor) -> torch.Tensor:
