@@ -257,6 +257,21 @@ def test_a_full_disk_is_told_with_the_last_error_even_where_no_log_can_be_writte
     assert ran and error == "OSError: [Errno 28] No space left on device (.grid/logs/a.log)"
 
 
+def test_one_grid_at_a_time_and_a_kill_ends_its_hold(tmp_path):
+    code = (
+        "import pathlib, time; from stages.parallel import clones\n"
+        f"with clones.held(pathlib.Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match=r"another stages\.grid is at work here"), clones.held(tmp_path):
+            pass
+        other.kill()
+    for _ in range(2):
+        with clones.held(tmp_path):
+            pass
+
+
 def test_locks_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
     rwlock = tmp_path / ".dvc/tmp/rwlock"

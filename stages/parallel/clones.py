@@ -1,6 +1,5 @@
 """The folder .grid: a lock, a record, logs, and a clone of the workspace a worker, all on one cache of DVC."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import filelock
 import psutil
 import yaml
 
@@ -33,11 +33,11 @@ CONFIG = """[core]
 def held(home: Path) -> Iterator[None]:
     """One grid at a time in a workspace, which is first made fit to go on in: a killed one may have left anything."""
     (home / GRID).mkdir(exist_ok=True)
-    with open(home / GRID / "lock", "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{home}: another stages.grid is at work here; wait for it, or end it first") from error
+    try:
+        lock = filelock.FileLock(home / GRID / "lock", timeout=0).acquire()  # the system's: a kill releases it
+    except filelock.Timeout as error:
+        raise InputError(f"{home}: another stages.grid is at work here; wait for it, or end it first") from error
+    with lock:
         processes.sweep(home)
         mend(home)
         yield
