@@ -286,6 +286,28 @@ def test_locks_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
         living.wait()
 
 
+def test_a_cut_lock_of_dvc_is_kept_beside_the_last_whole_one_and_a_good_one_stays(tmp_path, monkeypatch, capsys):
+    (tmp_path / ".grid").mkdir()
+    lock, given = tmp_path / "dvc.lock", (REPOSITORY / "dvc.lock").read_text()
+    head = given[: given.index("\n", given.index("cmd:")) + 1]
+    for text, good in ((head, True), (head + "    - {", False), ("stages:\n  a:\n", False), ("", False)):
+        lock.write_text(text)
+        (tmp_path / ".grid/dvc.lock").write_text(head)
+        clones.mend(tmp_path)
+        assert lock.read_text() == head and (tmp_path / clones.BROKEN).exists() != good
+        assert good or (tmp_path / clones.BROKEN).read_text() == text
+        told = "" if good else "dvc.lock: cut by a kill, now .grid/dvc.lock.broken; goes on from the last whole one\n"
+        assert capsys.readouterr().out == told
+
+
+def test_without_libyaml_a_good_lock_stays(tmp_path):
+    (tmp_path / ".grid").mkdir()
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a:\n    cmd: b\n")
+    code = "import pathlib, yaml; del yaml.CSafeLoader; from stages.parallel import clones\n"
+    run(sys.executable, "-c", f"{code}clones.mend(pathlib.Path({str(tmp_path)!r}))", cwd=REPOSITORY)
+    assert (tmp_path / "dvc.lock").exists() and not (tmp_path / clones.BROKEN).exists()
+
+
 def test_a_guarded_command_ends_with_its_parent(tmp_path):
     inner = "import time; open('started', 'w'); time.sleep(60)"
     outer = (

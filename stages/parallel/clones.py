@@ -19,7 +19,9 @@ from stages.parallel import processes
 
 GRID = Path(".grid")
 LOCK = GRID / "dvc.lock"  # as the workers are given it
+BROKEN = GRID / "dvc.lock.broken"
 DVC = [sys.executable, "-m", "dvc"]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # not every PyYAML has libyaml
 # links, so that a set lies on the disk once; no git: a clone is the workspace's files, not its history
 CONFIG = """[core]
     no_scm = true
@@ -44,20 +46,20 @@ def held(home: Path) -> Iterator[None]:
 
 
 def mend(home: Path) -> None:
-    """DVC writes its locks in place: of dead processes, or cut, they go. The run-cache knows what was done."""
+    """DVC writes its locks in place: of the dead, or cut, they are put away. The run-cache knows what was done."""
     rwlock, lock = home / ".dvc/tmp/rwlock", home / "dvc.lock"
     if rwlock.exists() and not _alive(rwlock):
         rwlock.unlink()
     try:
-        stages = yaml.load(lock.read_bytes(), yaml.CSafeLoader)["stages"]
+        stages = yaml.load(lock.read_bytes(), LOADER)["stages"]
         whole = all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
     except FileNotFoundError:
         return
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
         whole = False
     if not whole:
-        print(f"{lock.name}: cut by a kill; goes on from the last whole one", flush=True)
-        lock.unlink()
+        print(f"{lock.name}: cut by a kill, now {BROKEN}; goes on from the last whole one", flush=True)
+        os.replace(lock, home / BROKEN)
         if (home / LOCK).exists():
             atomic.write_bytes(lock, (home / LOCK).read_bytes())
 
