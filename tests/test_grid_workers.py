@@ -286,6 +286,29 @@ def test_locks_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
         living.wait()
 
 
+def test_a_clone_is_of_tracked_files_and_new_code_not_of_new_data(tmp_path):
+    tracked = {"stages/a.py", "dvc.yaml", "docs/a.md", "Makefile"}
+    new = {"stages/new.py", "handvae/model/new.py", "notebooks/new.ipynb", "new.yaml"}
+    for name in (*tracked, "reports/a.csv", ".gitignore"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("*.pyc\n")
+    run("git", "init", "-q", cwd=tmp_path)
+    commit_all(tmp_path, "tracked")
+    for name in (*new, "RHD_published_v2/a.png", "RHD_published_v2/a.yaml", "a.zip", "stages/a.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert sorted(clones.files_of(tmp_path)) == sorted(tracked | new | {".gitignore"})
+
+
+def test_where_git_or_dvc_fails_a_clone_is_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"not a git repository.*; expected a git checkout; or use --workers 1$"):
+        clones.make(tmp_path, 1, [])
+    run("git", "init", "-q", cwd=tmp_path)
+    with pytest.raises(InputError, match="ERROR: configuration error") as refused:
+        clones.make(tmp_path, 1, [])
+    assert "\n" not in str(refused.value)
+
+
 def test_a_cut_lock_of_dvc_is_kept_beside_the_last_whole_one_and_a_good_one_stays(tmp_path, monkeypatch, capsys):
     (tmp_path / ".grid").mkdir()
     lock, given = tmp_path / "dvc.lock", (REPOSITORY / "dvc.lock").read_text()
