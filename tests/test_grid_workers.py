@@ -349,14 +349,50 @@ def test_a_guarded_command_ends_with_its_parent(tmp_path):
 
 def test_what_another_run_left_at_work_is_swept_and_nothing_else(tmp_path):
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    (tmp_path / "a").mkdir()
-    left = subprocess.Popen(sleep, env=processes.environment(tmp_path / "a"))
-    other = subprocess.Popen(sleep, env=processes.environment(tmp_path.parent))
+    left, others = (
+        [subprocess.Popen(sleep, env=processes.environment(tmp_path / place)) for place in places]
+        for places in ((".", ".grid/workers/0", ".grid/rows/a"), ("..", "other", "other/.grid/workers/0"))
+    )
     try:
         time.sleep(0.3)
         processes.sweep(tmp_path)
-        left.wait(0.1)  # TimeoutExpired if it were still there
-        assert other.poll() is None
+        for one in left:
+            one.wait(0.1)  # TimeoutExpired if it were still there
+        assert [one.poll() for one in others] == [None] * 3
     finally:
-        other.kill()
-        other.wait()
+        for one in (*left, *others):
+            one.kill()
+            one.wait()
+
+
+@pytest.fixture
+def interrupts():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interrupts = processes.Interrupts()
+    interrupts.listen()
+    yield interrupts
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_between_commands_starts_no_other(interrupts, tmp_path):
+    assert interrupts.run([sys.executable, "-c", ""], tmp_path) == 0
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt, match="interrupted; the same command goes on from here"):
+        interrupts.run([sys.executable, "-c", "open('ran', 'w')"], tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_signal_while_a_command_is_started_reaches_it(interrupts, tmp_path, monkeypatch):
+    start = subprocess.Popen
+
+    def then_a_signal(*arguments, **options):
+        process = start(*arguments, **options)
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(processes.subprocess, "Popen", then_a_signal)
+    code = "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(5))"
+    assert interrupts.run([sys.executable, "-c", f"{code}; open('ready', 'w'); time.sleep(20)"], tmp_path) == 5

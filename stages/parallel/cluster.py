@@ -129,7 +129,7 @@ def run_rows(
     if unshared:
         raise InputError(f"{unshared.host}: does not see {home}; a Ray cluster must have this folder on every machine")
     if stopped():
-        raise KeyboardInterrupt("interrupted; the same command goes on from here")
+        raise KeyboardInterrupt(processes.INTERRUPTED)
     return outcomes
 
 
