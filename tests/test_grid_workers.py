@@ -201,7 +201,7 @@ def test_a_row_that_fails_is_named_and_the_others_are_finished(serial):
 def one_core():
     """Ray with one core, as a grid of one worker would start it."""
     try:
-        yield cluster.connect(1, 1, on_gpu=False)
+        yield cluster.connect(1, 1, 1, on_gpu=False)
     finally:
         cluster.disconnect()
 
@@ -236,17 +236,26 @@ def test_a_worker_that_is_lost_again_and_again_is_one_line(one_core, tmp_path, c
 def test_too_few_cores_of_a_cluster(one_core, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr(ray, "init", lambda **_: None)
-    with pytest.raises(InputError, match="--workers 9: expected at most the 1 cores of the Ray cluster"):
-        cluster.connect(9, 1, on_gpu=False)
+    with pytest.raises(InputError, match="9 workers: expected at most the 1 cores of the Ray cluster"):
+        cluster.connect(9, 9, 1, on_gpu=False)
 
 
 def test_workers_share_gpus(one_core, monkeypatch):
     monkeypatch.setattr(ray, "init", lambda **_: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 2.0})
-    assert cluster.connect(None, 16, on_gpu=True) == (2, 1.0)
-    assert cluster.connect(3, 16, on_gpu=True) == (3, 0.5)  # a whole number on each
-    assert cluster.connect(1, 16, on_gpu=True) == (1, 1.0)
-    assert cluster.connect(None, 16, on_gpu=False) == (16, 0.0)
+    assert cluster.connect(None, 99, 16, on_gpu=True) == (2, 1.0)
+    assert cluster.connect(3, 99, 16, on_gpu=True) == (3, 0.5)  # a whole number on each
+    assert cluster.connect(1, 99, 16, on_gpu=True) == (1, 1.0)
+    assert cluster.connect(None, 99, 16, on_gpu=False) == (16, 0.0)
+
+
+def test_there_are_no_more_workers_than_rows_and_their_gpus_are_whole(one_core, monkeypatch):
+    started = []
+    monkeypatch.setattr(ray, "init", lambda **options: started.append(options["num_cpus"]))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(started[-1]), "GPU": 2.0})
+    assert cluster.connect(8, 2, 16, on_gpu=True) == (2, 1.0)
+    assert cluster.connect(None, 3, 16, on_gpu=False) == (3, 0.0)
+    assert started == [2, 3]
 
 
 def test_a_full_disk_is_told_with_the_last_error_even_where_no_log_can_be_written(tmp_path, clone):
