@@ -40,26 +40,28 @@ def main(*arguments: str) -> None:
     given = parser.parse_intermixed_args(arguments)
     if given.workers is not None and given.workers < 1:
         refuse(f"--workers: expected 1 or more, found {given.workers}")
-    before = PARAMS.read_text()
-    try:
-        if given.set_param:
-            set_params(given.set_param)
-        loaded = params.load(PARAMS)
-        targets = commands(given.names, loaded.experiments)
-        workers = number_of_workers(given.workers)
-    except BaseException:
-        if given.set_param:
-            atomic.write_text(PARAMS, before)
-        raise
-    with clones.held(Path.cwd()), Record(Path.cwd(), loaded.profile_name, workers or cores()) as record:
-        interrupts = Interrupts()
-        interrupts.listen()
-        if workers != 1:
-            train_together(given.names, loaded, workers, interrupts, record)
-        for command in targets:
-            repro(command, interrupts)
-        if workers == 1:
-            record.line["rows"] = rows(given.names, loaded.experiments) or list(loaded.experiments)
+    with clones.held(Path.cwd()):
+        before = PARAMS.read_text()
+        try:
+            if given.set_param:
+                set_params(given.set_param)
+            loaded = params.load(PARAMS)
+            targets = commands(given.names, loaded.experiments)
+            workers = number_of_workers(given.workers)
+        except BaseException:
+            if given.set_param:
+                atomic.write_text(PARAMS, before)
+            raise
+        with Record(Path.cwd(), loaded.profile_name, workers or cores()) as record:
+            interrupts = Interrupts()
+            interrupts.listen()
+            if workers == 1:
+                left = rows(given.names, loaded.experiments) or list(loaded.experiments)
+            else:
+                left = train_together(given.names, loaded, workers, interrupts, record)
+            for command in targets:
+                repro(command, interrupts)
+            record.line["rows"] += left
 
 
 def refuse(message: str) -> NoReturn:
@@ -80,11 +82,12 @@ def set_params(changes: Iterable[str]) -> None:
 def number_of_workers(asked: int | None) -> int | None:
     """1 if rows are trained one after the other, what was asked for, or None: as many as Ray finds GPUs or cores.
 
-    InputError if there can be no such workers.
+    InputError if there cannot be what was asked for; without a wish Ray is looked for when rows wait for it.
     """
     if asked == 1 or (asked is None and cores() == 1 and not os.environ.get("RAY_ADDRESS")):
         return 1
-    cluster.refuse_if_impossible(asked, cores())
+    if asked or os.environ.get("RAY_ADDRESS"):
+        cluster.refuse_if_impossible(asked, cores())
     return asked
 
 
@@ -144,20 +147,23 @@ def due(chosen: Sequence[str], loaded: params.Params) -> list[str]:
 
 def train_together(
     names: Sequence[str], loaded: params.Params, workers: int | None, interrupts: Interrupts, record: Record
-) -> None:
+) -> list[str]:
     """Train and score the rows in clones of this workspace. DVC here then finds them in its cache.
 
-    Ends the program with exit code 1 if a row failed, after the others, which are brought here.
+    Returns what is left to DVC here: a row that is alone. Ends the program with exit code 1 if a row failed, after the
+    others, which are brought here.
     """
     home, chosen = Path.cwd(), rows(names, loaded.experiments) or [params.OWN, *loaded.experiments]
     sets = {one.dataset: one.datasets for one in map(loaded.experiment, chosen)}
     repro([*REPRO, *("combine" if "+" in name else f"preprocess@{name}" for name in sets)], interrupts)
     waiting = due(chosen, loaded)
     if not waiting or (len(waiting) == 1 and not os.environ.get("RAY_ADDRESS")):
-        return
-    workers, gpu_share = cluster.connect(workers, cores(), on_gpu=loaded.device != "cpu")
+        record.line["workers"] = 1
+        return waiting
+    cluster.refuse_if_impossible(workers, cores())
+    workers, gpu_share = cluster.connect(workers, len(waiting), cores(), on_gpu=loaded.device != "cpu")
     interrupts.listen()  # Ray has put its own in place
-    record.line["workers"] = workers = min(workers, len(waiting))
+    record.line["workers"] = workers
     files = {f"data/processed/{name}.h5" for together, apart in sets.items() for name in (together, *apart)}
     places = clones.make(home, workers, sorted(files))
     progress = Progress({row: cost(row, loaded) for row in waiting}, workers, record)
@@ -171,6 +177,7 @@ def train_together(
         others = "; the others are finished" if finished else ""
         raise InputError(f"{len(failed)} of {len(waiting)} rows failed: {', '.join(failed)}{others}")
     clones.remove(home)
+    return []
 
 
 class Progress:

@@ -123,26 +123,35 @@ def machine() -> str:
 
 
 def time_text(runs: Path, profile: str, commit: str) -> str:
-    """How long the grid ran, in words, by the lines that stages.grid writes; only runs of this profile and commit."""
+    """How long the grid ran, in words, by the lines that stages.grid writes.
+
+    Of this profile, at commits that have the code of `commit`, and only runs that did a row.
+    """
     if not runs.exists():
         return f"not known: no {runs}, which stages.grid writes"
     found = []
     for number, line in enumerate(runs.read_text().splitlines(), 1):
         try:
             one = json.loads(line)
-            if (one["profile"], one["commit"]) == (profile, commit):
+            if one["rows"] and one["profile"] == profile and same_code(one["commit"], commit):
                 found.append((float(one["seconds"]), int(one["workers"])))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{runs}: line {number}: expected JSON with seconds, workers, profile and commit, found {line[:60]!r}; "
-                "delete the line"
+                f"{runs}: line {number}: expected JSON with seconds, workers, rows, profile and commit, "
+                f"found {line[:60]!r}; delete the line"
             ) from error
     if not found:
-        return f"not known: no run of profile {profile} and this commit in {runs}"
+        return f"not known: no run of profile {profile} and this code in {runs}"
     seconds, workers = sum(one for one, _ in found), sorted({count for _, count in found})
     length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
     times = f" in {len(found)} runs" * (len(found) > 1)
     return f"{length}{times}, {' or '.join(map(str, workers))} worker{'s' * (workers != [1])}"
+
+
+def same_code(one: str | None, other: str) -> bool:
+    """Whether nothing of the code differs between two commits; False where one of them is not there."""
+    command = ["git", "diff", "--quiet", one or "", other, "--", *CODE]
+    return one == other or subprocess.run(command, capture_output=True).returncode == 0
 
 
 def models_text(settings: params.Params) -> str:

@@ -12,7 +12,7 @@ import pytest
 from handvae.base import params
 from handvae.base.errors import InputError
 from stages import grid
-from stages.parallel import cluster, processes
+from stages.parallel import clones, cluster, processes
 from tests.conftest import REPOSITORY
 from tests.test_pipeline import clone_at_tiny
 
@@ -125,14 +125,49 @@ def test_workers_that_cannot_be_are_refused_before_anything_runs(folder, asked, 
     assert (folder / "params.yaml").read_bytes() == before
 
 
-def test_without_ray_one_line_names_the_ways_out_and_one_worker_goes(folder, asked, monkeypatch):
+@pytest.fixture
+def without_ray(folder, asked, monkeypatch):
+    """Two cores, no Ray; of the rows those in the list are due."""
+    waiting = []
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(grid, "cores", lambda: 2)
-    with pytest.raises(InputError, match=r"Ray, which is not installed: `pip install .*--workers 1"):
-        grid.main("rhd-2d-v1")
+    monkeypatch.setattr(grid, "due", lambda *_: list(waiting))
+    return waiting
+
+
+def test_without_ray_one_line_names_the_ways_out_and_one_worker_goes(without_ray, asked):
+    without_ray += ["rhd-2d-v1", "rhd-2d-v2"]
+    needs_ray = r"Ray, which is not installed: `pip install .*--workers 1"
+    with pytest.raises(InputError, match=needs_ray):
+        grid.main("rhd-2d-v1", "rhd-2d-v2", "--workers", "2")
     assert asked[0] == []
-    grid.main("rhd-2d-v1", "--workers", "1")
-    assert len(asked[0]) == 2
+    with pytest.raises(InputError, match=needs_ray):
+        grid.main("rhd-2d-v1", "rhd-2d-v2")
+    assert asked[0] == [[*REPRO, "preprocess@rhd"]]
+    grid.main("rhd-2d-v1", "rhd-2d-v2", "--workers", "1")
+    assert len(asked[0]) == 3
+
+
+@pytest.mark.parametrize("due", [[], ["rhd-2d-v1"]])
+def test_without_ray_what_is_for_one_worker_just_works(without_ray, asked, folder, due):
+    without_ray += due
+    grid.main("rhd-2d-v1", "rhd-2d-v2")
+    assert [command[len(REPRO)] for command in asked[0]] == [
+        "preprocess@rhd",
+        "evaluate_paper@rhd-2d-v1",
+        "--single-item",
+    ]
+    line = json.loads((folder / ".grid/runs.jsonl").read_text())
+    assert (line["workers"], line["rows"], line["ended"]) == (1, due, "finished")
+
+
+def test_a_second_grid_leaves_the_parameters_of_the_first(folder, asked):
+    before = (folder / "params.yaml").read_bytes()
+    with clones.held(folder), pytest.raises(InputError, match=r"another stages\.grid is at work here"):
+        grid.main("rhd", "-S", "seeds=2")
+    assert (folder / "params.yaml").read_bytes() == before and asked[0] == []
+    grid.main("rhd", "-S", "seeds=2")
+    assert (folder / "params.yaml").read_bytes() != before
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "ray://127.0.0.1"])

@@ -201,7 +201,7 @@ def test_a_row_that_fails_is_named_and_the_others_are_finished(serial):
 def one_core():
     """Ray with one core, as a grid of one worker would start it."""
     try:
-        yield cluster.connect(1, 1, on_gpu=False)
+        yield cluster.connect(1, 1, 1, on_gpu=False)
     finally:
         cluster.disconnect()
 
@@ -236,17 +236,26 @@ def test_a_worker_that_is_lost_again_and_again_is_one_line(one_core, tmp_path, c
 def test_too_few_cores_of_a_cluster(one_core, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr(ray, "init", lambda **_: None)
-    with pytest.raises(InputError, match="--workers 9: expected at most the 1 cores of the Ray cluster"):
-        cluster.connect(9, 1, on_gpu=False)
+    with pytest.raises(InputError, match="9 workers: expected at most the 1 cores of the Ray cluster"):
+        cluster.connect(9, 9, 1, on_gpu=False)
 
 
 def test_workers_share_gpus(one_core, monkeypatch):
     monkeypatch.setattr(ray, "init", lambda **_: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 2.0})
-    assert cluster.connect(None, 16, on_gpu=True) == (2, 1.0)
-    assert cluster.connect(3, 16, on_gpu=True) == (3, 0.5)  # a whole number on each
-    assert cluster.connect(1, 16, on_gpu=True) == (1, 1.0)
-    assert cluster.connect(None, 16, on_gpu=False) == (16, 0.0)
+    assert cluster.connect(None, 99, 16, on_gpu=True) == (2, 1.0)
+    assert cluster.connect(3, 99, 16, on_gpu=True) == (3, 0.5)  # a whole number on each
+    assert cluster.connect(1, 99, 16, on_gpu=True) == (1, 1.0)
+    assert cluster.connect(None, 99, 16, on_gpu=False) == (16, 0.0)
+
+
+def test_there_are_no_more_workers_than_rows_and_their_gpus_are_whole(one_core, monkeypatch):
+    started = []
+    monkeypatch.setattr(ray, "init", lambda **options: started.append(options["num_cpus"]))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(started[-1]), "GPU": 2.0})
+    assert cluster.connect(8, 2, 16, on_gpu=True) == (2, 1.0)
+    assert cluster.connect(None, 3, 16, on_gpu=False) == (3, 0.0)
+    assert started == [2, 3]
 
 
 def test_a_full_disk_is_told_with_the_last_error_even_where_no_log_can_be_written(tmp_path, clone):
@@ -255,6 +264,21 @@ def test_a_full_disk_is_told_with_the_last_error_even_where_no_log_can_be_writte
     code = "print('Running stage'); open('/dev/full', 'w').write('a' * 100_000)"
     ran, error = row_log.run(tmp_path, clone, "a", [sys.executable, "-c", code], tmp_path / "stop")
     assert ran and error == "OSError: [Errno 28] No space left on device (.grid/logs/a.log)"
+
+
+def test_one_grid_at_a_time_and_a_kill_ends_its_hold(tmp_path):
+    code = (
+        "import pathlib, time; from stages.parallel import clones\n"
+        f"with clones.held(pathlib.Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match=r"another stages\.grid is at work here"), clones.held(tmp_path):
+            pass
+        other.kill()
+    for _ in range(2):
+        with clones.held(tmp_path):
+            pass
 
 
 def test_locks_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
@@ -269,6 +293,51 @@ def test_locks_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     finally:
         living.kill()
         living.wait()
+
+
+def test_a_clone_is_of_tracked_files_and_new_code_not_of_new_data(tmp_path):
+    tracked = {"stages/a.py", "dvc.yaml", "docs/a.md", "Makefile"}
+    new = {"stages/new.py", "handvae/model/new.py", "notebooks/new.ipynb", "new.yaml"}
+    for name in (*tracked, "reports/a.csv", ".gitignore"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("*.pyc\n")
+    run("git", "init", "-q", cwd=tmp_path)
+    commit_all(tmp_path, "tracked")
+    for name in (*new, "RHD_published_v2/a.png", "RHD_published_v2/a.yaml", "a.zip", "stages/a.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert sorted(clones.files_of(tmp_path)) == sorted(tracked | new | {".gitignore"})
+
+
+def test_where_git_or_dvc_fails_a_clone_is_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"not a git repository.*; expected a git checkout; or use --workers 1$"):
+        clones.make(tmp_path, 1, [])
+    run("git", "init", "-q", cwd=tmp_path)
+    with pytest.raises(InputError, match="ERROR: configuration error") as refused:
+        clones.make(tmp_path, 1, [])
+    assert "\n" not in str(refused.value)
+
+
+def test_a_cut_lock_of_dvc_is_kept_beside_the_last_whole_one_and_a_good_one_stays(tmp_path, monkeypatch, capsys):
+    (tmp_path / ".grid").mkdir()
+    lock, given = tmp_path / "dvc.lock", (REPOSITORY / "dvc.lock").read_text()
+    head = given[: given.index("\n", given.index("cmd:")) + 1]
+    for text, good in ((head, True), (head + "    - {", False), ("stages:\n  a:\n", False), ("", False)):
+        lock.write_text(text)
+        (tmp_path / ".grid/dvc.lock").write_text(head)
+        clones.mend(tmp_path)
+        assert lock.read_text() == head and (tmp_path / clones.BROKEN).exists() != good
+        assert good or (tmp_path / clones.BROKEN).read_text() == text
+        told = "" if good else "dvc.lock: cut by a kill, now .grid/dvc.lock.broken; goes on from the last whole one\n"
+        assert capsys.readouterr().out == told
+
+
+def test_without_libyaml_a_good_lock_stays(tmp_path):
+    (tmp_path / ".grid").mkdir()
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a:\n    cmd: b\n")
+    code = "import pathlib, yaml; del yaml.CSafeLoader; from stages.parallel import clones\n"
+    run(sys.executable, "-c", f"{code}clones.mend(pathlib.Path({str(tmp_path)!r}))", cwd=REPOSITORY)
+    assert (tmp_path / "dvc.lock").exists() and not (tmp_path / clones.BROKEN).exists()
 
 
 def test_a_guarded_command_ends_with_its_parent(tmp_path):
@@ -289,14 +358,50 @@ def test_a_guarded_command_ends_with_its_parent(tmp_path):
 
 def test_what_another_run_left_at_work_is_swept_and_nothing_else(tmp_path):
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    (tmp_path / "a").mkdir()
-    left = subprocess.Popen(sleep, env=processes.environment(tmp_path / "a"))
-    other = subprocess.Popen(sleep, env=processes.environment(tmp_path.parent))
+    left, others = (
+        [subprocess.Popen(sleep, env=processes.environment(tmp_path / place)) for place in places]
+        for places in ((".", ".grid/workers/0", ".grid/rows/a"), ("..", "other", "other/.grid/workers/0"))
+    )
     try:
         time.sleep(0.3)
         processes.sweep(tmp_path)
-        left.wait(0.1)  # TimeoutExpired if it were still there
-        assert other.poll() is None
+        for one in left:
+            one.wait(0.1)  # TimeoutExpired if it were still there
+        assert [one.poll() for one in others] == [None] * 3
     finally:
-        other.kill()
-        other.wait()
+        for one in (*left, *others):
+            one.kill()
+            one.wait()
+
+
+@pytest.fixture
+def interrupts():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interrupts = processes.Interrupts()
+    interrupts.listen()
+    yield interrupts
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_between_commands_starts_no_other(interrupts, tmp_path):
+    assert interrupts.run([sys.executable, "-c", ""], tmp_path) == 0
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt, match="interrupted; the same command goes on from here"):
+        interrupts.run([sys.executable, "-c", "open('ran', 'w')"], tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_signal_while_a_command_is_started_reaches_it(interrupts, tmp_path, monkeypatch):
+    start = subprocess.Popen
+
+    def then_a_signal(*arguments, **options):
+        process = start(*arguments, **options)
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(processes.subprocess, "Popen", then_a_signal)
+    code = "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(5))"
+    assert interrupts.run([sys.executable, "-c", f"{code}; open('ready', 'w'); time.sleep(20)"], tmp_path) == 5

@@ -136,12 +136,13 @@ def write_runs(*runs):
     snapshot.RUNS.write_text("\n".join(lines) + "\n")
 
 
-def test_the_time_is_that_of_this_profiles_runs_at_this_commit(reported):
+def test_the_time_is_that_of_this_profiles_runs_of_rows_at_this_commit(reported):
     commit = git("rev-parse", "HEAD")
-    of_run = {"workers": 2, "rows": [], "profile": "small", "commit": commit}
+    of_run = {"workers": 2, "rows": ["rhd-2d-v1"], "profile": "small", "commit": commit}
     write_runs(
         *({**of_run, "seconds": 7000.5}, {**of_run, "seconds": 9000, "profile": "tiny"}),
         *({**of_run, "seconds": 9000, "commit": "0" * 40}, {**of_run, "seconds": 3800}),
+        *({**of_run, "seconds": 9000, "commit": None}, {**of_run, "seconds": 9000, "rows": []}),
     )
     snapshot.main(PLACE)
     page = (reported.folder / PLACE / "README.md").read_text()
@@ -150,6 +151,23 @@ def test_the_time_is_that_of_this_profiles_runs_at_this_commit(reported):
     assert snapshot.time_text(snapshot.RUNS, "paper", commit).startswith("not known: no run of profile paper and ")
     write_runs({**of_run, "seconds": 90, "workers": 1}, {**of_run, "seconds": 150.2})
     assert snapshot.time_text(snapshot.RUNS, "small", commit) == "4 minutes in 2 runs, 1 or 2 workers"
+
+
+def test_a_run_counts_as_long_as_the_code_is_that_of_its_commit(reported):
+    write_runs({"workers": 2, "rows": ["a"], "profile": "small", "commit": git("rev-parse", "HEAD"), "seconds": 600})
+
+    def time_after(name):
+        report.Path(name).parent.mkdir(exist_ok=True)
+        report.Path(name).write_text("other")
+        git("add", name)
+        git("commit", "-q", "-m", name)
+        return snapshot.time_text(snapshot.RUNS, "small", git("rev-parse", "HEAD"))
+
+    assert time_after("README.md") == time_after("docs/a.md") == time_after("params.yaml") == "10 minutes, 2 workers"
+    for name in ("handvae/new.py", "notebooks/new.ipynb", "stages/new.py"):
+        assert time_after(name) == "not known: no run of profile small and this code in .grid/runs.jsonl"
+        git("reset", "-q", "--soft", "HEAD~1")
+        git("rm", "-q", "--cached", name)
 
 
 @pytest.mark.parametrize("line", ['{"profile": "small", "comm', '{"profile": "small"}', "[]", "7"])

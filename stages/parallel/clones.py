@@ -1,15 +1,15 @@
 """The folder .grid: a lock, a record, logs, and a clone of the workspace a worker, all on one cache of DVC."""
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import filelock
 import psutil
 import yaml
 
@@ -19,7 +19,10 @@ from stages.parallel import processes
 
 GRID = Path(".grid")
 LOCK = GRID / "dvc.lock"  # as the workers are given it
+BROKEN = GRID / "dvc.lock.broken"
 DVC = [sys.executable, "-m", "dvc"]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # not every PyYAML has libyaml
+NEW = ("handvae", "stages", "notebooks", ":(glob)*.yaml")  # where untracked files are code; elsewhere they may be data
 # links, so that a set lies on the disk once; no git: a clone is the workspace's files, not its history
 CONFIG = """[core]
     no_scm = true
@@ -33,31 +36,31 @@ CONFIG = """[core]
 def held(home: Path) -> Iterator[None]:
     """One grid at a time in a workspace, which is first made fit to go on in: a killed one may have left anything."""
     (home / GRID).mkdir(exist_ok=True)
-    with open(home / GRID / "lock", "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{home}: another stages.grid is at work here; wait for it, or end it first") from error
+    try:
+        lock = filelock.FileLock(home / GRID / "lock", timeout=0).acquire()  # the system's: a kill releases it
+    except filelock.Timeout as error:
+        raise InputError(f"{home}: another stages.grid is at work here; wait for it, or end it first") from error
+    with lock:
         processes.sweep(home)
         mend(home)
         yield
 
 
 def mend(home: Path) -> None:
-    """DVC writes its locks in place: of dead processes, or cut, they go. The run-cache knows what was done."""
+    """DVC writes its locks in place: of the dead, or cut, they are put away. The run-cache knows what was done."""
     rwlock, lock = home / ".dvc/tmp/rwlock", home / "dvc.lock"
     if rwlock.exists() and not _alive(rwlock):
         rwlock.unlink()
     try:
-        stages = yaml.load(lock.read_bytes(), yaml.CSafeLoader)["stages"]
+        stages = yaml.load(lock.read_bytes(), LOADER)["stages"]
         whole = all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
     except FileNotFoundError:
         return
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
         whole = False
     if not whole:
-        print(f"{lock.name}: cut by a kill; goes on from the last whole one", flush=True)
-        lock.unlink()
+        print(f"{lock.name}: cut by a kill, now {BROKEN}; goes on from the last whole one", flush=True)
+        os.replace(lock, home / BROKEN)
         if (home / LOCK).exists():
             atomic.write_bytes(lock, (home / LOCK).read_bytes())
 
@@ -79,16 +82,8 @@ def _alive(rwlock: Path) -> bool:
 
 def make(home: Path, number: int, files: Iterable[Path]) -> list[Path]:
     """`number` clones with the data `files` in them as links to the cache. InputError if DVC cannot bring a file."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=home,
-        capture_output=True,
-        text=True,
-    )
-    if listed.returncode:
-        raise InputError(f"{home}: expected a git checkout: {listed.stderr.strip()}; or use --workers 1")
-    cache = subprocess.run([*DVC, "cache", "dir"], cwd=home, capture_output=True, text=True, check=True).stdout.strip()
-    names = [name for name in listed.stdout.split("\0") if name and not name.startswith("reports/")]
+    names = files_of(home)
+    cache = _output([*DVC, "cache", "dir"], home).strip()
     remove(home)
     (home / "checkpoints").mkdir(exist_ok=True)
     atomic.write_bytes(home / LOCK, (home / "dvc.lock").read_bytes())
@@ -101,11 +96,25 @@ def make(home: Path, number: int, files: Iterable[Path]) -> list[Path]:
         (clone / ".dvc/config.local").write_text(CONFIG.format(cache=(home / cache).resolve()))
         # whoever goes on with a row finds what was done of it, here or at home
         os.symlink(home / "checkpoints", clone / "checkpoints")
-        command = [*DVC, "checkout", "-q", *map(str, files)]
-        ran = subprocess.run(command, cwd=clone, capture_output=True, text=True)
-        if ran.returncode:
-            raise InputError(f"{clone}: {' '.join(ran.stderr.split())}")
+        _output([*DVC, "checkout", "-q", *map(str, files)], clone)
     return clones
+
+
+def files_of(home: Path) -> list[str]:
+    """What a clone is of: tracked files but reports, and new files of the code. InputError without git."""
+    listed = ["git", "ls-files", "-z"]
+    try:
+        text = _output(listed, home) + _output([*listed, "--others", "--exclude-standard", "--", *NEW], home)
+    except InputError as error:
+        raise InputError(f"{error}; expected a git checkout; or use --workers 1") from error
+    return [name for name in text.split("\0") if name and not name.startswith("reports/")]
+
+
+def _output(command: Sequence[str], folder: Path) -> str:
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if ran.returncode:
+        raise InputError(f"{folder}: {' '.join(ran.stderr.split())}")
+    return ran.stdout
 
 
 def remove(home: Path) -> None:

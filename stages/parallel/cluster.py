@@ -54,8 +54,11 @@ def _refuse_if_silent(address: str) -> None:
         raise InputError(f"RAY_ADDRESS: expected host:port of `ray start --head`, found {address}: {error}") from error
 
 
-def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:
-    """Start Ray, or join RAY_ADDRESS. The number of workers and each one's share of a GPU (0: none is used)."""
+def connect(workers: int | None, rows: int, cores: int, on_gpu: bool) -> tuple[int, float]:
+    """Start Ray, or join RAY_ADDRESS. The number of workers and each one's share of a GPU (0: none is used).
+
+    There are no more workers than `rows`.
+    """
     # Ray's own words go to its logs; a row's to .grid/logs
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     os.environ |= {processes.MARK: str(Path.cwd())}  # Ray's processes too
@@ -65,7 +68,7 @@ def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:
     quiet = {"log_to_driver": False, "logging_level": "critical"}
     address = os.environ.get("RAY_ADDRESS")
     # a store of the least size: results are a few words
-    own = {"num_cpus": workers or cores, "object_store_memory": 80 << 20, "include_dashboard": False}
+    own = {"num_cpus": min(workers or cores, rows), "object_store_memory": 80 << 20, "include_dashboard": False}
     try:
         ray.init(address=address or "local", **({} if address else own), **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
@@ -73,9 +76,9 @@ def connect(workers: int | None, cores: int, on_gpu: bool) -> tuple[int, float]:
         raise InputError(f"{what}: {str(error).splitlines()[0]}") from error
     there = ray.cluster_resources()
     cpus, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0)) if on_gpu else 0
-    workers = workers or min(gpus, cpus) or cpus
+    workers = min(workers or min(gpus, cpus) or cpus, rows)
     if workers > cpus or not cpus:
-        raise InputError(f"--workers {workers}: expected at most the {cpus} cores of the Ray cluster, one a worker")
+        raise InputError(f"{workers} workers: expected at most the {cpus} cores of the Ray cluster, one a worker")
     return workers, 1 / math.ceil(workers / gpus) if gpus else 0.0
 
 
@@ -129,7 +132,7 @@ def run_rows(
     if unshared:
         raise InputError(f"{unshared.host}: does not see {home}; a Ray cluster must have this folder on every machine")
     if stopped():
-        raise KeyboardInterrupt("interrupted; the same command goes on from here")
+        raise KeyboardInterrupt(processes.INTERRUPTED)
     return outcomes
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 MARK = "HANDVAE_GRID"  # in the environment of all that a grid starts: the folder that it is at work in
+INTERRUPTED = "interrupted; the same command goes on from here"
 # a reader of a pipe that only the parent holds: at its death the whole process group goes
 GUARD = 'exec 3<&0; { cat <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-'
 
@@ -47,12 +48,16 @@ def send(process: subprocess.Popen, number: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Kill what an earlier grid left at work in `folder` or below it, on this machine, and wait until it is gone."""
+    """Kill what an earlier grid left at work in `folder` and its clones, on this machine, and wait until it is gone.
+
+    Not in any other checkout below it: a grid may be at work there.
+    """
     folder, found = folder.resolve(), []
+    clones = (folder / ".grid/workers", folder / ".grid/rows")
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            mark = process.environ().get(MARK)
-            if mark and Path(mark).is_relative_to(folder) and process.pid != os.getpid():
+            mark = Path(process.environ().get(MARK, ""))
+            if (mark == folder or mark.parent in clones) and process.pid != os.getpid():
                 process.kill()
                 found.append(process)
     psutil.wait_procs(found, timeout=30)
@@ -70,15 +75,20 @@ class Interrupts:
 
     def _note(self, *_: object) -> None:
         if self.process is None and self.noted:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(INTERRUPTED)
         self.noted = True
         if self.process is not None:
             send(self.process, signal.SIGINT)
 
     def run(self, command: Sequence[str], folder: Path, **options: object) -> int:
-        """The exit code of a command that gets what this process gets."""
-        with guarded(command, folder, **options) as self.process:
+        """The exit code of a command that gets what this process gets. KeyboardInterrupt if that was before it."""
+        if self.noted:
+            raise KeyboardInterrupt(INTERRUPTED)
+        with guarded(command, folder, **options) as process:
+            self.process = process
             try:
-                return self.process.wait()
+                if self.noted:  # while the command was started
+                    send(process, signal.SIGINT)
+                return process.wait()
             finally:
                 self.process = None
