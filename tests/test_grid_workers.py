@@ -233,6 +233,18 @@ def test_a_worker_that_is_lost_again_and_again_is_one_line(one_core, tmp_path, c
     assert outcome.error.startswith("its worker was lost 4 times") and "\n" not in outcome.error
 
 
+def test_a_lost_head_node_is_one_line(one_core, tmp_path, clone, monkeypatch):
+    def lost(*_, **__):
+        raise ray.exceptions.RaySystemError("the head node\nis gone")
+
+    expected = "Ray was lost, finished rows are kept, the same command goes on: RaySystemError: .*the head node is gone"
+    for place, name in ((ray, "wait"), (ray.remote_function.RemoteFunction, "_remote")):
+        with monkeypatch.context() as patched, pytest.raises(InputError, match=expected) as refused:
+            patched.setattr(place, name, lost)
+            outcomes_of(tmp_path, clone, ["-c", ""])
+        assert "\n" not in str(refused.value)
+
+
 def test_too_few_cores_of_a_cluster(one_core, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr(ray, "init", lambda **_: None)

@@ -8,7 +8,8 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,6 +96,18 @@ def disconnect() -> None:
     ray.shutdown()
 
 
+@contextmanager
+def _lost_in_one_line() -> Iterator[None]:
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"Ray was lost, finished rows are kept, the same command goes on: {reason}") from error
+
+
+@_lost_in_one_line()
 def run_rows(
     home: Path,
     clones: Sequence[Path],
@@ -106,7 +119,7 @@ def run_rows(
     """Each row's command in a free clone, in this order. `done` gets each outcome and the seconds of what is running.
 
     KeyboardInterrupt after the rows at work were ended in order, if `stopped`. InputError, likewise, if a node of the
-    cluster does not see the clones.
+    cluster does not see the clones, and at once if Ray itself is lost.
     """
     import ray
 
