@@ -309,7 +309,7 @@ def test_locks_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
 
 def test_a_clone_is_of_tracked_files_and_new_code_not_of_new_data(tmp_path):
     tracked = {"stages/a.py", "dvc.yaml", "docs/a.md", "Makefile"}
-    new = {"stages/new.py", "handvae/model/new.py", "notebooks/new.ipynb", "new.yaml"}
+    new = {"stages/new.py", "handvae/model/new.py", "notebooks/new.ipynb", "new.yaml", "dvc.lock"}
     for name in (*tracked, "reports/a.csv", ".gitignore"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("*.pyc\n")
