@@ -22,7 +22,7 @@ LOCK = GRID / "dvc.lock"  # as the workers are given it
 BROKEN = GRID / "dvc.lock.broken"
 DVC = [sys.executable, "-m", "dvc"]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # not every PyYAML has libyaml
-NEW = ("handvae", "stages", "notebooks", ":(glob)*.yaml")  # where untracked files are code; elsewhere they may be data
+NEW = ("handvae", "stages", "notebooks", ":(glob)*.yaml", "dvc.lock")  # untracked files elsewhere may be data
 # links, so that a set lies on the disk once; no git: a clone is the workspace's files, not its history
 CONFIG = """[core]
     no_scm = true
@@ -96,7 +96,7 @@ def make(home: Path, number: int, files: Iterable[Path]) -> list[Path]:
         (clone / ".dvc/config.local").write_text(CONFIG.format(cache=(home / cache).resolve()))
         # whoever goes on with a row finds what was done of it, here or at home
         os.symlink(home / "checkpoints", clone / "checkpoints")
-        _output([*DVC, "checkout", "-q", *map(str, files)], clone)
+        _output([*DVC, "checkout", *map(str, files)], clone)
     return clones
 
 
