@@ -311,4 +311,4 @@ def test_the_text_names_task_data_and_blocks_above_its_rows(model):
     assert rows[1][:2] == ["a", "b"] and rows[1][2].startswith("−5.00 [−5.") and rows[1][3] == "0.0001"
     assert rows[1][6:] == ["−0.26", "3", "a better"]
     assert rows[3][2:7] == ["+0.00 [+0.00, +0.00]", "1.0000", "–", "–", "–"]
-    assert rows[3][7] == "cannot be told (1 seed; at least 3 are needed)"
+    assert rows[3][7:] == ["1", "cannot be told (1 seed; at least 3 are needed)"]
