@@ -128,7 +128,7 @@ def stages_of(row: str) -> list[str]:
 def cost(row: str, loaded: params.Params) -> int:
     """How long a row trains, in no unit: longest rows are trained first, so that the last ones end together."""
     experiment = loaded.experiment(row)
-    training = loaded.profile.training[experiment.input]
+    training = loaded.training(experiment)
     network = experiment.input if experiment.input == "joints_2d" else experiment.encoder
     samples = loaded.models_of(row) * training.steps * training.batch_size
     return samples * len(loaded.pairs(experiment)) * COST[network]

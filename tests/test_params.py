@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 
 import pytest
@@ -61,7 +62,7 @@ def test_every_missing_key_is_an_error_that_names_it(params_tree, tmp_path):
     checked, rows = 0, params_tree["experiments"]
     params_tree["experiments"] = {"rhd-rgb-v1": rows["rhd-rgb-v1"]}  # one row stands for all
     for path in every_key(params_tree):
-        if path[:-1] in FREE:
+        if path[:-1] in FREE or path[-2:-1] == ("steps_share",):
             continue
         tree = copy.deepcopy(params_tree)
         parent = tree
@@ -147,6 +148,12 @@ def test_a_misspelt_key_is_an_error_that_names_it(params_tree, tmp_path):
         (("profiles", "paper", "unscaled_unit_mm"), 0, "paper.unscaled_unit_mm: expected a positive number, found 0"),
         (("defaults", "sede"), 1, "defaults: expected keys of an experiment, found sede"),
         (("seeds",), 0, "seeds: expected a positive number, found 0"),
+        (
+            ("profiles", "small", "steps_share"),
+            {"rdh": 0.5},
+            "steps_share: expected some of rhd, stb, icvl, nyu, msra, rhd\\+stb, found rdh",
+        ),
+        (("profiles", "small", "steps_share"), {"stb": 0}, "steps_share.stb: expected a positive number, found 0"),
         (("profiles", "small", "repeated_seeds"), 0, "small.repeated_seeds: expected a positive number, found 0"),
         (("profiles", "small", "repeated_seeds"), "3", "small.repeated_seeds: expected int, found '3'"),
         (("experiments", "rhd-2d-v1", "repeated"), 1, "experiments.rhd-2d-v1.repeated: expected bool, found 1"),
@@ -237,6 +244,16 @@ def test_a_repeated_row_has_the_models_of_its_profile_where_these_are_more_than_
         assert [loaded.models_of(name) for name in names] == expected
     params_tree["profile"] = "tiny"
     assert load(params_tree, tmp_path).models_of("rhd-2d-v1") == 1
+
+
+def test_a_dataset_is_trained_for_its_share_of_the_steps(params_tree, tmp_path):
+    whole = load(params_tree, tmp_path)
+    params_tree["profiles"]["small"]["steps_share"] = {"stb": 0.5, "rhd+stb": 2.0}
+    loaded = load(params_tree, tmp_path)
+    for name, share in {"rhd-rgb-v1": 1, "stb-rgb-v1": 0.5, "both-rgb-v1-t": 2, "nyu-resnet18": 1}.items():
+        before, after = settings_of(whole, name), settings_of(loaded, name)
+        assert after.training.steps == share * before.training.steps > 0
+        assert dataclasses.replace(after, training=before.training) == before
 
 
 def test_that_a_row_is_repeated_is_no_setting_of_its_models(params_tree, tmp_path):

@@ -173,6 +173,7 @@ class Profile:
     synthetic_block_frames: int
     augmentation: dict[str, Augmentation]
     training: dict[str, Training]
+    steps_share: dict[str, float]  # of the training steps, by dataset; 1 of those not named
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,12 @@ class Params:
         if name == OWN:
             return 1
         return max(self.seeds, self.profile.repeated_seeds if name in self.repeated else 1)
+
+    def training(self, experiment: Experiment) -> Training:
+        """How an experiment is trained: as the profile says of its input, for its dataset's share of the steps."""
+        training = self.profile.training[experiment.input]
+        steps = round(training.steps * self.profile.steps_share.get(experiment.dataset, 1.0))
+        return dataclasses.replace(training, steps=max(1, steps))
 
     def block_frames(self, synthetic: bool) -> int:
         """Frames of a video that are drawn together; synthetic videos may run faster than real ones."""
@@ -394,6 +401,10 @@ def _check_profile(profile: Profile, where: str) -> None:
     for name, training in profile.training.items():
         sizes = {key: getattr(training, key) for key in ("steps", "batch_size", "learning_rate", "muon_learning_rate")}
         _check_positive(sizes, f"{where}.training.{name}")
+    datasets = (*PROTOCOLS, BOTH)
+    if foreign := [name for name in profile.steps_share if name not in datasets]:
+        raise InputError(f"{where}.steps_share: expected some of {', '.join(datasets)}, found {', '.join(foreign)}")
+    _check_positive(profile.steps_share, f"{where}.steps_share")
 
 
 def _check_sizes(sizes: dict[str, int | None], where: str) -> None:

@@ -85,7 +85,7 @@ def settings_of(params: Params, name: str, seed_number: int = 0) -> Settings:
         profile.unscaled_unit_mm,
         params.recipes[experiment.recipe],
         profile.augmentation[experiment.input],
-        profile.training[experiment.input],
+        params.training(experiment),
     )
 
 
