@@ -55,7 +55,7 @@ def verdict(name: str, folder: str) -> str:
 def located(name: str) -> Path:
     """Where the set of params.yaml lies. InputError with the command that brings it, if it is not there yet."""
     data = params.load().data[name]
-    if sources.kind(data.source) == "folder" and data.source != "synthetic":
+    if sources.source_type(data.source) == "folder" and data.source != "synthetic":
         return Path(data.source)
     try:
         manifest = json.loads((RAW / f"{name}.json").read_text())
@@ -65,7 +65,7 @@ def located(name: str) -> Path:
     if data.source == "synthetic":
         wanted = [download.describe(name, "synthetic", data, False)]
     if manifest.get("description") not in wanted or not Path(manifest["root"]).is_dir():
-        what = "synthetic hands" if data.source == "synthetic" else sources.shown(data.source)
+        what = "synthetic hands" if data.source == "synthetic" else sources.short_name(data.source)
         raise InputError(
             f"{RAW / name}: expected {what}, found nothing, or what is left of another source; run "
             f"`dvc repro download@{name}`"

@@ -30,7 +30,7 @@ def main(name: str) -> None:
         generate.generate(name, root, settings.profile.synthetic[name], data.seed, workers.cores())
     else:
         source = workspace.source(data.source)
-        kind = sources.kind(source)
+        kind = sources.source_type(source)
         # beside a folder that somebody gave may lie the one that was meant; beside an unpacked archive lies nothing
         find = partial(sets.find, name) if kind == "folder" else dataset.find
         root = sources.locate(name, source, data.sha256, RAW / "unpacked", find)
@@ -51,7 +51,7 @@ def describe(name: str, kind: str, data: params.Source, published: bool) -> str:
     """What reports call the data: never a path, which would say where and not what."""
     if kind == "synthetic":
         return f"synthetic hands (seed {data.seed})"
-    return TITLES[name] if published else f"{sources.shown(data.source)} ({TITLES[name]}'s layout)"
+    return TITLES[name] if published else f"{sources.short_name(data.source)} ({TITLES[name]}'s layout)"
 
 
 if __name__ == "__main__":

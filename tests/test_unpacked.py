@@ -1,135 +1,181 @@
-"""Archives that are parts of one download, and folders of archives that people look into, where `test_sources` has the
-rest."""
-
+import errno
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from handvae.base.errors import InputError
-from handvae.download import sources
-from tests import test_sources
-from tests.test_sources import FILES, content_of, find_set, held, locate, marks, refusal, saved, zipped
+from handvae.download import archives, unpacked
+from handvae.download.unpacked import Archive
+from tests import small_archives
+from tests.conftest import REPOSITORY
+from tests.small_archives import FILES, content_of, find_set, saved, zipped
 
-# as Google Drive sends a folder: each part holds some of its files
-NAMES = ("set-20240131T120000Z-001.zip", "set-20240131T120000Z-002.zip")
-PARTS = {
-    NAMES[0]: zipped(
-        {"set/": b"", "set/training/": b"", "set/training/anno.pickle": FILES["set/training/anno.pickle"]}
-    ),
-    NAMES[1]: zipped({name: content for name, content in FILES.items() if "anno" not in name}),
-}
-
-
-server = test_sources.server  # the same fixture
+server = small_archives.server
+TWO = {"x/x.zip": b"1", "y/y.zip": b"2"}  # what `two` unpacks to
 
 
 @pytest.fixture
-def cache(tmp_path) -> Path:
-    return tmp_path / "cache"
+def target(tmp_path) -> Path:
+    return tmp_path / "cache" / "rhd"
 
 
-@pytest.fixture
-def parts(tmp_path) -> list[Path]:
-    return [saved(tmp_path / "mine", name, content) for name, content in PARTS.items()]
+def archive(source, sha256: str | None = None, folder: str = "") -> Archive:
+    return Archive(str(source), sha256, Path(str(source)).name.split(".")[0], folder)
 
 
-@pytest.mark.parametrize("pattern", [None, "set-20240131T120000Z-1-{}.zip", "set-{}.zip"])
-def test_parts_of_one_download_are_unpacked_together_as_one_archive_is(tmp_path, cache, parts, pattern):
-    if pattern:
-        parts = [part.rename(part.with_name(pattern.format(f"{n:03}"))) for n, part in enumerate(parts, 1)]
-    root = locate(cache, parts)
-    assert root == cache / "rhd" / "set" and held(root) == FILES
-    assert {path.name for path in cache.iterdir()} == {"rhd"}
-    before = marks(cache)
-    locate(cache, parts[::-1], [None, hashlib.sha256(parts[0].read_bytes()).hexdigest()])
-    assert marks(cache) == before
+def fetch(target: Path, *parts: Archive, check=lambda folder: None) -> dict[str, bytes]:
+    unpacked.fetch(parts, target, target.with_name("rhd.download"), check)
+    assert [path.name for path in target.parent.iterdir()] == ["rhd"]
+    return content_of(target)
 
 
-def test_a_changed_part_is_unpacked_with_the_others(tmp_path, cache, parts):
-    locate(cache, parts)
-    saved(tmp_path / "mine", NAMES[1], zipped({"set/README": b"newer"}))
-    root = locate(cache, parts)
-    assert held(root) == {"set/training/anno.pickle": b"labels", "set/README": b"newer"}
+def refusal(target: Path, *parts: Archive, **check) -> str:
+    """The message; what was in the target before stays, and nothing is left of the download."""
+    before = marks(target)
+    with pytest.raises(InputError) as caught:
+        fetch(target, *parts, **check)
+    assert marks(target) == before and not [path for path in target.parent.iterdir() if path != target]
+    return str(caught.value)
 
 
-def test_parts_that_hold_the_same_file_are_refused_and_leave_nothing(tmp_path, cache, parts):
-    for again in ("set/README", "set/README/x", "set/training"):
-        saved(tmp_path / "mine", NAMES[0], zipped({again: b"1"}))
-        message = refusal(cache, parts)
-        assert f"{parts[1]}: expected every path once in all parts of a download, found set/" in message
-    saved(tmp_path / "mine", NAMES[0], PARTS[NAMES[0]])
-    assert "expected SHA-256" in refusal(cache, parts, [None, "0" * 64])
-    assert held(locate(cache, parts)) == FILES
+def marks(folder: Path) -> dict[str, tuple[int, int]]:
+    """By these one sees whether a file was written again."""
+    stats = {path: (folder / path).stat() for path in content_of(folder)}
+    return {path: (status.st_ino, status.st_mtime_ns) for path, status in stats.items()}
 
 
-def test_parts_from_the_web_are_fetched_once_and_resumed(server, cache):
-    server.files = dict(PARTS)
-    addresses = [server.at(name) for name in NAMES]
-    server.cuts = [10**6, 100, 20, 10, 10, 10]  # the first part comes whole
-    with pytest.raises(InputError, match=r"-002\.zip: .*run again to resume"):
-        locate(cache, addresses)
-    assert not (cache / "rhd").exists()
-    server.asked()
-    root = locate(cache, addresses)
-    assert root == cache / "rhd" / "set" and held(root) == FILES
-    assert server.asked() == [(NAMES[0], "Range"), (NAMES[1], "Range")]
-    before = marks(cache)
-    assert {path.name for path in cache.iterdir()} == {"rhd"}
-    locate(cache, addresses)
-    assert marks(cache) == before and server.asked() == [(name, "If-None-Match") for name in NAMES]
-    locate(cache, addresses, [hashlib.sha256(content).hexdigest() for content in PARTS.values()])
-    assert marks(cache) == before and server.asked() == []
-    server.files[NAMES[1]] = b"<!DOCTYPE html>"
-    with pytest.raises(InputError, match=r"-002\.zip: expected an archive, found an HTML page"):
-        locate(cache, addresses)
-    assert held(root) == FILES
+def two(tmp_path: Path, server) -> list[Archive]:
+    """An archive on disk and another on the web."""
+    server.files = {"y.zip": zipped({"y.zip": b"2"})}
+    return [
+        archive(saved(tmp_path, "x.zip", zipped({"x.zip": b"1"})), folder="x"),
+        archive(server.at("y.zip"), folder="y"),
+    ]
 
 
-def test_parts_beside_other_archives_share_a_folder_named_like_what_they_are_parts_of(tmp_path, cache):
-    pieces = {
-        "B1-20240131T120000Z-001.zip": {"B1/0.png": b"0"},  # Google Drive numbers a single part too
-        "images-20240131T120000Z-001.zip": {"images/0.png": b"0"},
-        "images-20240131T120000Z-002.zip": {"images/1.png": b"1"},
-        "labels-001.zip": {"labels/0.mat": b"0"},  # alone: a name like others
-    }
-    archives = [saved(tmp_path / "mine", name, zipped(files)) for name, files in pieces.items()]
-    root = locate(cache, archives, find=lambda folder: folder)
-    assert content_of(root) == {
-        "B1/B1/0.png": b"0",
-        "images/images/0.png": b"0",
-        "images/images/1.png": b"1",
-        "labels-001/labels/0.mat": b"0",
-    }
-    before = marks(root)
-    assert marks(locate(cache, archives, find=lambda folder: folder)) == before
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-def test_a_list_of_one_is_as_without_brackets(tmp_path, cache):
-    archive = saved(tmp_path, "RHD_v1-1.zip", zipped())
-    before = locate(cache, archive), marks(cache)
-    assert (locate(cache, [archive]), marks(cache)) == before
-    assert before[0] == cache / "rhd" / "set"
+def test_an_archive_is_unpacked_again_only_if_it_or_its_folder_has_changed(tmp_path, target):
+    file = saved(tmp_path, "a.zip", zipped())
+    assert fetch(target, archive(file)) == FILES
+    before = marks(target)
+    fetch(target, archive(file))
+    assert marks(target) == before
+    (target / "set/README").unlink()
+    assert fetch(target, archive(file)) == FILES and marks(target) != before
+    saved(tmp_path, "a.zip", zipped({"set/README": b"newer"}))
+    assert fetch(target, archive(file)) == {"set/README": b"newer"}
 
 
-def test_looking_into_an_unpacked_folder_does_not_unpack_it_again(server, cache):
-    root = locate(cache, server.url)
-    before = marks(cache)
-    server.asked()
-    junk = [saved(folder, ".DS_Store", b"Bud1") for folder in (cache / "rhd", root, root / "training")]
-    junk += [saved(root / "@eaDir" / "a", "thumb.jpg", b"1"), saved(root, "Thumbs.db", b"1")]
-    locate(cache, server.url)
-    assert server.asked() == [("a.zip", "If-None-Match")] and all(path.exists() for path in junk)
-    for path in junk:
-        path.unlink()
-    assert marks(cache) == before
+def test_looking_into_an_unpacked_folder_does_not_unpack_it_again(tmp_path, target):
+    file = saved(tmp_path, "a.zip", zipped())
+    fetch(target, archive(file))
+    before = marks(target)
+    junk = [saved(folder, ".DS_Store", b"Bud1") for folder in (target, target / "set")]
+    junk += [saved(target / "@eaDir" / "a", "thumb.jpg", b"1"), saved(target, "Thumbs.db", b"1")]
+    fetch(target, archive(file))
+    assert before.items() < marks(target).items() and all(path.exists() for path in junk)
 
 
-@pytest.mark.parametrize("name", ["RHD.zip.001", "RHD.z01", "RHD.tar.gz.001", "RHD.7z.002"])
-def test_the_pieces_of_a_split_archive_are_named(tmp_path, cache, name):
-    message = refusal(cache, saved(tmp_path, name, zipped()[:500]), find=find_set)
-    assert message.endswith("found a piece of a split one; join them first")
+def test_an_address_is_asked_for_its_file_only_if_that_may_have_changed(server, target):
+    assert fetch(target, archive(server.url)) == FILES and server.asked() == [("a.zip",)]
+    before = marks(target)
+    fetch(target, archive(server.url))
+    assert server.asked() == [("a.zip", "If-None-Match")]
+    fetch(target, archive(server.url, sha256_of(server.content).upper()))
+    assert server.asked() == [] and marks(target) == before  # the SHA-256 is proof enough, without a network
+    server.content, server.headers = zipped({"set/README": b"new"}), {"ETag": '"2"'}
+    assert fetch(target, archive(server.url)) == {"set/README": b"new"}
 
 
-def test_the_short_name_of_parts_is_theirs():
-    assert sources.shown([f"/a/{name}" for name in NAMES]) == ", ".join(NAMES)
+def test_an_archive_that_is_had_from_elsewhere_now_is_not_unpacked_again(server, tmp_path, target):
+    fetch(target, archive(saved(tmp_path, "a.zip", server.content)))
+    before = marks(target)
+    for asked in ([("a.zip",)], [("a.zip", "If-None-Match")]):
+        fetch(target, archive(server.url))
+        assert marks(target) == before and server.asked() == asked
+
+
+@pytest.mark.parametrize("web", [True, False])
+def test_a_wrong_sha256_is_refused_with_both(server, tmp_path, target, web):
+    source = server.url if web else saved(tmp_path, "a.zip", server.content)
+    target.mkdir(parents=True)
+    message = f"{source}: expected SHA-256 {'0' * 64}, found {sha256_of(server.content)}"
+    assert refusal(target, archive(source, "0" * 64)) == message
+    assert fetch(target, archive(source, sha256_of(server.content))) == FILES
+
+
+def test_a_refused_newer_version_leaves_the_one_before(server, target):
+    fetch(target, archive(server.url))
+    server.headers = {"ETag": '"2"'}
+    server.content = zipped({"../evil": b"1"})
+    assert "a path that leads out" in refusal(target, archive(server.url))
+    server.content = zipped({"x/y": b"1"})
+    assert "expected one folder with" in refusal(target, archive(server.url), check=find_set)
+    server.content = zipped()[:-30]  # under the same ETag, as by a proxy
+    assert "found File is not a zip file" in refusal(target, archive(server.url))
+    server.content = zipped()
+    assert fetch(target, archive(server.url)) == FILES
+
+
+def test_archives_go_into_their_folders_and_all_are_unpacked_again_if_one_has_changed(server, tmp_path, target):
+    parts = two(tmp_path, server)
+    assert fetch(target, *parts) == TWO
+    before = marks(target)
+    fetch(target, *parts)
+    assert marks(target) == before
+    saved(tmp_path, "x.zip", zipped({"x.zip": b"3"}))
+    assert fetch(target, *parts) == {**TWO, "x/x.zip": b"3"}
+    assert fetch(target, parts[1]) == {"y/y.zip": b"2"}
+    assert fetch(target, archive(server.at("y.zip"), folder="z")) == {"z/y.zip": b"2"}
+
+
+def test_a_download_that_broke_off_goes_on_there_and_whole_ones_are_kept(server, tmp_path, target):
+    parts = [*two(tmp_path, server), archive(server.at("a.zip"), folder="a")]
+    server.cuts = [10**6, 500, 101, 101, 101, 101]  # y.zip comes whole
+    with pytest.raises(InputError, match=r"a\.zip: .*run again to resume"):
+        fetch(target, *parts)
+    assert not target.exists()
+    server.requests.clear()
+    assert fetch(target, *parts).items() >= TWO.items()
+    assert server.ranges_asked() == [f"bytes={len(server.files['y.zip']) - 1}-", "bytes=899-"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError(), RuntimeError("?")])
+def test_a_download_outlives_trouble_of_the_machine_only(server, target, monkeypatch, error):
+    def fail(member, folder):
+        (folder / "half.png").write_bytes(b"half")
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises((OSError, MemoryError, InputError)):
+        patch.setattr(archives, "_write", fail)
+        fetch(target, archive(server.url))
+    assert not target.exists() and not target.with_name("rhd.partial").exists()
+    server.requests.clear()
+    assert fetch(target, archive(server.url)) == FILES
+    is_kept = not isinstance(error, RuntimeError)
+    assert server.ranges_asked() == [f"bytes={len(server.content) - 1}-" if is_kept else None]
+
+
+def test_a_run_killed_while_it_unpacks_leaves_what_the_next_goes_on_with(server, target):
+    program = f"""
+import pathlib, time
+from handvae.download import archives, unpacked
+write = archives._write
+archives._write = lambda *member: (write(*member), print("wrote", flush=True), time.sleep(60))
+target, part = pathlib.Path({str(target)!r}), unpacked.Archive({server.url!r}, None, "a", "")
+unpacked.fetch([part], target, target.with_name("rhd.download"), lambda folder: None)
+"""
+    run = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=REPOSITORY)
+    assert run.stdout.readline() == b"wrote\n"
+    run.kill()
+    run.communicate()
+    assert not target.exists() and len(content_of(target.with_name("rhd.partial"))) == 1
+    server.requests.clear()
+    assert fetch(target, archive(server.url)) == FILES
+    assert server.ranges_asked() == [f"bytes={len(server.content) - 1}-"]

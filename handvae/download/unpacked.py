@@ -1,10 +1,11 @@
-"""Archives as folders on disk: fetched and unpacked once, with a record of which archives they were."""
+"""Archives as a folder on disk: fetched and unpacked once, with a record of which archives they were."""
 
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,90 +21,91 @@ RECORD = ".source.json"  # in an unpacked folder: which archives it came from an
 class Archive:
     source: str
     sha256: str | None
-    download: Path  # the folder to which an address is downloaded
+    stem: str  # its file's name without suffix
+    folder: str  # below the target, or ""
 
     @property
     def is_address(self) -> bool:
         return "://" in self.source
 
 
-def fetch(parts: Sequence[Archive], target: Path, check: Callable[[Path], object] = lambda folder: None) -> bool:
-    """See to it that `target` holds what an archive does, or the parts of one; True if it had to be unpacked.
+def fetch(parts: Sequence[Archive], target: Path, downloads: Path, check: Callable[[Path], object]) -> None:
+    """See to it that `target` holds what the archives do; they are unpacked again only if something has changed.
 
     `check` may refuse what was unpacked before it takes the place of what is there. On any InputError but that of a
-    broken connection, nothing of the archives that were downloaded is left.
+    broken connection, nothing is left in `downloads`; another run goes on with what is there.
     """
-    record = _record(target)
-    known = record.get("parts", [record])
-    known = known if len(known) == len(parts) else [{}] * len(parts)
-    if all(_unpacked_before(part, was) for part, was in zip(parts, known, strict=True)):
-        return False
-    downloads = [part.download for part in parts if part.is_address]
-    files = [_file_of(part) for part in parts]
+    known = _known(target, parts)
+    if not all(_unpacked_before(part, was) for part, was in zip(parts, known, strict=True)):
+        try:
+            files = [_file(part, downloads) for part in parts]
+        finally:
+            with suppress(OSError):
+                downloads.rmdir()  # if it is empty
+        try:
+            identities = [_identity(part, file) for part, file in zip(parts, files, strict=True)]
+            if [identity["sha256"] for identity in identities] == [was.get("sha256") for was in known]:
+                _write_record(target, identities)  # where they can be had now
+            else:
+                _unpack(parts, files, identities, target, check)
+        except (OSError, MemoryError):
+            raise  # this machine's trouble, a full disk for one: the downloads are whole
+        except Exception:
+            shutil.rmtree(downloads, ignore_errors=True)
+            raise
+    shutil.rmtree(downloads, ignore_errors=True)  # also what earlier runs began, of other archives
+
+
+def _known(target: Path, parts: Sequence[Archive]) -> list[dict]:
+    """Of each archive, what `target` holds of it: {} if it does not hold exactly these, or files have come or gone."""
     try:
-        found = [_identified(part, file) for part, file in zip(parts, files, strict=True)]
-        unpacked = [one["sha256"] for one in found] != [was.get("sha256") for was in known]
-        if unpacked:
-            _unpack(files, found, target, check)
-        else:  # where they can be had now
-            found = [{**was, **one} for was, one in zip(known, found, strict=True)]
-            write_text(target / RECORD, json.dumps({**record, **_as_record(found)}, indent=1))
-    except (OSError, MemoryError):
-        raise  # this machine's trouble, a full disk for one: the download is whole, and the next run goes on from it
-    except Exception:
-        for download in downloads:
-            shutil.rmtree(download)
-        raise
-    for download in downloads:
-        shutil.rmtree(download)
-    return unpacked
-
-
-def _unpacked_before(part: Archive, record: dict) -> bool:
-    """Whether `record` provably is of what the address has: by the SHA-256 if that is known, else by the server."""
-    if not part.is_address:
-        return False
-    checked_address(part.source)
-    if part.sha256 is not None:
-        return record.get("sha256") == part.sha256.lower()
-    return record.get("url") == part.source and http_download.is_current(part.source, record["validator"])
-
-
-def _file_of(part: Archive) -> Path:
-    if not part.is_address:
-        return checked_file(part.source)
-    return http_download.download(part.source, part.download)
-
-
-def _identified(part: Archive, file: Path) -> dict:
-    """What the record says of an archive. InputError if it is not the one that was expected."""
-    found = sha256_of(file)
-    if part.sha256 is not None and found != part.sha256.lower():
-        raise InputError(f"{part.source}: expected SHA-256 {part.sha256.lower()}, found {found}")
-    if not part.is_address:
-        return {"sha256": found}
-    return {"sha256": found, "url": part.source, "validator": http_download.validator_of(part.download)}
-
-
-def _unpack(files: Sequence[Path], found: list[dict], target: Path, check: Callable[[Path], object]) -> None:
-    with replacing_folder(target) as scratch:
-        for file in files:
-            archives.extract(file, scratch)
-        check(scratch)
-        write_text(scratch / RECORD, json.dumps({**_as_record(found), **_contents(scratch)}, indent=1))
-
-
-def _as_record(found: list[dict]) -> dict:
-    return found[0] if len(found) == 1 else {"parts": found}
-
-
-def _record(folder: Path) -> dict:
-    """What was unpacked to `folder`; empty if it was not, or if files have come or gone since."""
-    try:
-        record = json.loads((folder / RECORD).read_text())
+        record = json.loads((target / RECORD).read_text())
     except (OSError, ValueError):
-        return {}
-    return record if record.items() >= _contents(folder).items() else {}
+        record = {}
+    known = record.get("parts", [record])
+    same = [was.get("folder", "") for was in known] == [part.folder for part in parts]
+    return known if same and record.items() >= _contents(target).items() else [{}] * len(parts)
+
+
+def _unpacked_before(part: Archive, was: dict) -> bool:
+    """Whether `was` provably is of what the address has: by the SHA-256 if that is known, else by the server."""
+    if not part.is_address:
+        return False
+    if part.sha256 is not None:
+        return was.get("sha256") == part.sha256.lower()
+    return was.get("url") == part.source and http_download.is_current(part.source, was["validator"])
+
+
+def _file(part: Archive, downloads: Path) -> Path:
+    return http_download.download(part.source, downloads / part.stem) if part.is_address else Path(part.source)
+
+
+def _identity(part: Archive, file: Path) -> dict:
+    """What the record says of an archive. InputError if it is not the one that was expected."""
+    sha256 = sha256_of(file)
+    if part.sha256 is not None and sha256 != part.sha256.lower():
+        raise InputError(f"{part.source}: expected SHA-256 {part.sha256.lower()}, found {sha256}")
+    web = {"url": part.source, "validator": http_download.validator_of(file.parent)} if part.is_address else {}
+    return {"sha256": sha256, "folder": part.folder, **web}
+
+
+def _unpack(
+    parts: Sequence[Archive],
+    files: Sequence[Path],
+    identities: list[dict],
+    target: Path,
+    check: Callable[[Path], object],
+) -> None:
+    with replacing_folder(target) as scratch:
+        for part, file in zip(parts, files, strict=True):
+            (scratch / part.folder).mkdir(exist_ok=True)
+            archives.extract(file, scratch / part.folder)
+        check(scratch)
+        _write_record(scratch, identities)
+
+
+def _write_record(folder: Path, identities: list[dict]) -> None:
+    write_text(folder / RECORD, json.dumps({"parts": identities, **_contents(folder)}, indent=1))
 
 
 def _contents(folder: Path) -> dict[str, int]:
@@ -119,20 +121,3 @@ def _contents(folder: Path) -> dict[str, int]:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def checked_file(source: str) -> Path:
-    if not Path(source).is_file():
-        raise InputError(f"{source}: expected an archive, found no file")
-    return Path(source)
-
-
-def checked_address(source: str) -> str:
-    """The name of the file at this address."""
-    if not source.isprintable():
-        raise InputError(f"{source!r}: expected an address of one line, found other characters in it")
-    if not source.startswith(("http://", "https://")):
-        raise InputError(
-            f"{source}: expected a folder, an archive or an http(s) address, found {source.split(':')[0]!r}"
-        )
-    return http_download.file_name(source)

@@ -1,0 +1,137 @@
+"""A small dataset as archives, and a web server that has them."""
+
+import http.server
+import io
+import tarfile
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from handvae.base.errors import InputError
+from handvae.download import http_download
+
+MARKER = "training/anno.pickle"
+FILES = {"set/training/anno.pickle": b"labels", "set/training/color/0.png": bytes(range(256)) * 400, "set/README": b""}
+
+
+def find_set(folder: Path) -> Path:
+    roots = [root for root in (folder, *sorted(folder.iterdir())) if (root / MARKER).is_file()]
+    if len(roots) != 1:
+        raise InputError(f"{folder}: expected one folder with {MARKER}, found {len(roots)}")
+    return roots[0]
+
+
+def zipped(files: dict[str, bytes] = FILES, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tar_member(name: str, type_: bytes = tarfile.REGTYPE, link: str = "", size: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = type_, link, size
+    return info
+
+
+def tarred(files: dict[str, bytes] = FILES, extra=(), mode: str = "w", format_: int = tarfile.PAX_FORMAT) -> bytes:
+    """`extra`: members without content, after the files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, format=format_) as archive:
+        for name, content in files.items():
+            archive.addfile(tar_member(name, size=len(content)), io.BytesIO(content))
+        for info in extra:
+            archive.addfile(info)
+    return buffer.getvalue()
+
+
+def saved(folder: Path, name: str, content: bytes) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    """Of all files in a folder but our record."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".source.json"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+class Server:
+    """A local server whose misbehaviour is set by attributes; it notes the requests that it got."""
+
+    def __init__(self):
+        self.content, self.headers, self.ranges, self.status = zipped(), {"ETag": '"1"'}, True, 200
+        self.files: dict[str, bytes] = {}  # by name, each with its own ETag; any other name has `content`
+        self.cuts: list[int] = []  # bytes after which the next responses break off
+        self.length: int | None = None  # what Content-Length says instead of the truth
+        self.requests: list[dict[str, str]] = []
+        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = self.at("a.zip")
+        threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def at(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.httpd.server_address[1]}/files/{name}"
+
+    def asked(self) -> list[tuple[str, ...]]:
+        """The file and the conditions of each request so far, which are then forgotten."""
+        conditions = ("If-None-Match", "If-Modified-Since", "Range")
+        asked = [(request["name"], *(key for key in conditions if key in request)) for request in self.requests]
+        self.requests.clear()
+        return asked
+
+    def ranges_asked(self) -> list[str | None]:
+        asked = [request.get("Range") for request in self.requests]
+        self.requests.clear()
+        return asked
+
+    def close(self) -> None:
+        self.httpd.shutdown()
+        self.httpd.server_close()
+
+    def _handler(self):
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.requests.append({**self.headers, "name": self.path.rpartition("/")[2]})
+                server.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        return Handler
+
+    def answer(self, request) -> None:
+        name = request.path.rpartition("/")[2]
+        content, status = self.files.get(name, self.content), self.status
+        headers = {**self.headers, **({"ETag": f'"{zlib.crc32(content)}"'} if name in self.files else {})}
+        conditional = request.headers.get("If-None-Match") or request.headers.get("If-Modified-Since")
+        validators = (headers.get("ETag"), headers.get("Last-Modified"))
+        wanted = request.headers.get("Range")
+        if conditional and conditional in validators:
+            content, status = b"", 304
+        elif wanted and self.ranges and request.headers.get("If-Range") in validators:
+            start, status = int(wanted.removeprefix("bytes=").removesuffix("-")), 206
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            content = content[start:]
+        request.send_response(status)
+        for key, value in headers.items():
+            request.send_header(key, value)
+        request.send_header("Content-Length", str(self.length if self.length is not None else len(content)))
+        request.end_headers()
+        request.wfile.write(content[: self.cuts.pop(0)] if self.cuts else content)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(http_download, "WAITS_S", (0, 0, 0, 0))
+    server = Server()
+    yield server
+    server.close()

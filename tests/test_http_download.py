@@ -1,0 +1,191 @@
+import gzip
+import time
+from pathlib import Path
+
+import pytest
+
+from handvae.base.errors import InputError
+from handvae.download import http_download
+from tests import small_archives
+from tests.small_archives import tarred, zipped
+
+server = small_archives.server
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "download"
+
+
+def refusal(url: str, folder: Path) -> str:
+    """The message of a refused download; nothing of it may be left."""
+    with pytest.raises(InputError) as caught:
+        http_download.download(url, folder)
+    message = str(caught.value)
+    assert url in message and "expected" in message and "found" in message and "\n" not in message
+    assert not folder.exists()
+    return message
+
+
+def broken_off(url: str, folder: Path) -> int:
+    """How many bytes are there after a run that gave up."""
+    with pytest.raises(InputError, match=r"a\.zip: expected the whole file, found a broken connection .*run again"):
+        http_download.download(url, folder)
+    return (folder / "a.zip").stat().st_size
+
+
+def test_a_file_comes_whole_under_its_name_in_the_address(server, folder):
+    file = http_download.download(server.url + "?token=1#top", folder)
+    assert file == folder / "a.zip" and file.read_bytes() == server.content and len(server.requests) == 1
+
+
+def test_a_cut_connection_is_resumed_where_it_broke_off(server, folder):
+    server.cuts = [700, 300]
+    assert http_download.download(server.url, folder).read_bytes() == server.content
+    assert server.requests[1]["If-Range"] == '"1"'
+    assert server.ranges_asked() == [None, "bytes=699-", "bytes=998-"]
+
+
+def test_a_broken_download_is_resumed_by_the_next_run(server, folder):
+    server.cuts = [500, 101, 101, 101, 101]
+    assert broken_off(server.url, folder) == 900
+    server.requests.clear()
+    assert http_download.download(server.url, folder).read_bytes() == server.content
+    assert server.ranges_asked() == ["bytes=899-"]
+
+
+def test_of_a_whole_file_one_byte_is_asked_for(server, folder):
+    http_download.download(server.url, folder)
+    server.requests.clear()
+    assert http_download.download(server.url, folder).read_bytes() == server.content
+    assert server.ranges_asked() == [f"bytes={len(server.content) - 1}-"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_answers_busy_is_tried_again(server, folder, status):
+    statuses = iter([status, 200])
+    answer = server.answer
+    server.answer = lambda request: (setattr(server, "status", next(statuses)), answer(request))
+    assert http_download.download(server.url, folder).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("obeys_if_range", [True, False])
+@pytest.mark.parametrize("headers", [{"Last-Modified": "Fri, 13 Oct 2017 10:00:00 GMT"}, {"ETag": '"1"'}])
+def test_a_file_that_changed_meanwhile_is_fetched_anew(server, folder, headers, obeys_if_range):
+    server.headers, server.cuts = headers, [500, 100, 100, 100, 100]
+    broken_off(server.url, folder)
+    server.content = zipped({"set/training/anno.pickle": bytes(2000)})
+    server.headers = {key: value.replace("1", "2") for key, value in headers.items()}
+    if not obeys_if_range:
+        answer = server.answer
+
+        def ignoring(request):
+            if request.headers.get("If-Range"):
+                request.headers.replace_header("If-Range", next(iter(server.headers.values())))
+            answer(request)
+
+        server.answer = ignoring
+    assert http_download.download(server.url, folder).read_bytes() == server.content
+
+
+@pytest.mark.parametrize(("headers", "ranges"), [({"ETag": '"1"'}, False), ({}, True), ({"ETag": 'W/"1"'}, True)])
+def test_a_server_without_ranges_or_validators_is_read_from_the_start(server, folder, headers, ranges):
+    server.headers, server.ranges, server.cuts = headers, ranges, [700]
+    assert http_download.download(server.url, folder).read_bytes() == server.content
+
+
+def test_a_broken_download_that_cannot_be_resumed_is_not_kept(server, folder):
+    server.headers, server.cuts = {}, [500] * 5
+    assert "run again" not in refusal(server.url, folder)
+
+
+def test_a_length_that_is_too_large_never_passes(server, folder):
+    server.length = len(server.content) + 500
+    assert broken_off(server.url, folder) == len(server.content)
+
+
+@pytest.mark.parametrize("size", [b"-5", b"zz", b"f" * 20])
+def test_a_chunk_of_a_size_that_cannot_be_is_a_broken_connection(server, folder, size):
+    def answer(request):
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(size + b"\r\n" + server.content)
+
+    server.answer = answer
+    assert "found a broken connection" in refusal(server.url, folder)
+
+
+def test_a_server_that_falls_silent_is_given_up(server, folder, monkeypatch):
+    monkeypatch.setattr(http_download, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(http_download, "WAITS_S", ())
+    server.answer = lambda request: time.sleep(0.3)
+    assert "timed out" in refusal(server.url, folder)
+
+
+def test_a_compressed_tar_is_kept_as_it_is_sent(server, folder):
+    server.files, server.headers = {"a.tar.gz": tarred(mode="w:gz")}, {"Content-Encoding": "gzip"}
+    file = http_download.download(server.at("a.tar.gz"), folder)
+    assert gzip.decompress(file.read_bytes()) == tarred()
+
+
+def test_a_page_instead_of_the_archive_is_refused(server, folder):
+    server.headers = {"Content-Type": "text/html; charset=utf-8"}
+    assert "expected an archive, found an HTML page" in refusal(server.url, folder)
+
+
+def test_a_part_that_was_not_asked_for_is_refused(server, folder):
+    server.status, server.headers = 206, {"Content-Range": f"bytes 0-{len(server.content) - 1}/{len(server.content)}"}
+    assert "a part of another file" in refusal(server.url, folder)
+
+
+def redirecting(server, target: str) -> str:
+    """An address from which the server redirects to `target`."""
+    answer = server.answer
+
+    def redirect(request):
+        moved = request.path == "/moved.zip"
+        server.status, server.headers = (302, {"Location": target}) if moved else (200, {})
+        answer(request)
+
+    server.answer = redirect
+    return server.url.replace("files/a.zip", "moved.zip")
+
+
+def test_a_redirect_within_http_is_followed(server, folder):
+    file = http_download.download(redirecting(server, server.url), folder)
+    assert file.name == "moved.zip" and file.read_bytes() == server.content
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a.zip"])
+def test_a_redirect_to_another_scheme_is_refused(server, folder, target):
+    assert f"{target!r}" in refusal(redirecting(server, target), folder)
+
+
+def test_refusing_servers_and_endless_redirects_are_named(server, folder):
+    server.status = 404
+    assert "found HTTP status 404" in refusal(server.url, folder)
+    server.status, server.headers = 301, {"Location": server.url}
+    assert "Exceeded 30 redirects" in refusal(server.url, folder)
+    server.close()
+    assert "Connection refused" in refusal(server.url, folder)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:9/download?id=3", "expected the address of an archive (.zip, .tar, .tar.gz, .tgz)"),
+        ("http://[::1/a.zip", "expected an http or https address"),
+        ("ftp://127.0.0.1/a.zip", "found 'ftp'"),
+        ("http://127.0.0.1:9/a.zip#\n", "expected an http or https address of one line"),
+    ],
+)
+def test_what_is_no_address_of_an_archive_is_refused(url, expected):
+    with pytest.raises(InputError) as caught:
+        http_download.file_name(url)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["%2e%2e%2fa.zip", "..%5Ca.zip", "a%00.zip"])
+def test_a_name_in_an_address_leads_nowhere(name):
+    assert not set(http_download.file_name(f"https://host/{name}")) & set("/\\\0")
