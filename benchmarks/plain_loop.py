@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks import data, measure, training
 from handvae.base import workers
 from handvae.base.joints import ROOT
-from handvae.base.params import Augmentation
+from handvae.base.sections import Augmentation
 from handvae.datasets import rhd
 from handvae.model import batches, parts
 from handvae.model import training as own

@@ -7,7 +7,7 @@ import torch
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import ROOT
-from handvae.base.params import Augmentation
+from handvae.base.sections import Augmentation
 from handvae.model import batches
 from handvae.model.batches import Draw
 from handvae.model.parts import whole

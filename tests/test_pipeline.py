@@ -19,7 +19,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml.main import CParser
 from voluptuous import MultipleInvalid
 
-from handvae.base.params import MSRA_SUBJECTS
+from handvae.base.dataset_params import MSRA_SUBJECTS
 from tests.conftest import REPOSITORY
 
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]

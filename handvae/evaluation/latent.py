@@ -11,7 +11,7 @@ import torch
 from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import ROOT, Skeleton
-from handvae.base.params import TARGET
+from handvae.base.sections import TARGET
 from handvae.evaluation import predict
 from handvae.evaluation.predict import Columns
 from handvae.evaluation.statistics import evenly_ranked

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from handvae.base import atomic, geometry
-from handvae.base.params import TARGET
+from handvae.base.sections import TARGET
 from handvae.model import batches
 from handvae.model.batches import Split
 from handvae.model.parts import Part

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from handvae.base.joints import ROOT
-from handvae.base.params import Augmentation
+from handvae.base.sections import Augmentation
 from handvae.model.networks import LATENT
 from handvae.model.parts import Part, labelled_rows
 from handvae.model.residency import HostImages, read_images

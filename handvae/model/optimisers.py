@@ -9,7 +9,7 @@ from collections import defaultdict
 import torch
 from torch import nn
 
-from handvae.base.params import Training
+from handvae.base.sections import Training
 
 MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: five of them take [0.003, 1] into [0.7, 1.2]

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from handvae.base.errors import InputError
-from handvae.base.params import Loss, Training
 from handvae.base.progress import Progress
+from handvae.base.sections import Loss, Training
 from handvae.model import batches, checkpoints, devices, interrupts, optimisers, parts, vae
 from handvae.model.batches import BLOCK, Draw, Split
 from handvae.model.parts import Part
