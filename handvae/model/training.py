@@ -250,10 +250,9 @@ def _train_to_the_end(run: Run, split: Split, history: checkpoints.History, save
     KeyboardInterrupt on the first Ctrl-C or SIGTERM, after the block and a `save`.
     """
     settings = run.settings
-    progress = Progress(f"train {settings.name}", settings.training.steps * settings.training.batch_size, "samples")
-    progress.resume_at(run.step * settings.training.batch_size)
-    saved_s = time.monotonic()
-    with interrupts.noted() as signals:
+    samples, saved_s = settings.training.steps * settings.training.batch_size, time.monotonic()
+    with interrupts.noted() as signals, Progress(f"train {settings.name}", samples, "samples") as progress:
+        progress.resume_at(run.step * settings.training.batch_size)
         while run.step < settings.training.steps:
             before = run.step
             terms = train_block(run, split).mean(dim=0)
