@@ -8,7 +8,7 @@ from handvae.base.errors import InputError
 from handvae.base.joints import ICVL16, LEFT
 from handvae.datasets import icvl, png
 from handvae.evaluation import published
-from handvae.model.batches import labelled_rows
+from handvae.model.parts import labelled_rows
 from handvae.preprocessing import store
 from handvae.preprocessing.preprocess import crop_depth_hand, size
 from tests.conftest import REAL, needs_real
