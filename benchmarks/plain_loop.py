@@ -120,7 +120,7 @@ class Hands(torch.utils.data.Dataset):
 
 
 def mirrored(side: np.ndarray, augmentation: Augmentation) -> np.ndarray:
-    """Which hands (N,) are mirrored half of the times; see `batches.Hands.mirrored`."""
+    """Which hands (N,) are mirrored half of the times; see `batches.StoredHands.mirrored`."""
     both = augmentation.flip == "two_sided" and len(np.unique(side)) == 2
     return np.full(len(side), both or augmentation.flip == "always")
 

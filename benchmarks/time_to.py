@@ -86,7 +86,7 @@ def reach(workspace: Path, name: str, goal_mm: float, seed: int, validation: flo
         seconds += time.perf_counter() - start
         run.model.eval()
         errors_mm = metrics.joint_errors_mm(
-            predict.predict_joints_mm(run.model, settings.encoded, held_out), predict.true_joints_mm(held_out)
+            predict.predict_joints_mm(run.model, settings.encoded, held_out), held_out.true_mm().cpu().numpy()
         )
         best_mm = min(best_mm, metrics.mean_over_joints(errors_mm, visible))
         print(f"{name} seed {seed}: step {run.step:,}, {seconds:.0f} s, {best_mm:.1f} mm", file=sys.stderr, flush=True)

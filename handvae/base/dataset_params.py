@@ -1,5 +1,6 @@
 """What params.yaml and its readers must know of each dataset. A further set is an entry of DATASETS."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
@@ -17,7 +18,7 @@ Seed = Annotated[int, _NOT_NEGATIVE]
 Share = Annotated[float, Range("a share from 0 to 1", lambda share: 0 <= share <= 1)]
 
 
-# data.<name>.protocol: how a set is read. The fields are arguments of its module's `frames`, but for doubtful_labels.
+# data.<name>.protocol: how a set is read
 
 
 class Frames(TypedDict):
@@ -52,8 +53,19 @@ class IcvlProtocol(DepthProtocol):
     rotated_copies: bool
 
 
+OF_ALL_FRAMES = ("centre", "without_visible_joint", "doubtful_labels")  # the rest says which frames there are
+
+
+def frames_options(protocol: object) -> dict[str, object]:
+    """The fields of a protocol that are arguments of `frames` of the set's module."""
+    options = dataclasses.asdict(protocol)
+    return {key: value for key, value in options.items() if key not in OF_ALL_FRAMES}
+
+
 @dataclass(frozen=True)
 class DatasetParams:
+    title: str
+    skeleton: str  # its name in joints.SKELETONS
     protocol: type
     rendered: dict[str, object]  # profiles.<profile>.synthetic.<name>: how much of the set is rendered
     inputs: tuple[str, ...]
@@ -66,10 +78,11 @@ class DatasetParams:
 
 _NUMBERS = dict.fromkeys(("training", "evaluation"), Count)
 _COUNT_OR_NO_END = Annotated[int | None, Range("a positive number", lambda frames: frames is None or frames > 0)]
+_STB_SIZES = {"sequence": Count, "background_frames": _COUNT_OR_NO_END}
 DATASETS = {
-    "rhd": DatasetParams(RhdProtocol, _NUMBERS | {"image_px": Count}, (RGB, JOINTS_2D)),
-    "stb": DatasetParams(StbProtocol, {"sequence": Count, "background_frames": _COUNT_OR_NO_END}, (RGB, JOINTS_2D)),
-    "icvl": DatasetParams(IcvlProtocol, _NUMBERS, (DEPTH,)),
-    "nyu": DatasetParams(DepthProtocol, _NUMBERS, (DEPTH,)),
-    "msra": DatasetParams(DepthProtocol, {"gesture": Count}, (DEPTH,), MSRA_SUBJECTS),
+    "rhd": DatasetParams("RHD", "HAND21", RhdProtocol, _NUMBERS | {"image_px": Count}, (RGB, JOINTS_2D)),
+    "stb": DatasetParams("STB", "HAND21", StbProtocol, _STB_SIZES, (RGB, JOINTS_2D)),
+    "icvl": DatasetParams("ICVL", "ICVL16", IcvlProtocol, _NUMBERS, (DEPTH,)),
+    "nyu": DatasetParams("NYU", "NYU36", DepthProtocol, _NUMBERS, (DEPTH,)),
+    "msra": DatasetParams("MSRA15", "HAND21", DepthProtocol, {"gesture": Count}, (DEPTH,), MSRA_SUBJECTS),
 }

@@ -12,7 +12,7 @@ from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import ROOT, Skeleton
 from handvae.base.sections import TARGET
-from handvae.evaluation import predict
+from handvae.evaluation import metrics, predict
 from handvae.evaluation.predict import Columns
 from handvae.evaluation.statistics import evenly_ranked
 from handvae.model import batches, vae
@@ -69,10 +69,10 @@ def latent_columns(
 def frame_errors_mm(predictions: Columns, skeleton: Skeleton) -> np.ndarray:
     """Mean error (N,) of a frame's evaluated and visible joints; NaN where none is visible."""
     joints = list(skeleton.evaluated)
-    difference_mm = predictions["joints_pred_mm"][:, joints] - predictions["joints_true_mm"][:, joints]
-    visible, distances_mm = predictions["visible"][:, joints], np.linalg.norm(difference_mm, axis=2)
-    with np.errstate(invalid="ignore"):
-        return (distances_mm * visible).sum(axis=1) / visible.sum(axis=1)
+    predicted_mm, true_mm, visible = (
+        predictions[key][:, joints] for key in ("joints_pred_mm", "joints_true_mm", "visible")
+    )
+    return metrics.frame_errors_mm(metrics.joint_errors_mm(predicted_mm, true_mm), visible)
 
 
 def encode_split(model: CrossModalVAE, modality: str, split: Split) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ from handvae.preprocessing import store
 
 
 @dataclass(kw_only=True)
-class Hands:
+class StoredHands:
     """Rows of a data file on the device; what differs between colour and depth is in the two classes below.
 
     Images that do not fit there lie in host memory: `image_rows` gives some of them on the device either way.
@@ -92,7 +92,7 @@ class Hands:
         return F.grid_sample(context, grid, mode=mode, padding_mode="zeros", align_corners=True)
 
 
-class ColourSplit(Hands):
+class ColourSplit(StoredHands):
     """RGB crops (N, C, C, 3) uint8. Joints are relative to the palm, in units of the scale bone or of one length."""
 
     image: ClassVar = "rgb"  # the modality
@@ -120,7 +120,7 @@ class ColourSplit(Hands):
 
 
 @dataclass(kw_only=True)
-class DepthSplit(Hands):
+class DepthSplit(StoredHands):
     """Depth crops (N, C, C) float16 in half the cube's side, +1 background; joints, too, are relative to the cube."""
 
     image: ClassVar = "depth"
@@ -187,20 +187,17 @@ def load_split(
     stored, host = read_images(parts, split.stored, device, resident) if images else (None, None)
     sides = [of_part["side"] for of_part in of_parts]
     firsts = np.cumsum([0, *map(len, sides[:-1])])
-    labelled = [
-        first + labelled_rows(part.column("moment"), label_fraction) for first, part in zip(firsts, parts, strict=True)
-    ]
+    labelled = [labelled_rows(part.column("moment"), label_fraction) for part in parts]
     fields = {
         "images": stored,
         "host": host,
         **{key: columns[key] for key in ("joints_mm", "uv_px")},
         "camera": columns["camera"].float(),
         "side": columns["side"].long(),
-        "labelled": [torch.from_numpy(rows) for rows in labelled],
+        "labelled": [torch.from_numpy(first + rows) for first, rows in zip(firsts, labelled, strict=True)],
         "set_rows": [torch.arange(len(side)) + int(first) for first, side in zip(firsts, sides, strict=True)],
         "two_sided": torch.cat([torch.full((len(side),), len(np.unique(side)) == 2) for side in sides]),
-        "crop_px": attributes["crop_px"],
-        "context_px": attributes["context_px"],
+        **{key: attributes[key] for key in ("crop_px", "context_px")},
     }
     if is_depth:
         return DepthSplit(scale_mm=columns["cube_mm"] / 2, centre_mm=columns["centre_mm"], **fields)

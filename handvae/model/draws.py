@@ -56,7 +56,7 @@ def draw_block(
     """The draw of one block of steps, BLOCK * batch_size samples, and its noise (BLOCK, pairs, batch_size, 30).
 
     Each of the `pools` of rows gives an equal share of every batch, in epochs: each a permutation of the pool; batches
-    run on over the end of an epoch. `mirrored` (N,): see `batches.Hands.mirrored`.
+    run on over the end of an epoch. `mirrored` (N,): see `batches.StoredHands.mirrored`.
     """
     generator = torch.Generator().manual_seed(_mix(seed, 1, block))
     samples = BLOCK * batch_size
