@@ -146,9 +146,9 @@ def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[Dept
     If not, the joint is the centre, and the hand is not trained on: a picture of nothing has no pose to teach.
     """
     joint_mm = sample.joints_mm[sample.centre_joint]
-    place = (sample.depth_mm, sample.camera, joint_mm, sample.cube_mm)
-    mass_mm = depth_crops.centre_of_mass_mm(*place) if centre == "mass" else None
-    seen = mass_mm is not None if centre == "mass" else depth_crops.anything_in_cube(*place)
+    cube = (sample.depth_mm, sample.camera, joint_mm, sample.cube_mm)
+    mass_mm = depth_crops.centre_of_mass_mm(*cube) if centre == "mass" else None
+    seen = mass_mm is not None if centre == "mass" else depth_crops.anything_in_cube(*cube)
     # rounded as it is stored, so that the crop is around just that
     centre_mm = np.float32(joint_mm if mass_mm is None else mass_mm)
     depth_f16, transform = depth_crops.crop(
