@@ -80,7 +80,7 @@ def error_mm(model_run: training.Run, dataset: str) -> float:
     scored = parts.scored_part(PROCESSED, settings.experiment, dataset)
     split = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, CPU)
     predicted_mm = predict.predict_joints_mm(model_run.model.eval(), settings.encoded, split)
-    errors_mm = metrics.joint_errors_mm(predicted_mm, predict.true_joints_mm(split))
+    errors_mm = metrics.joint_errors_mm(predicted_mm, split.true_mm().cpu().numpy())
     depth = settings.experiment.input == "depth"
     visible = np.ones(errors_mm.shape, bool) if depth else scored.column("visible")
     evaluated = list(settings.skeleton.evaluated)

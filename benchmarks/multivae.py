@@ -177,5 +177,5 @@ def test_error_mm(workspace: Path, settings: Settings, model: CrossModalVAE) -> 
     device = next(model.parameters()).device
     split = batches.load_split([scored], True, settings.joint_unit_mm, device)
     predicted = predict.predict_joints_mm(model.eval(), settings.encoded, split)
-    errors_mm = metrics.joint_errors_mm(predicted, predict.true_joints_mm(split))
+    errors_mm = metrics.joint_errors_mm(predicted, split.true_mm().cpu().numpy())
     return metrics.mean_over_joints(errors_mm, scored.column("visible"))

@@ -21,6 +21,7 @@ from PIL import Image
 
 from benchmarks import multivae, plain_loop, training
 from handvae.model import batches, networks
+from handvae.model.draws import unaugmented
 from handvae.model.settings import Settings
 from handvae.model.vae import CrossModalVAE
 
@@ -53,7 +54,7 @@ class Augmented(MultimodalBaseDataset):
 
     def __init__(self, split: batches.Split, settings: Settings):
         self.split, self.settings = split, settings
-        self.pictures, self.side = split.image_u8.numpy(), split.side.numpy()
+        self.pictures, self.side = split.images.numpy(), split.side.numpy()
         self.joints = (split.joints_mm / split.scale_mm[:, None, None]).numpy()
         self.mirrored = plain_loop.mirrored(self.side, settings.augmentation)
 
@@ -71,7 +72,7 @@ class Augmented(MultimodalBaseDataset):
 
 def plain_dataset(split: batches.Split) -> MultimodalBaseDataset:
     """The same crops unwarped, made once."""
-    made = batches.batch(split, batches.unaugmented(torch.arange(len(split))), {"rgb", "joints_3d"})
+    made = batches.batch(split, unaugmented(torch.arange(len(split))), {"rgb", "joints_3d"})
     return MultimodalBaseDataset(
         {"joints_3d": made["joints_3d"], "rgb": made["rgb"].contiguous(), "side": made["side_onehot"]}
     )

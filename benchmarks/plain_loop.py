@@ -14,17 +14,18 @@ from PIL import Image
 from benchmarks import data, measure, training
 from handvae.base import workers
 from handvae.base.joints import ROOT
-from handvae.base.params import Augmentation
+from handvae.base.sections import Augmentation
 from handvae.datasets import rhd
 from handvae.model import batches, parts
 from handvae.model import training as own
+from handvae.model.draws import BLOCK
 from handvae.model.settings import Settings, settings_of
 from handvae.model.vae import CrossModalVAE, kl_to_standard_normal, sample
 from handvae.preprocessing import preprocess, store
 
 EXPERIMENT = "rhd-rgb-v1"
 SIZES = {"rhd": {"training": 600, "evaluation": 20}}
-ROUNDS, BLOCKS = 4, 3  # of BLOCKS x batches.BLOCK steps
+ROUNDS, BLOCKS = 4, 3  # of BLOCKS x BLOCK steps
 # DataLoader's workers, torch's threads (0: one a core, as it takes by itself), whether the crops are ready as PNG files
 LOOPS = {
     "files of the set, no workers": (0, 0, False),
@@ -119,7 +120,7 @@ class Hands(torch.utils.data.Dataset):
 
 
 def mirrored(side: np.ndarray, augmentation: Augmentation) -> np.ndarray:
-    """Which hands (N,) are mirrored half of the times; see `batches.mirrors`."""
+    """Which hands (N,) are mirrored half of the times; see `batches.StoredHands.mirrored`."""
     both = augmentation.flip == "two_sided" and len(np.unique(side)) == 2
     return np.full(len(side), both or augmentation.flip == "always")
 
@@ -139,7 +140,7 @@ def draw(augmentation: Augmentation, may_flip: bool) -> tuple[float, tuple[float
 def warped_picture(
     context: Image.Image, rotation_rad: float, shift: tuple[float, float], scale: float, flip: bool, crop_px: int
 ) -> torch.Tensor:
-    """The (3, S, S) network crop in [-0.5, 0.5] of a context crop: what `batches.images` makes of a whole batch."""
+    """The (3, S, S) network crop in [-0.5, 0.5] of a context crop: what `ColourSplit.inputs` makes of a whole batch."""
     cos, sin = math.cos(rotation_rad) * scale, math.sin(rotation_rad) * scale
     right, down = -shift[0] * crop_px * (-1 if flip else 1), -shift[1] * crop_px
     picture = F.horizontal_flip(context) if flip else context
@@ -175,7 +176,7 @@ class PlainLoop:
     def rate(self) -> float:
         """Images/s of as many steps as a round of ours has."""
         torch.set_num_threads(self.threads)
-        start, steps = time.perf_counter(), self.blocks * batches.BLOCK
+        start, steps = time.perf_counter(), self.blocks * BLOCK
         for picture, side, joints in itertools.islice(self.batches, steps):
             self.step(picture.to(self.device), side.to(self.device), joints.to(self.device))
         return steps * self.settings.training.batch_size / (time.perf_counter() - start)

@@ -17,11 +17,12 @@ from handvae.base import workers
 from handvae.evaluation import metrics, predict
 from handvae.model import batches, parts
 from handvae.model import training as own
+from handvae.model.draws import BLOCK
 from handvae.model.settings import settings_of
 
 GOALS_MM = {"rhd-rgb-v1": 30.0, "stb-rgb-v1": 15.0}
 SEEDS = 2
-EVERY_STEPS = 10 * batches.BLOCK
+EVERY_STEPS = 10 * BLOCK
 LIMIT_S = 480.0  # of training; what is not reached by then is reported as that
 VALIDATION = 0.1
 SIZES: dict[str, dict[str, int]] = {}  # of the sets, where not the profile's
@@ -79,13 +80,13 @@ def reach(workspace: Path, name: str, goal_mm: float, seed: int, validation: flo
     seconds, best_mm = 0.0, float("inf")
     while run.step < settings.training.steps and seconds < LIMIT_S:
         start = time.perf_counter()
-        for _ in range(EVERY_STEPS // batches.BLOCK):
+        for _ in range(EVERY_STEPS // BLOCK):
             if run.step < settings.training.steps:
                 own.train_block(run, split)
         seconds += time.perf_counter() - start
         run.model.eval()
         errors_mm = metrics.joint_errors_mm(
-            predict.predict_joints_mm(run.model, settings.encoded, held_out), predict.true_joints_mm(held_out)
+            predict.predict_joints_mm(run.model, settings.encoded, held_out), held_out.true_mm().cpu().numpy()
         )
         best_mm = min(best_mm, metrics.mean_over_joints(errors_mm, visible))
         print(f"{name} seed {seed}: step {run.step:,}, {seconds:.0f} s, {best_mm:.1f} mm", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ import torch
 from benchmarks import data, measure
 from handvae.base import params
 from handvae.model import batches, devices, networks, parts, training, vae
+from handvae.model.draws import BLOCK
 from handvae.model.settings import Settings, settings_of
 from handvae.preprocessing import store
 
@@ -91,11 +92,11 @@ def loop_rate(run: training.Run, split: batches.Split, blocks: int = 1) -> float
 def bare_rate(run: training.Run, batch: Batch, noise: torch.Tensor) -> float:
     """Samples/s of a block of steps on one resident batch."""
     start = time.perf_counter()
-    for _ in range(batches.BLOCK):
+    for _ in range(BLOCK):
         bare_step(run, batch, noise)
     if run.device.type == "cuda":
         torch.cuda.synchronize()
-    return batches.BLOCK * run.settings.training.batch_size / (time.perf_counter() - start)
+    return BLOCK * run.settings.training.batch_size / (time.perf_counter() - start)
 
 
 def bare_step(run: training.Run, batch: Batch, noise: torch.Tensor) -> None:

@@ -4,7 +4,6 @@ Checks layout, counts and labels of the set that params.yaml names (or that lies
 saves data/doctor/<set>.png: joints drawn over images. Ends with "ready", or with what to do and exit code 1.
 """
 
-import dataclasses
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from handvae import doctor
 from handvae.base import atomic, params
+from handvae.base.dataset_params import frames_options
 from handvae.base.errors import InputError
 from handvae.datasets import doubts, sets
 from handvae.datasets.sample import DepthSample
@@ -116,12 +116,9 @@ def protocol_problems(name: str, root: Path) -> list[str]:
     """What keeps the set from being read as params.yaml wants it; nothing where there is no params.yaml."""
     if not Path("params.yaml").exists():
         return []
-    options = dataclasses.asdict(params.load().data[name].protocol)
-    largest_share = options.pop("doubtful_labels")
-    for key in ("centre", "without_visible_joint"):  # of crops and of what may be in them, not of frames
-        options.pop(key, None)
+    protocol = params.load().data[name].protocol
     try:
-        doubts.few(name, DATASETS[name].frames(root, **options), largest_share)
+        doubts.few(name, DATASETS[name].frames(root, **frames_options(protocol)), protocol.doubtful_labels)
     except InputError as error:
         return [str(error)]
     return []

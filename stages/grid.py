@@ -32,14 +32,7 @@ COST = {"joints_2d": 1, "resnet18": 8, "resnet50": 20}  # of a step on one pair,
 
 
 def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = refuse  # one line, as every stage's
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("-S", "--set-param", action="append", default=[])
-    parser.add_argument("--workers", type=int)
-    given = parser.parse_intermixed_args(arguments)
-    if given.workers is not None and given.workers < 1:
-        refuse(f"--workers: expected 1 or more, found {given.workers}")
+    given = parsed(arguments)
     with clones.held(Path.cwd()):
         before = PARAMS.read_text()
         try:
@@ -62,6 +55,18 @@ def main(*arguments: str) -> None:
             for command in targets:
                 repro(command, interrupts)
             record.line["rows"] += left
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = refuse  # one line, as every stage's
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("-S", "--set-param", action="append", default=[])
+    parser.add_argument("--workers", type=int)
+    given = parser.parse_intermixed_args(arguments)
+    if given.workers is not None and given.workers < 1:
+        refuse(f"--workers: expected 1 or more, found {given.workers}")
+    return given
 
 
 def refuse(message: str) -> NoReturn:

@@ -4,17 +4,16 @@ Raw data that is gone is taken from the workspace, if this runs outside of it, o
 keeps the manifest <set>.json, in a fresh clone and for its queue, but not the images.
 """
 
-import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 from handvae.base import atomic, params, workspace
+from handvae.base.dataset_params import frames_options
 from handvae.base.errors import InputError
 from handvae.datasets import doubts
-from handvae.datasets.sets import DATASETS
+from handvae.datasets.sets import DATASETS, Dataset
 from handvae.preprocessing import preprocess, store
 from stages import run
 
@@ -23,27 +22,15 @@ def main(name: str) -> None:
     settings = params.load()
     if name not in DATASETS:
         raise InputError(f"stages.preprocess: expected one of {', '.join(DATASETS)}, found {name!r}")
-    dataset, profile = DATASETS[name], settings.profile
+    dataset, protocol, profile = DATASETS[name], settings.data[name].protocol, settings.profile
     manifest = read_manifest(path := Path(f"data/raw/{name}.json"))
     root = raw_data(name, manifest) or brought_again(name, path, manifest)
-    options = dataclasses.asdict(settings.data[name].protocol)
-    centre, allowed = options.pop("centre", None), options.pop("without_visible_joint", None)
-    largest_share = options.pop("doubtful_labels")
-    labelled = dataset.frames(root, **options)
-    frames = doubts.few(name, labelled, largest_share)
+    labelled = dataset.frames(root, **frames_options(protocol))
+    frames = doubts.few(name, labelled, protocol.doubtful_labels)
     for note in doubts.notes(frame.doubt for group in labelled.values() for frame in group):
         print(f"{name}: {note}")
     crops = preprocess.size(profile.crop_px, profile.context)
-    rows = {
-        group: preprocess.hands(frames[group], dataset.read, crops, f"{name} {group}", centre or "joint")
-        for group in frames
-    }
-    if allowed is not None:  # RHD alone says which joints can be seen
-        splits = {split: rows[group] for group, split in dataset.SPLITS.items()}
-        checked = preprocess.with_visible_joint(splits, allowed, str(root))
-        rows = {group: checked[split] for group, split in dataset.SPLITS.items()}
-    kind = "images" if options.get("images", True) else "labelled hands without images"
-    source = source_text(manifest["description"], frames, kind, centre)
+    source = source_text(manifest["description"], frames, protocol)
     attributes = {
         "dataset": name,
         "skeleton": dataset.SKELETON.name,
@@ -53,11 +40,27 @@ def main(name: str) -> None:
         "crop_px": crops.crop_px,
         "context_px": crops.context_px,
     }
-    counts = store.write(f"data/processed/{name}.h5", rows, attributes)
+    counts = write(Path(f"data/processed/{name}.h5"), root, frames, crops, attributes, protocol)
     print(f"{name}: {', '.join(f'{count:,} {group}' for group, count in counts.items())} hands from {source}")
 
 
-def has_published_test(dataset: ModuleType, frames: dict[str, list], labelled: dict[str, list]) -> bool:
+def write(
+    path: Path, root: Path, frames: dict[str, list], crops: preprocess.Size, attributes: dict, protocol: object
+) -> dict[str, int]:
+    """Crop and write the hands of every group; return their numbers."""
+    name, centre = attributes["dataset"], getattr(protocol, "centre", "joint")
+    dataset, counts = DATASETS[name], {}
+    with store.writing(path, attributes) as file:
+        for group, of_group in frames.items():
+            hands = preprocess.hands(of_group, dataset.read, crops, f"{name} {group}", centre)
+            counts[group] = store.add(file, group, hands, f"{path}: {group}")
+        if name == "rhd":  # the only set that says which joints can be seen
+            hidden = {split: preprocess.without_visible_joint(file[group]) for group, split in dataset.SPLITS.items()}
+            preprocess.check_visible(hidden, protocol.without_visible_joint, root)
+    return counts
+
+
+def has_published_test(dataset: Dataset, frames: dict[str, list], labelled: dict[str, list]) -> bool:
     """Whether the test split is the published one; of a set without one every group is tested on by some model."""
     if "test" in frames:
         sequences = getattr(dataset, "PUBLISHED_TEST_SEQUENCES", None)
@@ -66,15 +69,16 @@ def has_published_test(dataset: ModuleType, frames: dict[str, list], labelled: d
     return all(len(frames[group]) == len(labelled[group]) for group in labelled)
 
 
-def source_text(description: str, frames: dict[str, list], kind: str, centre: str | None) -> str:
+def source_text(description: str, frames: dict[str, list], protocol: object) -> str:
     """What every table and figure says of its data; of depth also on what its crops are centred, which moves errors."""
     counts = {group: len(of_group) for group, of_group in frames.items()}
+    samples = "images" if getattr(protocol, "images", True) else "labelled hands without images"
     if "test" in counts:
-        text = f"{description}, {counts['train']:,} training and {counts['test']:,} test {kind}"
+        text = f"{description}, {counts['train']:,} training and {counts['test']:,} test {samples}"
     else:
-        text = f"{description}, {sum(counts.values()):,} {kind} of {len(counts)} subjects"
+        text = f"{description}, {sum(counts.values()):,} {samples} of {len(counts)} subjects"
     words = {None: "", "joint": ", crops centred on the true joint", "mass": ", crops centred on the depth's mass"}
-    return text + words[centre]
+    return text + words[getattr(protocol, "centre", None)]
 
 
 def read_manifest(path: Path) -> dict:

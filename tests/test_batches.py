@@ -7,9 +7,9 @@ import torch
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import ROOT
-from handvae.base.params import Augmentation
+from handvae.base.sections import Augmentation
 from handvae.model import batches
-from handvae.model.batches import Draw
+from handvae.model.draws import BLOCK, Draw, draw_block, unaugmented
 from handvae.model.parts import whole
 from handvae.preprocessing import store
 
@@ -61,7 +61,7 @@ def load(path, groups=("train",), images=True, unit_mm=None, label_fraction=1.0,
 def drawn(seed, block, size, rows, pairs=1, augmentation=AUGMENTATION, mirrored=True):
     """A draw from one pool of rows that are all mirrored half of the times, or none of which is."""
     pools, mirrored = [torch.arange(rows)], torch.full((rows,), mirrored)
-    return batches.draw_block(seed, block, size, pools, pairs, augmentation, mirrored)
+    return draw_block(seed, block, size, pools, pairs, augmentation, mirrored)
 
 
 def some_draw(rows=6, seed=0):
@@ -69,25 +69,24 @@ def some_draw(rows=6, seed=0):
 
 
 def test_without_augmentation_the_crop_is_the_middle_of_the_context(split):
-    draw = batches.unaugmented(torch.arange(6))
-    image = batches.images(split, draw)
+    draw = unaugmented(torch.arange(6))
+    image = split.inputs(draw)
     margin = (CONTEXT - CROP) // 2
-    stored = split.image_u8[:, margin:-margin, margin:-margin].permute(0, 3, 1, 2) / 255 - 0.5
+    stored = split.images[:, margin:-margin, margin:-margin].permute(0, 3, 1, 2) / 255 - 0.5
     torch.testing.assert_close(image, stored, atol=1e-4, rtol=0)
 
 
 def test_warped_joints_reproject_through_the_warped_camera(split):
     draw = some_draw()
-    matrix = batches.warp(split, draw)
-    uv = batches.uv_px(split, draw, matrix)
-    projected = project(batches.joints_mm(split, draw).numpy(), batches.cameras(split, draw, matrix).numpy())
+    uv = split.warped_uv_px(draw)
+    projected = project(split.warped_joints_mm(draw).numpy(), split.warped_cameras(draw).numpy())
     assert draw.flip.any() and not draw.flip.all() and draw.rotation_rad.abs().max() > 0.3
     np.testing.assert_allclose(projected, uv, atol=2e-3)
 
 
 def test_warped_cameras_are_plain_pinhole_cameras(split):
     draw = some_draw()
-    cameras = batches.cameras(split, draw, batches.warp(split, draw))
+    cameras = split.warped_cameras(draw)
     torch.testing.assert_close(cameras[:, 0, 0], cameras[:, 1, 1])
     assert cameras[:, 0, 1].abs().max() < 1e-3 and cameras[:, 1, 0].abs().max() < 1e-3
     assert (cameras[:, 0, 0] > 0).all() and torch.equal(
@@ -97,8 +96,7 @@ def test_warped_cameras_are_plain_pinhole_cameras(split):
 
 def test_the_image_moves_with_its_joints(split):
     draw = some_draw()
-    matrix = batches.warp(split, draw)
-    image, uv = batches.images(split, draw), batches.uv_px(split, draw, matrix)
+    image, uv = split.inputs(draw), split.warped_uv_px(draw)
     checked = 0
     for number in range(len(draw.rows)):
         u, v = uv[number, 9].tolist()
@@ -113,7 +111,7 @@ def test_the_image_moves_with_its_joints(split):
 
 def test_a_flip_swaps_the_side_mirrors_the_hand_and_is_its_own_inverse(split):
     rows = torch.arange(6)
-    plain, mirrored = batches.unaugmented(rows), batches.unaugmented(rows)
+    plain, mirrored = unaugmented(rows), unaugmented(rows)
     mirrored.flip[:] = True
     a, b = (batches.batch(split, draw, {"rgb", "joints_2d", "joints_3d"}) for draw in (plain, mirrored))
     assert torch.equal(a["side_onehot"], b["side_onehot"].flip(1))
@@ -126,9 +124,9 @@ def test_a_flip_swaps_the_side_mirrors_the_hand_and_is_its_own_inverse(split):
 
 def test_rotation_turns_the_pose_about_the_cameras_axis_and_keeps_its_depths_and_lengths(split):
     rows = torch.arange(6)
-    turned = batches.unaugmented(rows)
+    turned = unaugmented(rows)
     turned.rotation_rad[:] = 0.6
-    a, b = (batches.joints_mm(split, draw) for draw in (batches.unaugmented(rows), turned))
+    a, b = (split.warped_joints_mm(draw) for draw in (unaugmented(rows), turned))
     torch.testing.assert_close(a[..., 2], b[..., 2])
     torch.testing.assert_close(a.norm(dim=-1), b.norm(dim=-1))
     angle = torch.atan2(b[..., 1], b[..., 0]) - torch.atan2(a[..., 1], a[..., 0])
@@ -137,16 +135,16 @@ def test_rotation_turns_the_pose_about_the_cameras_axis_and_keeps_its_depths_and
 
 def test_shift_and_zoom_change_the_view_and_not_the_3d_target(split):
     rows = torch.arange(6)
-    moved = batches.unaugmented(rows)
+    moved = unaugmented(rows)
     moved.shift[:], moved.scale[:] = 0.1, 1.2
-    a, b = (batches.batch(split, draw, {"joints_2d", "joints_3d"}) for draw in (batches.unaugmented(rows), moved))
+    a, b = (batches.batch(split, draw, {"joints_2d", "joints_3d"}) for draw in (unaugmented(rows), moved))
     assert torch.equal(a["joints_3d"], b["joints_3d"])
     torch.testing.assert_close(1.2 * a["joints_2d"], b["joints_2d"], atol=1e-5, rtol=1e-5)
 
 
 def test_targets_are_palm_relative_in_units_of_the_scale(split):
     rows = torch.tensor([4])
-    target = batches.batch(split, batches.unaugmented(rows), {"joints_3d"})["joints_3d"].view(21, 3)
+    target = batches.batch(split, unaugmented(rows), {"joints_3d"})["joints_3d"].view(21, 3)
     expected = (split.joints_mm[4] - split.joints_mm[4, ROOT]) / 44.0
     torch.testing.assert_close(target, expected)
     assert not target[ROOT].any()
@@ -155,13 +153,13 @@ def test_targets_are_palm_relative_in_units_of_the_scale(split):
 def test_without_scale_invariance_every_hand_has_the_same_unit(tmp_path):
     path = write_hands(tmp_path / "set.h5")
     split = load(path, images=False, unit_mm=1000.0)
-    assert split.scale_mm.unique().tolist() == [1000.0] and split.image_u8 is None
+    assert split.scale_mm.unique().tolist() == [1000.0] and split.images is None
 
 
 def test_each_epoch_visits_every_row_once_and_in_another_order():
     rows, size = 50, 7
     count = 2 * rows
-    blocks = -(-count // (batches.BLOCK * size))
+    blocks = -(-count // (BLOCK * size))
     visited = torch.cat([drawn(0, block, size, rows)[0].rows for block in range(blocks)])
     first, second = visited[:rows].tolist(), visited[rows:count].tolist()
     assert sorted(first) == sorted(second) == list(range(rows)) and first != second
@@ -183,14 +181,14 @@ def test_draws_follow_from_seed_and_block_alone_and_stay_in_their_ranges():
 
 def test_only_sets_with_hands_of_both_sides_are_mirrored_unless_asked_for(joint):
     for flip, expected in (("two_sided", (6, 0)), ("always", (6, 10)), ("never", (0, 0))):
-        rows = batches.mirrors(joint, replace(AUGMENTATION, flip=flip))
+        rows = joint.mirrored(replace(AUGMENTATION, flip=flip))
         assert (int(rows[:6].sum()), int(rows[6:].sum())) == expected
 
 
 def test_augmentation_can_be_switched_off():
     off = Augmentation(0.0, 0.0, [1.0, 1.0], "never")
     draw, _ = drawn(0, 0, 32, 100, augmentation=off, mirrored=False)
-    plain = batches.unaugmented(draw.rows)
+    plain = unaugmented(draw.rows)
     for field in Draw.__dataclass_fields__:
         assert torch.equal(getattr(draw, field), getattr(plain, field))
 
@@ -233,16 +231,16 @@ def depth_split(tmp_path_factory):
 
 
 def test_depth_joints_are_in_units_of_half_the_cube_about_its_centre(depth_split):
-    draw = batches.unaugmented(torch.arange(6))
-    normalised = batches.normalised_joints(depth_split, draw)
+    draw = unaugmented(torch.arange(6))
+    normalised = depth_split.targets(draw)
     torch.testing.assert_close(normalised, (depth_split.joints_mm - depth_split.centre_mm[:, None]) / 100)
-    torch.testing.assert_close(batches.to_mm(depth_split, draw.rows, normalised), depth_split.joints_mm)
+    torch.testing.assert_close(depth_split.to_mm(draw.rows, normalised), depth_split.joints_mm)
 
 
 def test_warped_depth_and_its_joints_move_together(depth_split):
     """The blob at joint 3 lies where its normalised x and y say, in units of half the crop, whatever the warp."""
     draw = some_draw()
-    depth, normalised = batches.depths(depth_split, draw), batches.normalised_joints(depth_split, draw)
+    depth, normalised = depth_split.inputs(draw), depth_split.targets(draw)
     assert depth.shape == (8, 1, CROP, CROP) and draw.flip.any() and not draw.flip.all()
     checked = 0
     for number in range(len(draw.rows)):
@@ -260,19 +258,19 @@ def test_warped_depth_and_its_joints_move_together(depth_split):
 
 def test_turned_depth_hands_keep_their_shape(depth_split):
     draw = some_draw()
-    a = batches.normalised_joints(depth_split, batches.unaugmented(draw.rows))
-    b = batches.normalised_joints(depth_split, draw) / draw.scale[:, None, None]
+    a = depth_split.targets(unaugmented(draw.rows))
+    b = depth_split.targets(draw) / draw.scale[:, None, None]
     for one in range(JOINTS):
         torch.testing.assert_close((a - a[:, one : one + 1]).norm(dim=2), (b - b[:, one : one + 1]).norm(dim=2))
     torch.testing.assert_close(a[..., 2], b[..., 2])
 
 
 def test_outside_the_context_crop_is_background_and_zoomed_background_stays(depth_split):
-    draw = batches.unaugmented(torch.arange(6))
+    draw = unaugmented(torch.arange(6))
     draw.shift[:], draw.scale[:] = 2.0, 0.5
-    assert (batches.depths(depth_split, draw) == 1).all()
+    assert (depth_split.inputs(draw) == 1).all()
     draw.shift[:] = 0.0
-    seen = batches.depths(depth_split, draw)
+    seen = depth_split.inputs(draw)
     torch.testing.assert_close(seen.unique(), torch.tensor([-0.375, 1.0]))
 
 
@@ -287,8 +285,8 @@ def test_one_subject_is_left_out_in_turn(tmp_path):
 
 
 def test_two_sets_are_one_split_and_each_may_have_an_equal_share_of_every_batch(joint):
-    assert len(joint) == len(joint.image_u8) == 16 and [len(rows) for rows in joint.set_rows] == [6, 10]
-    draw, _ = batches.draw_block(0, 0, 4, joint.set_rows, 1, AUGMENTATION, joint.two_sided)
+    assert len(joint) == len(joint.images) == 16 and [len(rows) for rows in joint.set_rows] == [6, 10]
+    draw, _ = draw_block(0, 0, 4, joint.set_rows, 1, AUGMENTATION, joint.two_sided)
     for batch_rows in draw.rows.split(4):
         assert (batch_rows < 6).sum() == 2
     seconds = draw.rows[draw.rows >= 6]

@@ -14,7 +14,7 @@ from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.datasets.sets import DATASETS
 from handvae.model import batches, parts
-from handvae.model.batches import Draw
+from handvae.model.draws import Draw
 from handvae.model.settings import settings_of
 from tests.conftest import REPOSITORY
 

@@ -189,7 +189,7 @@ def test_the_centre_of_a_sphere_is_before_its_middle():
 
 
 def test_joints_in_the_cube_have_the_units_of_the_image():
-    """A sphere's nearest point has in the crop the depth that batches.normalised_joints gives it."""
+    """A sphere's nearest point has in the crop the depth that DepthSplit.targets gives it."""
     middle = np.array([0.0, 0.0, 400.0])
     image, _ = crop(sphere(middle, 40.0, CAMERA, (240, 320)), CENTRE)
     front = (middle - [0, 0, 40] - CENTRE) / (CUBE_MM / 2)

@@ -64,7 +64,7 @@ def test_msras_arm_ends_near_the_wrist(roots):
     """No measured point lies far beyond the wrist, seen from the fingers."""
     for sample in samples(roots, "msra"):
         v, u = np.nonzero(sample.depth_mm)
-        points_mm = msra.labels.back_project(np.stack([u, v, sample.depth_mm[v, u]], axis=1).astype(float), msra.CAMERA)
+        points_mm = geometry.back_project(np.stack([u, v, sample.depth_mm[v, u]], axis=1).astype(float), msra.CAMERA)
         wrist_mm, middle_mm = sample.joints_mm[0], sample.joints_mm[9]
         along = (middle_mm - wrist_mm) / np.linalg.norm(middle_mm - wrist_mm)
         assert ((points_mm - wrist_mm) @ along).min() > -1000 * depth_sets.ARM_M - 15

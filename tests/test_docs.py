@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from handvae import doctor
-from handvae.base.params import PROTOCOLS
+from handvae.base.dataset_params import DATASETS
 from handvae.datasets import rhd
 from tests.conftest import REAL, REPOSITORY, needs_real
 
@@ -47,8 +47,8 @@ def test_the_code_for_ones_own_hands_writes_a_set_that_reads_back(tmp_path):
 
 def test_the_page_of_the_datasets_names_every_protocol_parameter():
     page = (REPOSITORY / "docs/data.md").read_text()
-    for protocol in PROTOCOLS.values():
-        for name in protocol.__dataclass_fields__:
+    for dataset in DATASETS.values():
+        for name in dataset.protocol.__dataclass_fields__:
             assert f"`{name}`" in page, name
 
 

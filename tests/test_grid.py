@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handvae.base import params
+from handvae.base import dataset_params, params
 from handvae.base.errors import InputError
 from stages import grid
 from stages.parallel import clones, cluster, processes
@@ -45,7 +45,7 @@ def test_without_names_everything_runs():
     assert grid.commands([], params.load(REPOSITORY / "params.yaml").experiments) == [REPRO]
 
 
-@pytest.mark.parametrize("name", params.PROTOCOLS)
+@pytest.mark.parametrize("name", dataset_params.DATASETS)
 def test_a_set_is_its_rows_and_the_report(name):
     experiments = params.load(REPOSITORY / "params.yaml").experiments
     train, report = grid.commands([name], experiments)

@@ -8,7 +8,7 @@ from handvae.base.errors import InputError
 from handvae.base.joints import ICVL16, LEFT
 from handvae.datasets import icvl, png
 from handvae.evaluation import published
-from handvae.model.batches import labelled_rows
+from handvae.model.parts import labelled_rows
 from handvae.preprocessing import store
 from handvae.preprocessing.preprocess import crop_depth_hand, size
 from tests.conftest import REAL, needs_real
@@ -73,8 +73,8 @@ def test_the_real_test_labels_are_read_as_the_public_evaluation_reads_them(tmp_p
     evaluation = published.evaluation_of("icvl")
     uvd = published.read_uvd(REAL / "icvl/icvl_test_groundtruth_label.txt", evaluation)
     np.testing.assert_array_equal(np.stack([frame.uvd for frame in found]), uvd)
-    joints_mm = icvl.labels.back_project(uvd, icvl.CAMERA)
-    np.testing.assert_allclose(joints_mm, published.back_project(uvd, evaluation), rtol=1e-12)
+    joints_mm = geometry.back_project(uvd, icvl.CAMERA)
+    np.testing.assert_allclose(joints_mm, geometry.back_project(uvd, evaluation.camera), rtol=1e-12)
     assert np.linalg.norm(joints_mm - joints_mm[:, :1], axis=2).max() < 113  # a cube of 250 mm holds every joint
     signs = geometry.handedness(joints_mm, icvl.SKELETON)
     assert (signs < 0).mean() > 0.95  # left hands
@@ -269,7 +269,7 @@ def test_a_damaged_label_file_is_right_or_refused(small):
         for line, frame in zip(lines, found, strict=True):
             assert (small / "Testing/Depth" / line[0].decode()).is_file() and frame.path == line[0].decode()
             np.testing.assert_array_equal(frame.uvd.ravel(), np.array(line[1:], float))
-            assert np.linalg.norm(icvl.labels.back_project(frame.uvd, icvl.CAMERA), axis=1).max() < 700
+            assert np.linalg.norm(geometry.back_project(frame.uvd, icvl.CAMERA), axis=1).max() < 700
 
     copies = [damaged_text(path.read_bytes(), rng) for _ in range(COPIES)]
     # an image that the damage named is missing: then its name stands in the message

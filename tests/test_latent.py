@@ -13,6 +13,7 @@ from handvae.base.errors import InputError
 from handvae.base.joints import SKELETONS
 from handvae.evaluation import latent, predict
 from handvae.model import batches
+from handvae.model.draws import unaugmented
 from handvae.model.parts import whole
 from handvae.model.settings import settings_of
 from handvae.model.vae import CrossModalVAE
@@ -134,14 +135,14 @@ def test_walks_begin_and_end_at_what_is_decoded_from_their_two_images(colour):
     for end, step in ((0, 0), (1, -1)):
         rows = torch.from_numpy(columns["walk_row"][:, end])
         np.testing.assert_allclose(columns["walk_joints_mm"][:, step], columns["decoded_mm_rgb"][rows], atol=1e-3)
-        draw = batches.unaugmented(rows)
+        draw = unaugmented(rows)
         inputs = batches.batch(split, draw, {"rgb"})
         with torch.inference_mode():
             image = model.predict("rgb", "rgb", inputs["rgb"], inputs["side_onehot"])
             flat = model.predict("rgb", "joints_2d", inputs["rgb"], inputs["side_onehot"]).view(len(rows), -1, 2)
         displayed = ((image + 0.5) * 255).clamp(0, 255).permute(0, 2, 3, 1).numpy()
         np.testing.assert_allclose(columns["walk_rgb_u8"][:, step], displayed, atol=0.51)
-        palm_px = batches.uv_px(split, draw, batches.warp(split, draw))[:, :1]
+        palm_px = split.warped_uv_px(draw)[:, :1]
         np.testing.assert_allclose(columns["walk_uv_px"][:, step], flat * 32 + palm_px, atol=1e-2)
 
 
@@ -156,7 +157,7 @@ class Truth:
     """Decoders linear in z, which give the truth of row n, in the networks' units, at the n-th unit vector."""
 
     def __init__(self, split):
-        everything = batches.batch(split, batches.unaugmented(torch.arange(len(split))), {"joints_2d", "joints_3d"})
+        everything = batches.batch(split, unaugmented(torch.arange(len(split))), {"joints_2d", "joints_3d"})
         self.answers = {key: everything[key] for key in ("joints_2d", "joints_3d")}
 
     def decode(self, modality, z):
@@ -171,8 +172,8 @@ def test_a_perfect_model_walks_from_truth_to_truth_in_millimetres_and_pixels(col
     pairs = np.array([[0, 4], [3, 9]])
     columns = latent.walk_columns(Truth(split), torch.eye(HANDS, 30), split, pairs, np.array([1]))
     true_mm = (split.joints_mm - split.joints_mm[:, :1]).numpy()
-    draw = batches.unaugmented(torch.arange(HANDS))
-    true_px = batches.uv_px(split, draw, batches.warp(split, draw)).numpy()
+    draw = unaugmented(torch.arange(HANDS))
+    true_px = split.warped_uv_px(draw).numpy()
     for end, step in ((0, 0), (1, -1)):
         np.testing.assert_allclose(columns["random_walk_joints_mm"][:, step], true_mm[pairs[:, end]], atol=1e-3)
         for picture in ("uv_px", "projected_px"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from handvae.base import params
+from handvae.base import dataset_params, params
 from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import latent, predict
 from handvae.model import checkpoints, parts, training
@@ -62,7 +62,7 @@ def random_set(path, dataset, context_px, crop_px):
 def sets(paper, tmp_path_factory):
     folder, crop_px = tmp_path_factory.mktemp("sets"), paper.profile.crop_px
     context_px = round(crop_px * paper.profile.context)
-    for name in params.PROTOCOLS:
+    for name in dataset_params.DATASETS:
         random_set(folder / f"{name}.h5", name, context_px, crop_px)
     return folder
 

@@ -4,6 +4,7 @@ import torch
 
 from handvae.evaluation import predict
 from handvae.model import batches
+from handvae.model.draws import unaugmented
 from handvae.model.vae import Architecture, CrossModalVAE
 from tests.test_batches import load, write_depth_hands, write_hands
 
@@ -14,7 +15,7 @@ class Oracle:
     """A model that decodes to the normalised truth; the pipeline around it must give back millimetres exactly."""
 
     def __init__(self, split, offset=0.0):
-        everything = batches.unaugmented(torch.arange(len(split)))
+        everything = unaugmented(torch.arange(len(split)))
         self.answers = batches.batch(split, everything, {"joints_3d"})["joints_3d"] + offset
         self.asked = 0
 
@@ -59,7 +60,7 @@ def test_a_prediction_does_not_depend_on_its_batch(tmp_path):
     whole = predict.predict_joints_mm(model, "joints_2d", split)
     singly = []
     for row in range(len(split)):
-        inputs = batches.batch(split, batches.unaugmented(torch.tensor([row])), {"joints_2d"})
+        inputs = batches.batch(split, unaugmented(torch.tensor([row])), {"joints_2d"})
         output = model.predict("joints_2d", "joints_3d", inputs["joints_2d"], inputs["side_onehot"])
         singly.append(output.detach().view(21, 3) * split.scale_mm[row])
     np.testing.assert_allclose(whole, torch.stack(singly), atol=1e-3)
@@ -92,7 +93,7 @@ def test_depth_predictions_come_back_to_absolute_millimetres(tmp_path):
     split = load(path, ["train"], True, 50.0)
     predicted = predict.predict_joints_mm(Oracle(split), "depth", split)
     np.testing.assert_allclose(predicted, split.joints_mm, atol=1e-3)
-    np.testing.assert_array_equal(predict.true_joints_mm(split), split.joints_mm)
+    np.testing.assert_array_equal(split.true_mm(), split.joints_mm)
     off = predict.predict_joints_mm(Oracle(split, offset=0.25), "depth", split)
     np.testing.assert_allclose(off - predicted, 25.0, atol=1e-3)  # a quarter of half a 200 mm cube
 

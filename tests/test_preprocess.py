@@ -88,8 +88,10 @@ def rhd_hands(root, split, allowed):
         rhd.Frame(root, split, index, annotation, "dominant", doubt=None)
         for index, annotation in enumerate(rhd.read_annotations(root, split))
     ]
-    rows = {split: preprocess.hands(frames, rhd.read, CROPS, split)}
-    return preprocess.with_visible_joint(rows, {split: allowed}, str(root))[split]
+    hands = list(preprocess.hands(frames, rhd.read, CROPS, split))
+    hidden = [hand.frame for hand in hands if not hand.visible.any()]
+    preprocess.check_visible({split: hidden}, {split: allowed}, root)
+    return hands
 
 
 def test_context_crop_has_the_networks_crop_in_its_middle():
@@ -268,16 +270,11 @@ def test_hands_without_a_visible_joint_are_refused_together_unless_they_are_list
 
 
 def test_hands_without_a_visible_joint_of_both_splits_stand_in_one_message(tmp_path):
-    splits = {}
-    for split in ("training", "evaluation"):
-        write_set(tmp_path, visible=0, split=split)
-        splits[split] = rhd_hands(tmp_path, split, [1])
-    rows = preprocess.with_visible_joint(splits, {"training": [], "evaluation": []}, "here")
-    assert len(list(rows["training"])) == 3
+    allowed = {"training": [2], "evaluation": []}
     with pytest.raises(
-        InputError, match=r"^here: expected a visible .* found none in frames of training 1; evaluation 1;"
+        InputError, match=r"^here: expected a visible .* found none in frames of training 1; evaluation 1, 4;"
     ):
-        list(rows["evaluation"])
+        preprocess.check_visible({"training": [1, 2], "evaluation": [1, 4]}, allowed, "here")
 
 
 def test_a_broken_image_stops_the_stream_and_is_named(tmp_path):

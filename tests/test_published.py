@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from handvae.base.errors import InputError
+from handvae.base.geometry import back_project
 from handvae.datasets import text
 from handvae.evaluation import published
 from handvae.evaluation.published import EVALUATIONS
@@ -63,12 +64,12 @@ def test_published_icvl_predictions_score_what_the_public_benchmark_prints_to_ev
 def test_a_pixel_at_the_principal_point_lies_on_the_axis_and_a_focal_length_aside_means_45_degrees(dataset):
     fx, fy, cx, cy = CAMERAS[dataset]
     uvd = np.array([[cx, cy, 500], [cx + fx, cy, 500], [cx, cy - fy, 300]])
-    joints_mm = published.back_project(uvd, EVALUATIONS[dataset])
+    joints_mm = back_project(uvd, EVALUATIONS[dataset].camera)
     np.testing.assert_allclose(joints_mm, [[0, 0, 500], [500, 0, 500], [0, -300, 300]], atol=1e-9)
 
 
 def test_back_projection_by_hand_away_from_the_axis():
-    joint_mm = published.back_project(np.array([180.21, 145.428, 368.854]), EVALUATIONS["icvl"])
+    joint_mm = back_project(np.array([180.21, 145.428, 368.854]), EVALUATIONS["icvl"].camera)
     np.testing.assert_allclose(joint_mm, [30.9328, 38.9236, 368.854], atol=1e-3)  # 20.21 * 368.854 / 240.99, ...
 
 
@@ -294,7 +295,7 @@ OTHERS = {
 @pytest.mark.parametrize("meant", OTHERS)
 def test_predictions_in_other_coordinates_are_said_to_be_so_and_in_which(tmp_path, dataset, meant):
     uvd = hands_uvd(dataset)
-    xyz_mm = published.back_project(uvd, EVALUATIONS[dataset]) + (0, 0, 7)
+    xyz_mm = back_project(uvd, EVALUATIONS[dataset].camera) + (0, 0, 7)
     shifted = uvd + (0, 0, 7)
     doubt = doubt_of(tmp_path, dataset, uvd, OTHERS[meant](xyz_mm, shifted))
     assert "farther than a hand is long: the predictions are probably not u v d in px, px, mm" in doubt
@@ -319,7 +320,7 @@ def test_real_predictions_are_not_doubted_and_are_as_x_y_z(real, tmp_path):
     for file in ("IJCAI16_ICVL_DeepModel", "ICIP17_ICVL_REN_4x6x6", "NEUCOM18_ICVL_Pose_REN"):
         good = published.score("icvl", truth, real / f"icvl/{file}.txt")
         uvd = published.read_uvd(real / f"icvl/{file}.txt", evaluation)
-        other = write_uvd(tmp_path / "xyz.txt", published.back_project(uvd, evaluation))
+        other = write_uvd(tmp_path / "xyz.txt", back_project(uvd, evaluation.camera))
         assert good.doubt == "" and "warning" not in published.as_text(good)
         doubt = published.score("icvl", truth, other).doubt
         assert doubt.endswith(f"read as x y z in mm, their median error is {good.median_mm:.3f} mm")
@@ -330,7 +331,7 @@ def test_real_predictions_are_not_doubted_and_are_as_x_y_z(real, tmp_path):
 @pytest.mark.parametrize("dataset", JOINTS)
 def test_labels_in_other_coordinates_are_said_to_be_so_though_the_errors_look_like_a_hands(tmp_path, dataset):
     uvd = hands_uvd(dataset)
-    xyz_mm = published.back_project(uvd, EVALUATIONS[dataset])
+    xyz_mm = back_project(uvd, EVALUATIONS[dataset].camera)
     assert "of the labels have a negative u or v: they are probably x y z, not u v d" in doubt_of(
         tmp_path, dataset, xyz_mm, xyz_mm + 5
     )
@@ -343,7 +344,7 @@ def test_labels_in_other_coordinates_are_said_to_be_so_though_the_errors_look_li
 def test_the_program_prints_the_doubt_in_both_forms_and_reads_files_of_the_home_folder(tmp_path):
     uvd = hands_uvd("icvl")
     write_uvd(tmp_path / "truth.txt", uvd)
-    write_uvd(tmp_path / "xyz.txt", published.back_project(uvd, EVALUATIONS["icvl"]))
+    write_uvd(tmp_path / "xyz.txt", back_project(uvd, EVALUATIONS["icvl"].camera))
     doubt = published.score("icvl", tmp_path / "truth.txt", tmp_path / "xyz.txt").doubt
     words = ("icvl", "~/truth.txt", "~/xyz.txt")
     assert stage(*words, HOME=str(tmp_path)).splitlines()[-1] == f"warning: {doubt}"
@@ -354,6 +355,6 @@ def test_the_program_prints_the_doubt_in_both_forms_and_reads_files_of_the_home_
 def test_a_reference_curve_in_other_coordinates_is_marked(tmp_path):
     uvd = hands_uvd("icvl")
     files = {"labels": str(write_uvd(tmp_path / "truth.txt", uvd)), "good": str(tmp_path / "truth.txt")}
-    files["bad"] = str(write_uvd(tmp_path / "xyz.txt", published.back_project(uvd, EVALUATIONS["icvl"])))
+    files["bad"] = str(write_uvd(tmp_path / "xyz.txt", back_project(uvd, EVALUATIONS["icvl"].camera)))
     (good, *_), (bad, *_) = published.reference_curves("icvl", files, np.array([5.0]))
     assert good == "good: mean error 0.0 mm" and bad.startswith("bad: mean error") and bad.endswith(" (not u v d?)")

@@ -9,6 +9,7 @@ import torch
 
 from handvae.base.errors import InputError
 from handvae.model import batches, residency
+from handvae.model.draws import unaugmented
 from handvae.model.parts import Part, whole
 from handvae.model.residency import HostImages, read_images, stays_on_host
 from handvae.preprocessing import store
@@ -43,7 +44,7 @@ before = memory("VmRSS")
 part = parts.whole(pathlib.Path(sys.argv[1]), ["train"])
 part.rows[7::50] = False
 split = batches.load_split([part], True, None, torch.device("cpu"), resident=sys.argv[2])
-print((memory("VmHWM") - before) / split.image_u8.nbytes)
+print((memory("VmHWM") - before) / split.images.nbytes)
 """
 
 
@@ -86,7 +87,7 @@ def test_a_split_in_host_memory_makes_the_same_batches(tmp_path):
         (write_depth_hands(tmp_path / "depth.h5"), "depth"),
     ):
         there, here = (load(path, resident=resident) for resident in ("host", "device"))
-        draw = batches.unaugmented(torch.tensor([4, 0, 4]))
+        draw = unaugmented(torch.tensor([4, 0, 4]))
         draw.rotation_rad[:], draw.flip[1] = 0.3, True
         a, b = (batches.batch(split, draw, {modality, "joints_3d"}) for split in (there, here))
         assert there.host is not None and here.host is None

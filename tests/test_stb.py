@@ -8,7 +8,7 @@ from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RING_MCP, ROOT
 from handvae.datasets import png, stb
-from handvae.model.batches import labelled_rows
+from handvae.model.parts import labelled_rows
 from handvae.preprocessing import store
 from handvae.preprocessing.preprocess import crop_hand, size
 from tests.conftest import REAL, needs_real

@@ -16,7 +16,8 @@ from torch._dynamo.testing import CompileCounter
 from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.evaluation import predict
-from handvae.model import batches, checkpoints, devices, training, vae
+from handvae.model import batches, checkpoints, devices, records, schedules, training, vae
+from handvae.model.draws import BLOCK, unaugmented
 from handvae.model.parts import whole
 from handvae.model.residency import HostImages
 from handvae.model.settings import settings_from_dict, settings_of
@@ -60,19 +61,19 @@ def test_where_training_runs_is_no_part_of_what_models_and_checkpoints_compare(p
 
 def test_learning_rate_warms_up_then_stays_and_ends_at_zero():
     constant = settings(steps=100, warmup_steps=10, schedule="constant").training
-    rates = [training.rate_share(step, constant) for step in range(100)]
+    rates = [schedules.rate_share(step, constant) for step in range(100)]
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)]) and set(rates[10:]) == {1.0}
-    linear = [training.rate_share(step, replace(constant, schedule="linear_end")) for step in range(100)]
+    linear = [schedules.rate_share(step, replace(constant, schedule="linear_end")) for step in range(100)]
     assert linear[:10] == rates[:10] and set(linear[10:61]) == {1.0}
     assert linear[60:] == pytest.approx([(100 - step) / 40 for step in range(60, 100)])
 
 
 def test_kl_weight_rises_geometrically_and_then_stays():
     loss = replace(settings().loss, kl_weight_start=0.001, kl_weight=0.1, kl_warmup_share=0.5)
-    assert training.kl_weight(0, 100, loss) == pytest.approx(0.001)
-    assert training.kl_weight(25, 100, loss) == pytest.approx(0.01)
-    assert training.kl_weight(50, 100, loss) == training.kl_weight(99, 100, loss) == pytest.approx(0.1)
-    assert training.kl_weight(0, 100, replace(loss, kl_warmup_share=0.0)) == pytest.approx(0.1)
+    assert schedules.kl_weight(0, 100, loss) == pytest.approx(0.001)
+    assert schedules.kl_weight(25, 100, loss) == pytest.approx(0.01)
+    assert schedules.kl_weight(50, 100, loss) == schedules.kl_weight(99, 100, loss) == pytest.approx(0.1)
+    assert schedules.kl_weight(0, 100, replace(loss, kl_warmup_share=0.0)) == pytest.approx(0.1)
 
 
 def both(batch):
@@ -84,7 +85,7 @@ def test_a_step_on_one_pair_moves_its_own_encoder_and_decoder_only(data):
     run = training.Run(settings(), CPU)
     split = load(data, ["train"], True, None)
     before = {key: value.clone() for key, value in run.model.named_parameters()}
-    batch = batches.batch(split, batches.unaugmented(torch.arange(6)), run.settings.modalities)
+    batch = batches.batch(split, unaugmented(torch.arange(6)), run.settings.modalities)
     training.training_step(run, [[run.settings.pairs.index(("rgb", "rgb"))]], both(batch), torch.zeros(3, 6, 30))
     moved = {".".join(key.split(".")[:2]) for key, value in run.model.named_parameters()
              if not torch.equal(value, before[key])}  # fmt: skip
@@ -117,12 +118,12 @@ def test_joint_steps_encode_the_same_samples_once(name, all_labelled, expected):
 def test_a_joint_step_has_the_gradient_of_the_summed_losses(data):
     """Against plain autograd, pair by pair, with BatchNorm at rest, which would see a shared batch once."""
     chosen = settings("stb-cross", joint_steps=True, optimiser="adam", warmup_steps=0, mixed_precision=False)
-    batch = batches.batch(load(data, ["train"], True, None), batches.unaugmented(torch.arange(6)), chosen.modalities)
+    batch = batches.batch(load(data, ["train"], True, None), unaugmented(torch.arange(6)), chosen.modalities)
     noise = torch.randn(7, 6, 30, generator=torch.Generator().manual_seed(0))
     run, plain = training.Run(chosen, CPU), training.Run(chosen, CPU).model.eval()
     run.model.eval()
     terms = training.training_step(run, training.encodings(chosen, True)[0], both(batch), noise)
-    weight, total = training.kl_weight(0, chosen.training.steps, chosen.loss), 0
+    weight, total = schedules.kl_weight(0, chosen.training.steps, chosen.loss), 0
     for number, (source, target) in enumerate(chosen.pairs):
         reconstruction, kl = vae.terms(plain, source, (target,), batch, noise[number : number + 1], chosen.loss)[0]
         torch.testing.assert_close(terms[number], torch.stack([reconstruction, kl]).detach())
@@ -170,7 +171,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, monkeypatc
     original = training.train_block
 
     def interrupted(run, split):
-        if run.step >= 2 * batches.BLOCK:
+        if run.step >= 2 * BLOCK:
             raise KeyboardInterrupt
         return original(run, split)
 
@@ -181,7 +182,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(data, tmp_path, monkeypatc
     steps = []
     monkeypatch.setattr(training, "train_block", lambda run, split: steps.append(run.step) or original(run, split))
     assert train(settings(name), data, tmp_path, "broken") == unbroken
-    assert steps == list(range(2 * batches.BLOCK, 40, batches.BLOCK)) and not (tmp_path / "broken.pt").exists()
+    assert steps == list(range(2 * BLOCK, 40, BLOCK)) and not (tmp_path / "broken.pt").exists()
 
 
 CHILD = """
@@ -266,7 +267,7 @@ def test_images_in_host_memory_train_the_same_bytes_and_every_block_is_sent_once
         data = write_depth_hands(tmp_path / "depth.h5", count=24)
     there = train(chosen, data, tmp_path, "host", "host")
     draws = 1 if fraction == 1 else 2  # of the labelled rows and of all
-    assert [len(rows) for rows in sent] == 5 * draws * [6 * batches.BLOCK]
+    assert [len(rows) for rows in sent] == 5 * draws * [6 * BLOCK]
     assert there == train(chosen, data, tmp_path, "device", "device") and len(sent) == 5 * draws
 
 
@@ -279,7 +280,7 @@ def test_the_next_blocks_images_are_sent_before_the_terms_are_waited_for(data, m
     split = load(data, resident="host")
     for _ in range(2):
         training.train_block(run, split)
-    steps = batches.BLOCK * ["step"]
+    steps = BLOCK * ["step"]
     assert happened == ["send", *steps, "send", "checked", *steps, "checked"]
 
 
@@ -297,7 +298,7 @@ def test_training_says_where_it_runs_and_from_which_step_on(data, tmp_path, monk
     assert capsys.readouterr().err.splitlines()[0] == f"train rhd-2d-v1: on {devices.described(CPU)}"
     run = training.Run(settings("rhd-2d-v1", steps=16), CPU)
     terms = training.train_block(run, load(data, images=False)).mean(dim=0)
-    history = [training._history_row(8, run.settings, terms)]
+    history = [records.row(8, run.settings, terms)]
     identity = training.identity_of(run.settings, [whole(data, ["train"])])
     checkpoints.save_checkpoint(tmp_path / "again.pt", run.state(), history, identity)
     train(run.settings, data, tmp_path, "again")
@@ -321,7 +322,7 @@ def batch_of(chosen, data, folder):
     if chosen.experiment.input == "depth":
         data = write_depth_hands(folder / "depth.h5")
     split = load(data, images=chosen.uses_images, unit_mm=50.0)
-    return batches.batch(split, batches.unaugmented(torch.arange(6)), chosen.modalities)
+    return batches.batch(split, unaugmented(torch.arange(6)), chosen.modalities)
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
@@ -418,7 +419,7 @@ def test_separate_models_train_as_if_each_were_alone(data):
     """Pairs without a common parameter take no part in each other's steps, though they share an optimiser."""
     chosen = settings("stb-separate")
     together, alone = training.Run(chosen, CPU), training.Run(chosen, CPU)
-    batch = batches.batch(load(data, ["train"], True, None), batches.unaugmented(torch.arange(6)), chosen.modalities)
+    batch = batches.batch(load(data, ["train"], True, None), unaugmented(torch.arange(6)), chosen.modalities)
     noise = torch.randn(3, 6, 30, generator=torch.Generator().manual_seed(0))
     for step in range(3):
         for encodings in training.encodings(chosen, True):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from handvae.base.errors import InputError
-from handvae.base.params import Loss
+from handvae.base.sections import Loss
 from handvae.model import vae
 
 LOSS = Loss("sum", {"joints_3d": 1.0, "joints_2d": 1.0, "rgb": 0.5}, 0.01, 0.01, 0.0, "elbo")

@@ -15,6 +15,12 @@ def project(joints_mm: np.ndarray, camera: np.ndarray) -> np.ndarray:
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
+def back_project(uvd: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Camera-frame points (..., 3) in mm of u, v in px and depth in mm (..., 3), by intrinsics (3, 3) without skew."""
+    depth_mm = uvd[..., 2:]
+    return np.concatenate([(uvd[..., :2] - camera[:2, 2]) / camera[[0, 1], [0, 1]] * depth_mm, depth_mm], axis=-1)
+
+
 @dataclass(frozen=True)
 class Crop:
     """A square of the image, in image pixels: `top_left_px` (u, v) is the image point under crop pixel (0, 0)."""

@@ -6,6 +6,8 @@ has 16 joints and NYU 36, with no 21-joint equivalent: their sets keep their own
 
 from dataclasses import dataclass
 
+from handvae.base.dataset_params import DATASETS
+
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 
 
@@ -86,6 +88,6 @@ SKELETONS = {
 }
 
 # of each dataset; here and not in its reader, since training needs no reader
-SKELETON_OF = {"rhd": "HAND21", "stb": "HAND21", "icvl": "ICVL16", "nyu": "NYU36", "msra": "HAND21"}
+SKELETON_OF = {name: dataset.skeleton for name, dataset in DATASETS.items()}
 
 LEFT, RIGHT = 0, 1  # column of the one-hot hand side: left [1, 0], right [0, 1]

@@ -1,57 +1,63 @@
-"""One progress line for anything that takes more than a few seconds: share done, rate, time left.
+"""What anything that takes more than a few seconds says: share done, rate, time left. On a terminal tqdm's bar."""
 
-tqdm would do, but training and rendering must run on a bare machine with torch, numpy and h5py only.
-"""
-
+import io
 import sys
-import time
 from collections.abc import Iterable, Iterator
 
+from tqdm import tqdm
 
-class Progress:
-    """Counts to `total`. On a terminal it redraws one line; elsewhere (logs, CI) it prints a line now and then."""
+# a narrow terminal cuts the end off
+_TIMES_AND_COUNTS = "{elapsed} gone, {remaining} left, {n:,}/{total:,}{unit}, {rate_noinv_fmt}{postfix}"
+
+
+class Progress(tqdm):
+    """Counts to `total`. In a log (no terminal) it is a plain line now and then, and one at the end.
+
+    A context manager: left early, it ends its line.
+    """
+
+    monitor_interval = 0  # no thread that watches it
 
     def __init__(self, label: str, total: int, unit: str):
-        self.label, self.total, self.unit = label, total, unit
-        self.done = 0
-        self.on_terminal = sys.stderr.isatty()
-        self.interval_s = 0.2 if self.on_terminal else 15.0
-        self.start_s = self.last_s = time.monotonic()
-        self.first = 0  # work that an earlier, interrupted run had done counts as done but not towards the rate
+        self.in_log = not sys.stderr.isatty()
+        super().__init__(
+            desc=label,
+            total=total,
+            unit=f" {unit}",
+            file=io.StringIO() if self.in_log else sys.stderr,
+            mininterval=15.0 if self.in_log else 0.2,
+            miniters=1,
+            smoothing=0,  # the mean rate
+            dynamic_ncols=True,
+            unit_scale=True,  # of the rate: 12.3k
+            bar_format="{desc}: {percentage:3.0f}% " + ("" if self.in_log else "|{bar:16}| ") + _TIMES_AND_COUNTS,
+        )
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """tqdm's own shows nothing on a terminal that does not tell its height."""
+        if self.n == self.initial:
+            return  # nothing to say of rate and time yet
+        if self.in_log:
+            print(self, file=sys.stderr, flush=True)
+        else:
+            self.sp(str(self))
 
     def resume_at(self, done: int) -> None:
-        self.done = self.first = done
+        """Work that an earlier, interrupted run had done counts as done, but not towards the rate."""
+        self.n = self.initial = done
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        self.done += count
-        now_s = time.monotonic()
-        if now_s - self.last_s >= self.interval_s or self.done >= self.total:
-            self.last_s = now_s
-            self._print(now_s - self.start_s, note)
-
-    def _print(self, elapsed_s: float, note: str) -> None:
-        rate = (self.done - self.first) / max(elapsed_s, 1e-9)
-        left_s = (self.total - self.done) / rate if rate else 0.0
-        text = (
-            f"{self.label}: {100 * self.done / max(self.total, 1):3.0f}% {self.done:,}/{self.total:,} {self.unit}, "
-            f"{rate:,.0f} {self.unit}/s, {_clock(elapsed_s)} gone, {_clock(left_s)} left{'  ' + note if note else ''}"
-        )
-        last = self.done >= self.total
-        if self.on_terminal:
-            print(f"\r\x1b[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+        self.set_postfix_str(note, refresh=False)
+        if self.n + count < self.total:
+            self.update(count)
         else:
-            print(text, file=sys.stderr, flush=True)
+            self.n += count
+            self.close()
 
 
 def tracked(items: Iterable, label: str, total: int, unit: str) -> Iterator:
     """Iterate over `items` under a progress line."""
-    progress = Progress(label, total, unit)
-    for item in items:
-        yield item
-        progress.advance()
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    with Progress(label, total, unit) as progress:
+        for item in items:
+            yield item
+            progress.advance()

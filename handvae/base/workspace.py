@@ -11,15 +11,15 @@ from pathlib import Path
 def folder() -> Path:
     """The workspace: here, or what the experiment in this folder was started from."""
     here = Path.cwd()
-    for place in (here, *here.parents):
-        if place.parts[-4:-1] == (".dvc", "tmp", "exps"):
-            return place.parents[3]
+    for parent in (here, *here.parents):
+        if parent.parts[-4:-1] == (".dvc", "tmp", "exps"):
+            return parent.parents[3]
     return Path()
 
 
 def source(text: str | Sequence[str]) -> str | list[str]:
     """A data source, or a list of them, with relative paths seen from the workspace; addresses and ~ as they are."""
     if not isinstance(text, str):
-        return [source(one) for one in text]
+        return [source(part) for part in text]
     here = folder() == Path() or "://" in text or text.startswith("~")
     return text if here else str(folder() / text)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handvae.base import geometry
 from handvae.base.atomic import write_bytes
 from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, SKELETON_OF, SKELETONS
@@ -123,7 +124,7 @@ def read(frame: Frame) -> list[DepthSample]:
         DepthSample(
             name=frame.path.removesuffix(".png"),
             depth_mm=depth_u16.astype(np.float32),
-            joints_mm=labels.back_project(frame.uvd, CAMERA),
+            joints_mm=geometry.back_project(frame.uvd, CAMERA),
             uv_px=frame.uvd[:, :2],
             camera=CAMERA,
             side=LEFT,
@@ -171,7 +172,7 @@ def labelled_hands(root: Path) -> labels.Hands:
     uvd = np.array([frame.uvd for frame in found]).reshape(-1, 16, 3)
     subjects = np.array([frame.path.rpartition("/")[0] for frame in found])
     cameras, sides = np.broadcast_to(CAMERA, (len(uvd), 3, 3)), np.full(len(uvd), LEFT)
-    return labels.Hands(SKELETON, labels.back_project(uvd, CAMERA), uvd[..., :2], cameras, sides, subjects, False)
+    return labels.Hands(SKELETON, geometry.back_project(uvd, CAMERA), uvd[..., :2], cameras, sides, subjects, False)
 
 
 def image_name(number: int) -> str:
@@ -262,7 +263,7 @@ def _read_file(file: Path, images: Path, rotated_copies: bool) -> _File:
         raise InputError(f"{file}: expected one line a frame, found none")
     uvd = np.frombuffer(numbers).reshape(-1, 16, 3)
     with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
-        joints_mm = labels.back_project(uvd, CAMERA)
+        joints_mm = geometry.back_project(uvd, CAMERA)
         testable = doubts.testable(joints_mm, uvd[..., :2], PALM)
     hint = doubts.unit_hint(joints_mm, PALM, "millimetres")
     doubtful = doubts.find(wheres.__getitem__, doubts.hand_checks(joints_mm, PALM), testable, hint)

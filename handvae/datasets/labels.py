@@ -30,12 +30,6 @@ class Hands:
             raise InputError("labels: expected one at least that a hand can have, found none")
 
 
-def back_project(uvd: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Camera-frame points (..., 3) in mm of u, v in px and depth in mm (..., 3), by intrinsics (3, 3)."""
-    depth_mm = uvd[..., 2:]
-    return np.concatenate([(uvd[..., :2] - camera[:2, 2]) / camera[[0, 1], [0, 1]] * depth_mm, depth_mm], axis=-1)
-
-
 def one_root(folder: Path, is_root: Callable[[Path], bool], wanted: str) -> Path:
     """`folder` or the one folder in it that is the root of a set. InputError if there is none, or more than one."""
     if not folder.is_dir():

@@ -1,16 +1,54 @@
-"""The five datasets by name. Each is a module with the same functions:
-
-find(folder) -> root, inspect(root) -> {"published", "splits", "notes"}, frames(root, **protocol) -> {group: frames},
-read(frame) -> samples, labelled_hands(root) -> all labels; and what writes the set's files, for the synthetic hand.
+"""The datasets by name, and what the module of each has. A further one is a module here and an entry of DATASETS, and,
+for params.yaml, an entry of `dataset_params.DATASETS`.
 """
 
 from pathlib import Path
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
+from handvae.base import dataset_params
 from handvae.base.errors import InputError
+from handvae.base.joints import Skeleton
 from handvae.datasets import icvl, labels, msra, nyu, rhd, stb
+from handvae.datasets.sample import DepthSample, Sample
 
-TITLES = {"rhd": "RHD", "stb": "STB", "icvl": "ICVL", "nyu": "NYU", "msra": "MSRA15"}
-DATASETS = {"rhd": rhd, "stb": stb, "icvl": icvl, "nyu": nyu, "msra": msra}
+
+class Facts(TypedDict):
+    """What a look at the files of a set tells; JSON, since the manifest in data/raw holds it."""
+
+    published: bool  # whether these are the counts of the published set
+    splits: dict[str, dict]  # of each split its number of `frames`, and digests by which other data is told apart
+    notes: list[str]  # what is good to know
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A dataset: a module with these names. A frame is whatever the module makes of it, picklable and small, with its
+    `doubt` (see `doubts`); besides, a module may write the set's files, for the synthetic hand."""
+
+    SKELETON: Skeleton  # the order of its joints
+    PUBLISHED_TEST: int  # frames of the published test split; 0 where there is none
+
+    def find(self, folder: Path) -> Path:
+        """The root of the set: `folder` or one in it. InputError if there is none, or more than one."""
+
+    def inspect(self, root: Path) -> Facts:
+        """Check that all files are there, and count; decodes no image."""
+
+    def frames(self, root: Path, **options: Any) -> dict[str, list[Any]]:
+        """The frames of `train` and `test`, or of every subject; `options`: see `dataset_params.frames_options`."""
+
+    def read(self, frame: Any) -> list[Sample] | list[DepthSample]:
+        """The hands of one frame, its image decoded."""
+
+    def frames_with_images(self, root: Path) -> list[Any]:
+        """Every frame of which there is an image and whose label can be a hand's, whatever the protocol wants."""
+
+    def labelled_hands(self, root: Path) -> labels.Hands:
+        """All labels at once, for `stages.doctor`."""
+
+
+DATASETS: dict[str, Dataset] = {"rhd": rhd, "stb": stb, "icvl": icvl, "nyu": nyu, "msra": msra}
+TITLES = {name: dataset.title for name, dataset in dataset_params.DATASETS.items()}
 
 
 def find(name: str, folder: Path) -> Path:

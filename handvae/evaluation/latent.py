@@ -11,12 +11,13 @@ import torch
 from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import ROOT, Skeleton
-from handvae.base.params import TARGET
-from handvae.evaluation import predict
+from handvae.base.sections import TARGET
+from handvae.evaluation import metrics, predict
 from handvae.evaluation.predict import Columns
 from handvae.evaluation.statistics import evenly_ranked
 from handvae.model import batches, vae
 from handvae.model.batches import Split
+from handvae.model.draws import unaugmented
 from handvae.model.networks import LATENT
 from handvae.model.parts import Part
 from handvae.model.settings import Settings
@@ -68,26 +69,26 @@ def latent_columns(
 def frame_errors_mm(predictions: Columns, skeleton: Skeleton) -> np.ndarray:
     """Mean error (N,) of a frame's evaluated and visible joints; NaN where none is visible."""
     joints = list(skeleton.evaluated)
-    difference_mm = predictions["joints_pred_mm"][:, joints] - predictions["joints_true_mm"][:, joints]
-    visible, distances_mm = predictions["visible"][:, joints], np.linalg.norm(difference_mm, axis=2)
-    with np.errstate(invalid="ignore"):
-        return (distances_mm * visible).sum(axis=1) / visible.sum(axis=1)
+    predicted_mm, true_mm, visible = (
+        predictions[key][:, joints] for key in ("joints_pred_mm", "joints_true_mm", "visible")
+    )
+    return metrics.frame_errors_mm(metrics.joint_errors_mm(predicted_mm, true_mm), visible)
 
 
 def encode_split(model: CrossModalVAE, modality: str, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and log-variance (N, 30) of q(z|x) of every row of the split, unaugmented."""
     parts = []
     for rows in torch.arange(len(split), device=split.side.device).split(predict.BATCH):
-        inputs = batches.batch(split, batches.unaugmented(rows), {modality})
+        inputs = batches.batch(split, unaugmented(rows), {modality})
         parts.append(torch.stack(model.encode(modality, inputs[modality], inputs["side_onehot"])))
     mu, log_var = torch.cat(parts, dim=1)
     return mu, log_var
 
 
 def decoded_joints_mm(model: CrossModalVAE, mu: torch.Tensor, split: Split) -> np.ndarray:
-    """Joints (N, J, 3) in mm decoded from a latent point (N, 30) a row: see `batches.to_mm`."""
+    """Joints (N, J, 3) in mm decoded from a latent point (N, 30) a row: see `to_mm` of the split."""
     rows = torch.arange(len(mu), device=mu.device)
-    return batches.to_mm(split, rows, model.decode(TARGET, mu).view(len(mu), -1, 3)).cpu().numpy()
+    return split.to_mm(rows, model.decode(TARGET, mu).view(len(mu), -1, 3)).cpu().numpy()
 
 
 def posterior_columns(
@@ -109,7 +110,7 @@ def posterior_columns(
         here = chunk.to(mu.device)
         z = vae.sample(mu[here, None], log_var[here, None], torch.from_numpy(noise[chunk]).to(mu.device))
         normalised = model.decode(TARGET, z.flatten(0, 1)).view(len(chunk) * SAMPLES, -1, 3)
-        joints_mm = batches.to_mm(split, here.repeat_interleave(SAMPLES), normalised).cpu().numpy()
+        joints_mm = split.to_mm(here.repeat_interleave(SAMPLES), normalised).cpu().numpy()
         joints_mm = joints_mm.reshape(len(chunk), SAMPLES, -1, 3)
         off_mm = np.linalg.norm(joints_mm - joints_mm.mean(axis=1, keepdims=True), axis=3)
         spread_mm.append(off_mm.mean(axis=1))
@@ -164,8 +165,8 @@ def walk_columns(model: CrossModalVAE, mu: torch.Tensor, split: Split, pairs: np
         model.decode(modality, z.flatten(0, 1)).view(*z.shape[:2], -1, dimensions).cpu().numpy()
         for modality, dimensions in (("joints_2d", 2), ("joints_3d", 3))
     )
-    draw = batches.unaugmented(rows.flatten())
-    cameras = batches.cameras(split, draw, batches.warp(split, draw)).view(*rows.shape, 3, 3)
+    draw = unaugmented(rows.flatten())
+    cameras = split.warped_cameras(draw).view(*rows.shape, 3, 3)
     cameras, palms_mm, scale_mm = (
         _between(ends).cpu().numpy() for ends in (cameras, split.joints_mm[rows][:, :, [ROOT]], split.scale_mm[rows])
     )

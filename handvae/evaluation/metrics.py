@@ -36,6 +36,12 @@ def joint_errors_mm(joints_pred_mm: np.ndarray, joints_true_mm: np.ndarray) -> n
     return np.linalg.norm(joints_pred_mm.astype(np.float64) - joints_true_mm.astype(np.float64), axis=2)
 
 
+def frame_errors_mm(errors_mm: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Mean error (N,) of each frame's visible joints; NaN where none is; errors (N, J), visible (N, J) bool."""
+    with np.errstate(invalid="ignore"):
+        return (errors_mm * visible).sum(axis=1) / visible.sum(axis=1)
+
+
 def mean_over_joints(values: np.ndarray, visible: np.ndarray) -> float:
     """Mean over joints of each joint's mean over the samples that show it; values (N, J), visible (N, J) bool."""
     _require_every_joint_visible(values, visible)

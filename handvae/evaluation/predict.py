@@ -8,10 +8,11 @@ import h5py
 import numpy as np
 import torch
 
-from handvae.base import atomic, geometry
-from handvae.base.params import TARGET
+from handvae.base import atomic
+from handvae.base.sections import TARGET
 from handvae.model import batches
 from handvae.model.batches import Split
+from handvae.model.draws import unaugmented
 from handvae.model.parts import Part
 from handvae.model.settings import Settings
 from handvae.model.vae import CrossModalVAE
@@ -23,7 +24,7 @@ Columns = dict[str, np.ndarray]
 
 @torch.inference_mode()
 def predict_joints_mm(model: CrossModalVAE, source: str, split: Split) -> np.ndarray:
-    """Joints (N, J, 3) in mm of every row of the split, unaugmented, from the posterior's mean: see `batches.to_mm`.
+    """Joints (N, J, 3) in mm of every row of the split, unaugmented, from the posterior's mean: see `split.to_mm`.
 
     The ground-truth scale is given back (invariance S), or the cube (depth), and nothing is re-centred: the predicted
     palm counts as it is.
@@ -32,23 +33,17 @@ def predict_joints_mm(model: CrossModalVAE, source: str, split: Split) -> np.nda
     results = []
     for start in range(0, len(split), BATCH):
         rows = torch.arange(start, min(start + BATCH, len(split)), device=device)
-        inputs = batches.batch(split, batches.unaugmented(rows), {source})
+        inputs = batches.batch(split, unaugmented(rows), {source})
         normalised = model.predict(source, TARGET, inputs[source], inputs["side_onehot"])
-        results.append(batches.to_mm(split, rows, normalised.view(len(rows), -1, 3)))
+        results.append(split.to_mm(rows, normalised.view(len(rows), -1, 3)))
     return torch.cat(results).cpu().numpy()
 
 
 def mean_pose_mm(train: Split, test: Split) -> np.ndarray:
     """The baseline (N, J, 3): the training split's mean normalised pose, given each test hand's scale (and cube)."""
     rows, test_rows = (torch.arange(len(split), device=split.side.device) for split in (train, test))
-    pose = batches.normalised_joints(train, batches.unaugmented(rows)).mean(dim=0, keepdim=True)
-    return batches.to_mm(test, test_rows, pose).cpu().numpy()
-
-
-def true_joints_mm(split: Split) -> np.ndarray:
-    """The truth (N, J, 3) in the frame of the predictions: palm-relative, or absolute where there is a cube."""
-    joints_mm = split.joints_mm.cpu().numpy()
-    return joints_mm if split.centre_mm is not None else geometry.palm_relative(joints_mm)
+    pose = train.targets(unaugmented(rows)).mean(dim=0, keepdim=True)
+    return test.to_mm(test_rows, pose).cpu().numpy()
 
 
 def previous_rows(sequence: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -70,7 +65,7 @@ def predict_split(
     experiment = settings.experiment
     test = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device, resident=resident)
     train = batches.load_split(trained_on, False, settings.joint_unit_mm, device)
-    true_mm = true_joints_mm(test).astype(np.float32)
+    true_mm = test.true_mm().cpu().numpy().astype(np.float32)
     every = np.ones(true_mm.shape[:2], bool)  # the depth sets say nothing of visibility: every joint counts
     return {
         "joints_pred_mm": predict_joints_mm(model, settings.encoded, test).astype(np.float32),

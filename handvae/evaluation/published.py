@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from handvae.base.errors import InputError
+from handvae.base.geometry import back_project
 from handvae.datasets import text
 from handvae.evaluation import metrics
 
@@ -40,6 +41,10 @@ class Evaluation:
     cy: float
     of_all: tuple[int, ...] = ()  # which rows the scored joints are where a file holds the whole skeleton
     all_joints: int = 0  # of the whole skeleton, where there is such a file
+
+    @property
+    def camera(self) -> np.ndarray:
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
 
 # Intrinsics of the public evaluation, which differ slightly from the data sets' own (ICVL 241.42): 0.01 mm in the mean.
@@ -98,8 +103,8 @@ def compared(dataset: str, truth: Path, predictions: Path) -> tuple[np.ndarray, 
             f"{truth}: expected depths above 0 mm, found {depth_mm:g} at joint {joint} of frame {frame}, both from 0"
             f"{hint}"
         )
-    true_mm = back_project(true_uvd, evaluation)
-    errors_mm = metrics.joint_errors_mm(back_project(pred_uvd, evaluation), true_mm)
+    true_mm = back_project(true_uvd, evaluation.camera)
+    errors_mm = metrics.joint_errors_mm(back_project(pred_uvd, evaluation.camera), true_mm)
     return errors_mm, _doubt_of_labels(true_uvd) or _doubt_of_predictions(pred_uvd, true_mm, errors_mm, evaluation)
 
 
@@ -121,7 +126,9 @@ def _doubt_of_predictions(uvd: np.ndarray, true_mm: np.ndarray, errors_mm: np.nd
         "predictions are probably not u v d in px, px, mm of the same frames"
     )
     readings = {f"x y z in {unit}{axes}": uvd * mm * signs for unit, mm in _MM.items() for axes, signs in _AXES.items()}
-    readings |= {f"u v d with d in {unit}": back_project(uvd * (1, 1, _MM[unit]), evaluation) for unit in ("cm", "m")}
+    readings |= {
+        f"u v d with d in {unit}": back_project(uvd * (1, 1, _MM[unit]), evaluation.camera) for unit in ("cm", "m")
+    }
     medians_mm = {
         name: np.median(metrics.joint_errors_mm(joints_mm, true_mm)[given]) for name, joints_mm in readings.items()
     }
@@ -148,14 +155,6 @@ def evaluation_of(dataset: str) -> Evaluation:
     if dataset not in EVALUATIONS:
         raise InputError(f"set: expected one of {', '.join(EVALUATIONS)}, found {text.shown(dataset)}")
     return EVALUATIONS[dataset]
-
-
-def back_project(uvd: np.ndarray, evaluation: Evaluation) -> np.ndarray:
-    """Camera-frame joints (..., 3) in mm, y down, of (..., 3) u, v in px and depth in mm."""
-    u, v, depth_mm = np.moveaxis(uvd, -1, 0)
-    x = (u - evaluation.cx) * depth_mm / evaluation.fx
-    y = (v - evaluation.cy) * depth_mm / evaluation.fy
-    return np.stack([x, y, depth_mm], axis=-1)
 
 
 def read_uvd(path: Path, evaluation: Evaluation) -> np.ndarray:

@@ -13,7 +13,7 @@ from handvae.evaluation import bootstrap, metrics, uncertainty
 PCF_MM = (10, 20, 30, 40, 50, 80)
 
 # errors in mm (N, J) -> a statistic of them over resamples of their blocks
-Kind = Callable[[np.ndarray], bootstrap.Statistic]
+Measure = Callable[[np.ndarray], bootstrap.Statistic]
 
 
 def summarise(
@@ -30,21 +30,23 @@ def summarise(
     `moments.blocks`. `..._all_joints_mm` counts hidden joints too, as the baseline's 2D->3D evaluation does. Raises
     InputError for what `metrics` refuses.
     """
-    errors_mm = [metrics.joint_errors_mm(one, joints_true_mm) for one in joints_pred_mm]
+    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
     every = np.ones_like(visible)
     mean_pose_epe_mm = metrics.mean_over_joints(metrics.joint_errors_mm(mean_pose_mm, joints_true_mm), visible)
     metrics.mean_over_joints(errors_mm[0], visible)  # every joint is visible somewhere
-    kinds: dict[str, Kind] = {
-        "epe_mean_mm": lambda one: bootstrap.mean(one, visible, block),
-        "epe_median_mm": lambda one: bootstrap.median(one, visible, block),
-        "auc_20_50": lambda one: bootstrap.mean(metrics.area_shares(one, 20, 50), visible, block),
-        "epe_mean_all_joints_mm": lambda one: bootstrap.mean(one, every, block),
-        "epe_median_all_joints_mm": lambda one: bootstrap.median(one, every, block),
+    measures: dict[str, Measure] = {
+        "epe_mean_mm": lambda errors: bootstrap.mean(errors, visible, block),
+        "epe_median_mm": lambda errors: bootstrap.median(errors, visible, block),
+        "auc_20_50": lambda errors: bootstrap.mean(metrics.area_shares(errors, 20, 50), visible, block),
+        "epe_mean_all_joints_mm": lambda errors: bootstrap.mean(errors, every, block),
+        "epe_median_all_joints_mm": lambda errors: bootstrap.median(errors, every, block),
     }
-    numbers = with_intervals(errors_mm, kinds, block, seed)
+    numbers = with_intervals(errors_mm, measures, block, seed)
     areas = {"auc_21_50": metrics.THRESHOLDS_21_50_MM, "auc_0_50": metrics.THRESHOLDS_MM}
     for name, thresholds_mm in areas.items():
-        numbers[name] = over_seeds(errors_mm, lambda one, at=thresholds_mm: metrics.auc_by_trapezoid(one, visible, at))
+        numbers[name] = over_seeds(
+            errors_mm, lambda errors, at=thresholds_mm: metrics.auc_by_trapezoid(errors, visible, at)
+        )
     numbers |= {
         "mean_pose_epe_mm": mean_pose_epe_mm,
         "epe_share_of_mean_pose": numbers["epe_mean_mm"] / mean_pose_epe_mm,
@@ -64,14 +66,14 @@ def summarise_depth(
     The public evaluation: no alignment, mean and median over all frames and joints at once, and the share of frames
     whose largest error is within a distance, `pcf_20`.
     """
-    errors_mm = [metrics.joint_errors_mm(one, joints_true_mm) for one in joints_pred_mm]
+    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
     every = np.ones(errors_mm[0].shape, bool)
-    kinds: dict[str, Kind] = {"epe_mean_mm": lambda one: bootstrap.mean(one, every, block)}
-    numbers = with_intervals(errors_mm, kinds, block, seed)
+    measures: dict[str, Measure] = {"epe_mean_mm": lambda errors: bootstrap.mean(errors, every, block)}
+    numbers = with_intervals(errors_mm, measures, block, seed)
     numbers["epe_median_mm"] = over_seeds(errors_mm, np.median)
     if len(errors_mm) > 1:
-        numbers["epe_median_mm_sd"] = float(np.std([np.median(one) for one in errors_mm], ddof=1))
-    shares = over_seeds(errors_mm, lambda one: metrics.pcf(one, np.array(PCF_MM)))
+        numbers["epe_median_mm_sd"] = float(np.std([np.median(errors) for errors in errors_mm], ddof=1))
+    shares = over_seeds(errors_mm, lambda errors: metrics.pcf(errors, np.array(PCF_MM)))
     numbers |= {f"pcf_{threshold}": share for threshold, share in zip(PCF_MM, shares, strict=True)}
     mean_pose_epe_mm = float(metrics.joint_errors_mm(mean_pose_mm, joints_true_mm).mean())
     numbers |= {
@@ -82,15 +84,15 @@ def summarise_depth(
 
 
 def with_intervals(
-    errors_mm: Sequence[np.ndarray], kinds: dict[str, Kind], block: np.ndarray, seed: int
+    errors_mm: Sequence[np.ndarray], measures: dict[str, Measure], block: np.ndarray, seed: int
 ) -> dict[str, float]:
-    """Each kind of number of the errors (N, J) of each seed: name, name_low, name_high; of several seeds name_sd."""
-    made = [kind(one) for kind in kinds.values() for one in errors_mm]
+    """Each measure of the errors (N, J) of each seed: name, name_low, name_high; of several seeds name_sd."""
+    made = [measure(errors) for measure in measures.values() for errors in errors_mm]
     seeds, blocks = len(errors_mm), bootstrap.count(block)
     values = bootstrap.measured(made, block).reshape(-1, seeds)
-    draws = bootstrap.resampled(made, block, seed).reshape(len(kinds), seeds, -1)
+    draws = bootstrap.resampled(made, block, seed).reshape(len(measures), seeds, -1)
     numbers: dict[str, float] = {}
-    for name, of_seeds, drawn in zip(kinds, values, draws, strict=True):
+    for name, of_seeds, drawn in zip(measures, values, draws, strict=True):
         number = uncertainty.number(uncertainty.itself, [of_seeds], [drawn], blocks)
         low, high = number.interval()
         numbers |= {name: number.value, f"{name}_low": low, f"{name}_high": high}
@@ -101,7 +103,7 @@ def with_intervals(
 
 def over_seeds(errors_mm: Sequence[np.ndarray], of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The mean over seeds of a number, or of some, of each seed's errors."""
-    return np.mean([of(one) for one in errors_mm], axis=0)
+    return np.mean([of(errors) for errors in errors_mm], axis=0)
 
 
 def previous_frame(joints_true_mm: np.ndarray, visible: np.ndarray, previous_row: np.ndarray) -> dict[str, float | int]:
@@ -131,15 +133,15 @@ def pck_table(
     joints_pred_mm: Sequence[np.ndarray], joints_true_mm: np.ndarray, visible: np.ndarray
 ) -> list[tuple[float, float]]:
     """Rows (threshold_mm, pck) at the protocol's 20 thresholds, 0 to 50 mm; the mean over seeds."""
-    errors_mm = [metrics.joint_errors_mm(one, joints_true_mm) for one in joints_pred_mm]
-    curve = over_seeds(errors_mm, lambda one: metrics.pck(one, visible, metrics.THRESHOLDS_MM))
+    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
+    curve = over_seeds(errors_mm, lambda errors: metrics.pck(errors, visible, metrics.THRESHOLDS_MM))
     return [(round(float(t), 4), round(float(p), 4)) for t, p in zip(metrics.THRESHOLDS_MM, curve, strict=True)]
 
 
 def pcf_table(joints_pred_mm: Sequence[np.ndarray], joints_true_mm: np.ndarray) -> list[tuple[float, float]]:
     """Rows (threshold_mm, pcf) at 0, 1, ... 80 mm; the mean over seeds."""
-    errors_mm = [metrics.joint_errors_mm(one, joints_true_mm) for one in joints_pred_mm]
-    curve = over_seeds(errors_mm, lambda one: metrics.pcf(one, np.arange(81.0)))
+    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
+    curve = over_seeds(errors_mm, lambda errors: metrics.pcf(errors, np.arange(81.0)))
     return [(float(threshold), round(float(share), 4)) for threshold, share in enumerate(curve)]
 
 

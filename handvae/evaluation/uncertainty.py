@@ -103,8 +103,8 @@ def number(
     """
     means = [np.mean(of_model) for of_model in values]
     deviations = []
-    for place, of_model in enumerate(values):
-        each = of(*(of_model if place == other else np.full(len(of_model), mean) for other, mean in enumerate(means)))
+    for index, of_model in enumerate(values):
+        each = of(*(of_model if index == other else np.full(len(of_model), mean) for other, mean in enumerate(means)))
         deviations.append(float(np.std(each, ddof=1)) if len(of_model) > 1 else np.nan)
     over_frames = of(*(np.mean(of_model, axis=0) for of_model in draws))
     return Number(float(of(*means)), over_frames, blocks, tuple(deviations), tuple(map(len, values)))

@@ -1,6 +1,5 @@
 """Model folders and checkpoints on disk: written whole, read without running code, checked against their purpose."""
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -10,10 +9,10 @@ import torch
 
 from handvae.base import atomic
 from handvae.base.errors import InputError
+from handvae.model import records
+from handvae.model.records import History
 from handvae.model.settings import Settings, settings_from_dict
 from handvae.model.vae import CrossModalVAE, load_weights
-
-History = list[dict[str, float]]
 
 
 class Trained(NamedTuple):
@@ -29,11 +28,7 @@ def save_model(folder: Path, weights: dict[str, torch.Tensor], history: History,
     with atomic.replacing_folder(folder) as partial:
         atomic.write_bytes(partial / "weights.pt", _bytes({key: value.cpu() for key, value in weights.items()}))
         atomic.write_text(partial / "settings.json", json.dumps(identity, indent=2) + "\n")
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: f"{value:.7g}" for key, value in row.items()} for row in history)
-        atomic.write_text(partial / "history.csv", text.getvalue())
+        atomic.write_text(partial / "history.csv", records.as_csv(history))
 
 
 def seed_folder(folder: Path, number: int) -> Path:

@@ -9,7 +9,7 @@ from collections import defaultdict
 import torch
 from torch import nn
 
-from handvae.base.params import Training
+from handvae.base.sections import Training
 
 MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: five of them take [0.003, 1] into [0.7, 1.2]
@@ -66,9 +66,9 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(momenta, gradients)
         ahead = torch._foreach_add(gradients, momenta, alpha=MOMENTUM)
         out, shape = len(parameters[0]), parameters[0].shape
-        steps = orthogonalised(torch.stack([one.reshape(out, -1) for one in ahead]))
+        steps = orthogonalised(torch.stack([filters.reshape(out, -1) for filters in ahead]))
         size = lr * max(1.0, out / steps.shape[2]) ** 0.5
-        torch._foreach_add_(parameters, [one.view(shape) for one in steps], alpha=-size)
+        torch._foreach_add_(parameters, [step.view(shape) for step in steps], alpha=-size)
 
 
 def _by_shape(parameters: list[nn.Parameter]) -> dict[torch.Size, list[nn.Parameter]]:
@@ -87,9 +87,9 @@ def build(model: nn.Module, training: Training) -> list[torch.optim.Optimizer]:
     """
     filters, others = [], list(model.parameters())
     if training.optimiser == "muon":
-        filters = [one for one in others if one.dim() == 4 and min(one.shape[:2]) > 3]
+        filters = [weight for weight in others if weight.dim() == 4 and min(weight.shape[:2]) > 3]
         chosen = set(map(id, filters))
-        others = [one for one in others if id(one) not in chosen]
+        others = [weight for weight in others if id(weight) not in chosen]
     # fused: one kernel a step on CUDA, one pass over the parameters on the CPU
     result: list[torch.optim.Optimizer] = [torch.optim.Adam(others, lr=training.learning_rate, fused=True)]
     if filters:

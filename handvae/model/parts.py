@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from handvae.base.errors import InputError
-from handvae.base.params import Experiment
+from handvae.base.sections import Experiment
 from handvae.preprocessing import moments, store
 
 LABELS_SEED = 0  # of the labelled part of a training split

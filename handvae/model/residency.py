@@ -47,8 +47,8 @@ class HostImages:
         if not any(torch.equal(rows, sent) for sent, _, _ in self.sent):
             self.sent.clear()  # sent for somebody who never came
             self.send(rows)
-        place = next(place for place, (sent, _, _) in enumerate(self.sent) if torch.equal(rows, sent))
-        _, images, arrival = self.sent.pop(place)
+        index = next(index for index, (sent, _, _) in enumerate(self.sent) if torch.equal(rows, sent))
+        _, images, arrival = self.sent.pop(index)
         if arrival is not None:
             here = torch.cuda.current_stream(self.device)
             here.wait_event(arrival)

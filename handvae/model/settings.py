@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass
 
 from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
-from handvae.base.params import TARGET, Augmentation, Experiment, Loss, Params, Training
+from handvae.base.params import Params
+from handvae.base.sections import TARGET, Augmentation, Experiment, Loss, Training
 from handvae.model.vae import IMAGE_CHANNELS, Architecture, Pair
 
 

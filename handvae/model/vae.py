@@ -7,7 +7,7 @@ from torch import nn
 
 from handvae.base.errors import InputError
 from handvae.base.joints import HAND21
-from handvae.base.params import Loss
+from handvae.base.sections import Loss
 from handvae.model.networks import LATENT, Encoder, ImageDecoder, JointTrunk, ResNet, initialise, mlp
 
 IMAGE_CHANNELS = {"rgb": 3, "depth": 1}

@@ -1,16 +1,15 @@
 """Raw dataset to HDF5 rows: the reference's crops with a context margin, joints in millimetres; one streaming pass."""
 
-import ctypes
-import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from handvae.base import geometry, workers
+from handvae.base import geometry, memory, workers
 from handvae.base.errors import InputError
 from handvae.base.joints import MIDDLE_MCP
 from handvae.base.progress import Progress
@@ -49,21 +48,17 @@ def hands(
     if centre not in CENTRES:
         raise InputError(f"{label}: expected a centre from {', '.join(CENTRES)}, found {centre!r}")
     tasks = [frames[start : start + FRAMES_A_TASK] for start in range(0, len(frames), FRAMES_A_TASK)]
-    progress = Progress(f"preprocess {label}", len(frames), "frames")
     function = partial(_rows_of_frames, read, crops, centre)
     without_hand: list[str] = []
     unseen: list[str] = []
-    done = 0
-    for task, rows_of_task in zip(tasks, workers.in_order(function, tasks, workers.cores()), strict=True):
-        for number, rows in enumerate(rows_of_task, done):
-            if not rows:
-                without_hand.append(str(number))
-            for row, seen in rows:
-                if not seen:
-                    unseen.append(row.name)
-                yield row
-        done += len(task)
-        progress.advance(len(task))
+    with Progress(f"preprocess {label}", len(frames), "frames") as progress:
+        for task, rows_of_task in zip(tasks, workers.in_order(function, tasks, workers.cores()), strict=True):
+            for number, rows in enumerate(rows_of_task, progress.n):
+                if not rows:
+                    without_hand.append(str(number))
+                unseen += [row.name for row, seen in rows if not seen]
+                yield from (row for row, _ in rows)
+            progress.advance(len(task))
     if without_hand:
         print(
             f"{label}: no joint of any hand is visible in {len(without_hand):,} images, left out: {_few(without_hand)}"
@@ -93,40 +88,33 @@ def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame
 
 @cache
 def _keep_freed_memory() -> None:
-    """Once a process: glibc gives back the buffers of each image and fetches them again, a tenth of the time."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        top_pad, trim_threshold, mmap_threshold = -2, -1, -3  # of malloc.h
-        libc.mallopt(top_pad, 16 * 2**20)
-        libc.mallopt(trim_threshold, 256 * 2**20)
-        libc.mallopt(mmap_threshold, 32 * 2**20)
+    """Once a process: the buffers of each image come and go, a tenth of the time."""
+    memory.keep_freed(top_pad=16 * 2**20, trim_threshold=256 * 2**20, mmap_threshold=32 * 2**20)
 
 
-def with_visible_joint(
-    rows: dict[str, Iterator[ColourHand]], allowed: dict[str, Collection[int]], place: str
-) -> dict[str, Iterator[ColourHand]]:
-    """Pass the hands of every split on; the last one ends in an InputError if any hand had no visible joint.
+def without_visible_joint(rows: Mapping[str, Any]) -> list[int]:
+    """Numbers of the frames of some rows (columns `frame` and `visible`) of a hand that shows no joint."""
+    return rows["frame"][:][~rows["visible"][:].any(axis=1)].tolist()
 
-    Such hands of the `allowed` frames of a split stay in the set, cropped as the reference does, and are named on
-    stdout. The splits are to be used up in their order; `place` (the set) is for the message.
+
+def check_visible(without_joint: dict[str, list[int]], allowed: dict[str, Collection[int]], root: Path) -> None:
+    """Name on stdout the frames of each split that may have a hand without a visible joint; InputError for the others.
+
+    The hands of the `allowed` frames stay in the set, cropped as the reference does.
     """
-    refused: dict[str, list[str]] = {}
-
-    def passed(split: str) -> Iterator[ColourHand]:
-        kept = []
-        for row in rows[split]:
-            if not row.visible.any():
-                (kept if row.frame in allowed[split] else refused.setdefault(split, [])).append(str(row.frame))
-            yield row
+    refused = []
+    for split, frames in without_joint.items():
+        kept = [str(frame) for frame in frames if frame in allowed[split]]
+        others = [str(frame) for frame in frames if frame not in allowed[split]]
         if kept:
             print(f"{split}: no joint of {len(kept)} hands is visible, which the protocol allows: {', '.join(kept)}")
-        if refused and split == list(rows)[-1]:
-            found = "; ".join(f"{split} {', '.join(numbers)}" for split, numbers in refused.items())
-            raise InputError(
-                f"{place}: expected a visible joint on every dominant hand, found none in frames of {found}; "
-                "if that is right, list them in data.rhd.protocol.without_visible_joint"
-            )
-
-    return {split: passed(split) for split in rows}
+        if others:
+            refused.append(f"{split} {', '.join(others)}")
+    if refused:
+        raise InputError(
+            f"{root}: expected a visible joint on every dominant hand, found none in frames of {'; '.join(refused)}; "
+            "if that is right, list them in data.rhd.protocol.without_visible_joint"
+        )
 
 
 def crop_hand(sample: Sample, crops: Size) -> ColourHand:
@@ -158,9 +146,9 @@ def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[Dept
     If not, the joint is the centre, and the hand is not trained on: a picture of nothing has no pose to teach.
     """
     joint_mm = sample.joints_mm[sample.centre_joint]
-    place = (sample.depth_mm, sample.camera, joint_mm, sample.cube_mm)
-    mass_mm = depth_crops.centre_of_mass_mm(*place) if centre == "mass" else None
-    seen = mass_mm is not None if centre == "mass" else depth_crops.anything_in_cube(*place)
+    cube = (sample.depth_mm, sample.camera, joint_mm, sample.cube_mm)
+    mass_mm = depth_crops.centre_of_mass_mm(*cube) if centre == "mass" else None
+    seen = mass_mm is not None if centre == "mass" else depth_crops.anything_in_cube(*cube)
     # rounded as it is stored, so that the crop is around just that
     centre_mm = np.float32(joint_mm if mass_mm is None else mass_mm)
     depth_f16, transform = depth_crops.crop(

@@ -4,7 +4,9 @@ Written in one streaming pass, so that memory does not grow with the set; images
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -80,39 +82,37 @@ class DepthHand:
 Hand = ColourHand | DepthHand
 
 
-def write(path: Path | str, splits: dict[str, Iterable[Hand]], attributes: dict[str, object]) -> dict[str, int]:
-    """Write the splits in the order given and return their row counts. All or nothing.
-
-    InputError for a split without rows or whose rows differ in their columns (some with an image, some without).
-    """
-    counts = {}
+@contextmanager
+def writing(path: Path | str, attributes: dict[str, object]) -> Iterator[h5py.File]:
+    """A file to which `add` adds splits, all or nothing."""
     with replacing_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs.update(attributes, version=VERSION)
-        for split, hands in splits.items():
-            counts[split] = _write_split(file.create_group(split), hands, f"{path}: {split}")
-            if not counts[split]:
-                raise InputError(f"{path}: {split}: expected at least one hand, found none")
-    return counts
+        yield file
 
 
-def _write_split(group: h5py.Group, hands: Iterable[Hand], place: str) -> int:
-    digest = hashlib.sha256()
+def write(path: Path | str, splits: dict[str, Iterable[Hand]], attributes: dict[str, object]) -> dict[str, int]:
+    """Write all splits in the order given and return their row counts; see `add`."""
+    with writing(path, attributes) as file:
+        return {split: add(file, split, hands, f"{path}: {split}") for split, hands in splits.items()}
+
+
+def add(file: h5py.File, split: str, hands: Iterable[Hand], place: str) -> int:
+    """Write the rows of a split and return their number.
+
+    InputError that starts with `place` where there is none, or where rows differ in their columns (some with an image,
+    some without).
+    """
+    group, digest, hands, count = file.create_group(split), hashlib.sha256(), iter(hands), 0
     columns: list[str] = []
-    rows: list[Hand] = []
-    count = 0
-    for hand in hands:
-        columns = columns or _columns(hand)
-        if odd := set(columns) ^ set(_columns(hand)):
-            raise InputError(
-                f"{place}: expected the same columns in every row, "
-                f"found {', '.join(sorted(odd))} in some only, first at {hand.name}"
-            )
-        rows.append(hand)
-        if len(rows) == BLOCK:
-            count = _append(group, columns, rows, count, digest)
-            rows = []
-    if rows:
+    while rows := list(itertools.islice(hands, BLOCK)):
+        columns = columns or _columns(rows[0])
+        for hand in rows:
+            if odd := ", ".join(sorted(set(columns) ^ set(_columns(hand)))):
+                expected = "expected the same columns in every row"
+                raise InputError(f"{place}: {expected}, found {odd} in some only, first at {hand.name}")
         count = _append(group, columns, rows, count, digest)
+    if not count:
+        raise InputError(f"{place}: expected at least one hand, found none")
     group.attrs["sha256"] = digest.hexdigest()  # of all rows: what a checkpoint and a model were made from
     return count
 

@@ -1,6 +1,6 @@
 """Where a profile trains otherwise than the paper says, for the page and the tables."""
 
-from handvae.base.params import Augmentation
+from handvae.base.sections import Augmentation
 
 # The paper's section 7.1 names augmentation under RGB only: rotations in [-45, 45] degrees and flips, of every set; its
 # depth models have "the same architecture and training regime". The range of the shift is not given.

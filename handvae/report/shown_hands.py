@@ -5,9 +5,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from handvae.base.dataset_params import MSRA_SUBJECTS
 from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
-from handvae.base.params import MSRA_SUBJECTS
 from handvae.evaluation import metrics, statistics
 from handvae.preprocessing import store
 from handvae.report import figures

@@ -81,12 +81,12 @@ def generate(name: str, root: Path, sizes: dict[str, int | None], seed: int, pro
     starts = range(0, len(frames), UNIT_FRAMES)
     units = [Unit(number, frames[start : start + UNIT_FRAMES]) for number, start in enumerate(starts)]
     missing = [unit for unit in units if not unit.labels_path(work).exists()]
-    progress = Progress(f"render {name}", len(frames), "frames")
-    progress.resume_at(len(frames) - sum(len(unit.frames) for unit in missing))
     render = partial(_render_unit, name, work, seed, sizes)
     alone = processes == 1 or len(missing) < 2
-    for unit in map(render, missing) if alone else in_order(render, missing, processes):
-        progress.advance(len(unit.frames))
+    with Progress(f"render {name}", len(frames), "frames") as progress:
+        progress.resume_at(len(frames) - sum(len(unit.frames) for unit in missing))
+        for unit in map(render, missing) if alone else in_order(render, missing, processes):
+            progress.advance(len(unit.frames))
     rendered.write_labels(work / "data", frames, _joined(work, units))
     if root.exists():
         shutil.rmtree(root)

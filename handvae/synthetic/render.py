@@ -4,42 +4,15 @@ Works on several scenes at once. No picture depends on those beside it: every su
 comes from the same operations in the same order. Left hands come as mirrored bone maps.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from handvae.synthetic import raster
 from handvae.synthetic.mesh import Template, skin
+from handvae.synthetic.surface import Posed, Surface
 
 NO_BONE = 255
 BLUR = (0.58, 0.21)  # a lens's blur, which also hides the staircase of one sample per pixel
-
-
-@dataclass(frozen=True)
-class Posed:
-    """The meshes of B scenes in their cameras' frames."""
-
-    vertices_m: torch.Tensor  # (3, B, V)
-    normals: torch.Tensor  # (3, B, V)
-    faces: torch.Tensor  # (3, F) of each mesh
-    drawn: torch.Tensor  # (D,) scene * F + face, of those that face the camera; the surface is closed
-    corners: torch.Tensor  # (3 corners, 3, D): u, v in pixels, 1/z in 1/m
-
-
-@dataclass(frozen=True)
-class Surface:
-    """What the cameras see of the hands, one column per covered pixel, scene by scene."""
-
-    pixels: torch.Tensor  # (P,) flat index, (scene * height + row) * width + column
-    scene: torch.Tensor  # (P,)
-    position_m: torch.Tensor  # (3, P) camera frame
-    normal: torch.Tensor  # (3, P) unit, towards the outside
-    rest_m: torch.Tensor  # (3, P) the same points on the template
-    bone: torch.Tensor  # (P,)
-    scenes: int
-    height: int
-    width: int
 
 
 def pose_mesh(template: Template, matrices: torch.Tensor, cameras: torch.Tensor) -> Posed:

@@ -3,20 +3,15 @@
 Everything is computed for covered pixels only, channels first, in linear light; the result is in display space.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
 from handvae.synthetic.skin_texture import power4, skin_texture
-
-if TYPE_CHECKING:
-    from handvae.synthetic.render import Posed, Surface
+from handvae.synthetic.surface import Posed, Surface
 
 SHADOW_CELLS = 112
 WRAP = (0.38, 0.20, 0.14)  # red light travels furthest under the skin
@@ -151,5 +146,5 @@ def _power16(x: torch.Tensor) -> torch.Tensor:
 
 
 _SIZES = {  # how many numbers each field of Look has
-    field.name: 1 if field.type == "float" else 3 for field in fields(Look)
+    field.name: 1 if field.type is float else 3 for field in fields(Look)
 }

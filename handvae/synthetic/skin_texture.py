@@ -1,18 +1,13 @@
 """The texture of skin, solid in the template's rest space: colour, creases, nails, a sleeve."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from handvae.synthetic.kinematics import BONES, PALM, RADII_M, REFERENCE_SHAPE, REST
-
-if TYPE_CHECKING:
-    from handvae.synthetic.render import Surface
+from handvae.synthetic.surface import Surface
 
 NOISE_CELLS, NOISE_CELL_M = 64, 0.0012
 NOISE_AXES = (
