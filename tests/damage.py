@@ -1,6 +1,8 @@
 """Damaged files, and what a reader must say of them."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,19 @@ def refusal(function, *arguments) -> str:
     message = str(caught.value)
     assert "expected" in message and "found" in message and "\n" not in message
     return message
+
+
+@contextmanager
+def little_memory(most_bytes: int) -> Iterator[None]:
+    """Asserts, on Linux, that what is done inside takes no more than so many bytes more at any time."""
+    status, peak = Path("/proc/self/status"), r"VmHWM:\s*(\d+) kB"
+    if not status.exists():
+        yield
+        return
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is what is taken now
+    before_kb = int(re.search(peak, status.read_text())[1])
+    yield
+    assert 1024 * (int(re.search(peak, status.read_text())[1]) - before_kb) < most_bytes
 
 
 def refuse_doubts(frames: list) -> None:

@@ -124,7 +124,7 @@ def test_masks_of_the_other_hand_are_noticed(roots, tmp_path):
     for path in (tmp_path / "set").glob("*/mask/*.png"):
         mask_u8 = rhd.png.read_grey_u8(path)
         hand = mask_u8 >= 2
-        rhd.png.write_u8(path, np.where(hand, (mask_u8 - 2 + 16) % 32 + 2, mask_u8).astype(np.uint8))
+        rhd.png.write(path, np.where(hand, (mask_u8 - 2 + 16) % 32 + 2, mask_u8).astype(np.uint8))
     found = agreement("rhd", tmp_path / "set")
     assert any("no visible joint of the hand with more mask pixels: do left" in problem for problem in found.problems)
 

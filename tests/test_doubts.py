@@ -51,7 +51,7 @@ def stb_set(root: Path, training: Change, evaluation: Change) -> None:
         scipy.io.savemat(root / f"labels/{sequence}_BB.mat", {"handPara": raw_mm})
         for path in (stb.image_path(root, sequence, view, n) for view in stb.VIEWS for n in range(HANDS)):
             if not path.exists():
-                png.write_u8(path, np.full((*stb.IMAGE_HW, 3), 90, np.uint8))
+                png.write(path, np.full((*stb.IMAGE_HW, 3), 90, np.uint8))
 
 
 def icvl_set(root: Path, training: Change, evaluation: Change) -> None:

@@ -289,10 +289,10 @@ def test_a_damaged_image_is_right_or_refused(small):
 
 def test_an_image_of_another_kind_or_size_is_refused(small):
     frame = icvl.frames(small, False)["test"][0]
-    png.write_u8(frame.images / frame.path, np.zeros(icvl.IMAGE_HW, np.uint8))
+    png.write(frame.images / frame.path, np.zeros(icvl.IMAGE_HW, np.uint8))
     with pytest.raises(InputError, match="expected a 16-bit grey PNG, found 8-bit grey"):
         icvl.read(frame)
-    png.write_u16(frame.images / frame.path, np.zeros((320, 240), np.uint16))
+    png.write(frame.images / frame.path, np.zeros((320, 240), np.uint16))
     with pytest.raises(InputError, match="expected 320x240 px, found 240x320"):
         icvl.read(frame)
 

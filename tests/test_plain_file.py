@@ -1,4 +1,6 @@
 import os
+import resource
+import sys
 
 import pytest
 
@@ -28,3 +30,12 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, name):
 def test_a_file_that_may_not_be_read_is_refused(tmp_path):
     (tmp_path / "secret").touch(mode=0o000)
     assert "cannot be read" in refusal(plain_file.read, tmp_path / "secret", 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_memory_is_limited_inside_and_not_after(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(MemoryError), plain_file.limited_memory(10**8):
+        assert len(bytearray(10**8)) == 10**8
+        bytearray(10**9)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before

@@ -28,7 +28,7 @@ def write_set(root: Path, sequences: dict[str, int], images: bool = True) -> Pat
         for index in range(frames if images else 0):
             for view in BOTH:
                 image_u8 = np.full((*stb.IMAGE_HW, 3), 10 * index + (view == "right"), np.uint8)
-                png.write_u8(stb.image_path(root, sequence, view, index), image_u8)
+                png.write(stb.image_path(root, sequence, view, index), image_u8)
     return root
 
 
@@ -290,7 +290,7 @@ def test_a_damaged_image_is_right_or_refused(small):
 
 def test_an_image_of_another_size_is_refused(small):
     frame = frames(small)["test"][0]
-    png.write_u8(frame.image, np.zeros((320, 320, 3), np.uint8))
+    png.write(frame.image, np.zeros((320, 320, 3), np.uint8))
     with pytest.raises(InputError, match="expected 640x480 px, found 320x320"):
         stb.read(frame)
 

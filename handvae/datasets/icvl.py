@@ -181,7 +181,7 @@ def image_name(number: int) -> str:
 
 def write_image(path: Path, depth_mm: np.ndarray) -> None:
     """Write (240, 320) whole millimetres, 0 where nothing was measured, as a 16-bit PNG."""
-    png.write_u16(path, depth_mm.astype(np.uint16))
+    png.write(path, depth_mm.astype(np.uint16))
 
 
 def write_labels(path: Path, paths: list[str], uvd: np.ndarray, line_end: str = "\n") -> None:

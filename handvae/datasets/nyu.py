@@ -13,7 +13,7 @@ import numpy as np
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import NYU36, NYU_PALM, RIGHT, SKELETON_OF, SKELETONS
-from handvae.datasets import doubts, labels, plain_mat, png
+from handvae.datasets import doubts, labels, matlab, png
 from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import DepthSample
 
@@ -30,8 +30,7 @@ CAMERA = np.array([[588.036865, 0.0, 320.0], [0.0, 587.075073, 240.0], [0.0, 0.0
 CUBE_MM = {"1": 300.0, "2": 250.0}
 FIRST_SUBJECT_TEST_FRAMES = 2_440
 
-_MAX_NUMBERS = 100_000 * 36 * 3  # of one view
-_MAX_LABEL_BYTES = 2**30  # the training labels are 378 MB unpacked
+_MAX_NUMBERS = VIEWS * 100_000 * 36 * 3
 _REPROJECTION_PX = 1.0  # joint_xyz is joint_uvd by the fixed camera
 
 
@@ -139,14 +138,14 @@ def write_image(path: Path, depth_mm: np.ndarray) -> None:
     """Write (480, 640) whole millimetres, 0 where nothing was measured, G high and B low byte."""
     image_u8 = np.zeros((*depth_mm.shape, 3), np.uint8)
     image_u8[..., 1:] = depth_mm.astype(">u2")[..., None].view(np.uint8)
-    png.write_u8(path, image_u8)
+    png.write(path, image_u8)
 
 
 def write_labels(root: Path, split: str, joints_mm: np.ndarray) -> None:
     """Write joint_data.mat from joints (3 views, N, 36, 3), each in its view's camera frame, y down."""
     uvd = np.concatenate([project(joints_mm, CAMERA), joints_mm[..., 2:]], axis=-1)
     variables = {"joint_names": list(NYU36), "joint_uvd": uvd, "joint_xyz": joints_mm * [1.0, -1.0, 1.0]}
-    plain_mat.write(root / split / "joint_data.mat", variables)
+    matlab.write(root / split / "joint_data.mat", variables)
 
 
 def _frames_of(folder: Path) -> list[Frame]:
@@ -169,13 +168,10 @@ def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray, list[Doubt | None]
     """joints_mm (N, 36, 3), y down, and uv_px (N, 36, 2), of view 1, and what is wrong with each hand."""
     if not file.is_file():
         raise InputError(f"{file}: expected NYU's labels, found no file; unpack nyu_hand_dataset_v2.zip again, whole")
-    # one view of three is kept while reading: the training labels would take 378 MB
-    uvd, xyz_mm = (
-        plain_mat.read(file, name, 4, _MAX_LABEL_BYTES, first=0, max_numbers=_MAX_NUMBERS, finite=False)
-        for name in ("joint_uvd", "joint_xyz")
-    )
+    # one view of three is kept: the training labels would take 378 MB
+    uvd, xyz_mm = (matlab.read(file, name, 4, _MAX_NUMBERS)[0].copy() for name in ("joint_uvd", "joint_xyz"))
     for name, array in (("joint_uvd", uvd), ("joint_xyz", xyz_mm)):
-        if array.shape[1:] != (36, 3) or len(array) != len(uvd) or not len(array):
+        if array.shape != (len(uvd), 36, 3):
             raise InputError(
                 f"{file}: expected {name} of 3 x N x 36 x 3, found {' x '.join(map(str, array.shape))} in view 1"
             )

@@ -1,12 +1,18 @@
-"""The bytes of a file that somebody else made: a regular file, read once, up to a limit."""
+"""Files that somebody else made: regular ones, read once, and no larger, on disk or in memory, than they can be."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from handvae.base.errors import InputError
+
+if sys.platform == "linux":
+    import resource
+
+_LITTLE_MEMORY = 64 * 2**20
 
 
 def read(path: Path, max_bytes: int, wanted: str = "a file") -> bytes:
@@ -41,3 +47,22 @@ def check(path: Path, wanted: str) -> None:
         raise InputError(f"{path}: expected {wanted}, found none that can be reached ({error.strerror})") from None
     if not is_file:
         raise InputError(f"{path}: expected {wanted}, found {found}")
+
+
+@contextmanager
+def limited_memory(more_bytes: int) -> Iterator[None]:
+    """MemoryError, on Linux, if this process comes to take `more_bytes` (and a little) more than now.
+
+    For libraries that make room for whatever size a damaged file claims. It counts for all threads of the process.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    taken = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
+    before, highest = resource.getrlimit(resource.RLIMIT_AS)
+    limit = taken + more_bytes + _LITTLE_MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit if before == resource.RLIM_INFINITY else min(limit, before), highest))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, highest))

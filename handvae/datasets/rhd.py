@@ -7,6 +7,7 @@ base; the reader turns them into Samples. The same layout serves the synthetic h
 
 import dataclasses
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Frame:
     annotation: Annotation
     hands: str  # "dominant" or "both"
     doubt: Doubt | None  # of the first wanted hand that has one; testable if a crop of any wanted hand can be cut
+    convert: bool  # pictures of one's own may be palette, grey or with alpha
 
 
 def find(folder: Path) -> Path:
@@ -54,18 +56,20 @@ def find(folder: Path) -> Path:
 
 def frames(root: Path, hands: str) -> dict[str, list[Frame]]:
     """The frames of `train` and `test` in order; of a test image the protocol scores the dominant hand."""
+    annotations = {split: read_annotations(root, folder) for split, folder in SPLITS.items()}
+    convert = not _is_published(root, len(annotations["train"]))
     return {
         split: [
-            _frame(root, folder, index, annotation, hands if split == "train" else "dominant")
-            for index, annotation in enumerate(read_annotations(root, folder))
+            _frame(root, SPLITS[split], index, annotation, hands if split == "train" else "dominant", convert)
+            for index, annotation in enumerate(of_split)
         ]
-        for split, folder in SPLITS.items()
+        for split, of_split in annotations.items()
     }
 
 
 def read(frame: Frame) -> list[Sample]:
     """The hands of one frame; see `read_frame`."""
-    return read_frame(frame.root, frame.split, frame.index, frame.annotation, frame.hands)
+    return read_frame(frame.root, frame.split, frame.index, frame.annotation, frame.hands, frame.convert)
 
 
 def frames_with_images(root: Path) -> list[Frame]:
@@ -102,7 +106,7 @@ def write_frame(split_root: Path, index: int, color_u8: np.ndarray, mask_u8: np.
     depth_u8 = np.zeros((*code.shape, 3), np.uint8)
     depth_u8[..., :2] = code[..., None].view(np.uint8)
     for folder, image_u8 in (("color", color_u8), ("mask", mask_u8), ("depth", depth_u8)):
-        png.write_u8(Path(split_root) / folder / name, image_u8)
+        png.write(Path(split_root) / folder / name, image_u8)
 
 
 def read_depth_m(path: Path) -> np.ndarray:
@@ -111,18 +115,21 @@ def read_depth_m(path: Path) -> np.ndarray:
     return ((rgb[..., 0] * 256 + rgb[..., 1]) / 65535 * DEPTH_RANGE_M).astype(np.float32)
 
 
-def read_frame(root: Path, split: str, index: int, annotation: Annotation, hands: str) -> list[Sample]:
+def read_frame(
+    root: Path, split: str, index: int, annotation: Annotation, hands: str, convert: bool = False
+) -> list[Sample]:
     """The hands of one image: "dominant" gives one Sample, "both" every hand with a visible joint, left first; none of
     a hand around which no crop can be cut.
 
     Dominant is the hand with more mask pixels (reference protocol: one hand an image). Where no joint of it is visible
-    it is returned all the same. InputError for a missing, damaged or unsuitable image.
+    it is returned all the same. InputError for a missing, damaged or unsuitable image; `convert` makes more of them
+    suitable, see `png`.
     """
     if hands not in HANDS:
         raise InputError(f"hands: expected one of {', '.join(HANDS)}, found {hands!r}")
     split_root, name = Path(root) / split, f"{index:05d}.png"
-    image_u8 = png.read_rgb_u8(split_root / "color" / name)
-    mask_u8 = png.read_grey_u8(split_root / "mask" / name)
+    image_u8 = png.read_rgb_u8(split_root / "color" / name, convert)
+    mask_u8 = png.read_grey_u8(split_root / "mask" / name, convert)
     if mask_u8.shape != image_u8.shape[:2]:
         raise InputError(
             f"{split_root}/mask/{name}: expected {image_u8.shape[1]}x{image_u8.shape[0]} px as its colour image, "
@@ -139,8 +146,8 @@ def read_frame(root: Path, split: str, index: int, annotation: Annotation, hands
 
 def visible_joints_on_mask(frame: Frame) -> np.ndarray:
     """Of each visible joint of the hand that counts in a frame, whether its own hand's mask comes within 3 px."""
-    sample = read_frame(frame.root, frame.split, frame.index, frame.annotation, "dominant")[0]
-    mask_u8 = png.read_grey_u8(frame.root / frame.split / "mask" / f"{frame.index:05d}.png")
+    sample = read(dataclasses.replace(frame, hands="dominant"))[0]
+    mask_u8 = png.read_grey_u8(frame.root / frame.split / "mask" / f"{frame.index:05d}.png", frame.convert)
     first, last = MASK_LABELS[sample.side]
     reach, border = MASK_REACH_PX, 2 * MASK_REACH_PX + 1
     on_mask = np.pad((mask_u8 >= first) & (mask_u8 <= last), border)
@@ -171,13 +178,33 @@ def inspect(root: Path) -> dict:
         facts[split] = _inspect_split(root / split, len(annotations))
         doubtful += [one.doubts[side] for one in annotations for side in _visible_sides(one)]
     frames = {split: facts[split]["frames"] for split in facts}
-    published = root.resolve().name == PUBLISHED_FOLDER or frames["training"] == PUBLISHED_COUNTS["training"]
+    published = _is_published(root, frames["training"])
     for split, expected in PUBLISHED_COUNTS.items():
         if published and frames[split] != expected:
             raise InputError(
                 f"{root}/{split}: expected {expected:,} frames as in the published RHD, found {frames[split]:,}"
             )
-    return {"published": published, "splits": facts, "notes": doubts.notes(doubtful)}
+    notes = doubts.notes(doubtful) + ([] if published else _conversions(root))
+    return {"published": published, "splits": facts, "notes": notes}
+
+
+def _is_published(root: Path, training_frames: int) -> bool:
+    return Path(root).resolve().name == PUBLISHED_FOLDER or training_frames == PUBLISHED_COUNTS["training"]
+
+
+def _conversions(root: Path) -> list[str]:
+    """What is said of the pictures that are not stored as those of the published set."""
+    kinds = Counter(
+        (folder, png.kind(root / split / folder / name), wanted)
+        for folder, wanted in (("color", png.RGB_U8), ("mask", png.GREY_U8))
+        for split in SPLITS.values()
+        for name in _png_names(root / split / folder)
+    )
+    return [
+        f"{count:,} pictures in {folder} are {kind}, not {wanted} as RHD's, and are converted"
+        for (folder, kind, wanted), count in sorted(kinds.items())
+        if kind != wanted
+    ]
 
 
 def _inspect_split(split_root: Path, annotations: int) -> dict:
@@ -210,17 +237,17 @@ def _png_names(folder: Path) -> dict[str, int]:
     return {name: labels.size_bytes(folder / name) for name in names}
 
 
-def _frame(root: Path, split: str, index: int, annotation: Annotation, hands: str) -> Frame:
+def _frame(root: Path, split: str, index: int, annotation: Annotation, hands: str, convert: bool) -> Frame:
     """The frame, with what is doubtful about the hands that are wanted of it."""
     doubt = None
     if any(annotation.doubts):
         sides = _visible_sides(annotation)
         if hands == "dominant":
-            sides = [dominant_side(png.read_grey_u8(root / split / "mask" / f"{index:05d}.png"))]
+            sides = [dominant_side(png.read_grey_u8(root / split / "mask" / f"{index:05d}.png", convert))]
         doubt = next((found for side in sides if (found := annotation.doubts[side])), None)
         if doubt and any(_testable(annotation, side) for side in sides):
             doubt = dataclasses.replace(doubt, testable=True)
-    return Frame(root, split, index, annotation, hands, doubt)
+    return Frame(root, split, index, annotation, hands, doubt, convert)
 
 
 def _visible_sides(annotation: Annotation) -> list[int]:

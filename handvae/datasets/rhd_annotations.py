@@ -10,7 +10,7 @@ import numpy as np
 from handvae.base.atomic import write_bytes
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
-from handvae.datasets import doubts, plain_pickle
+from handvae.datasets import doubts, safe_pickle
 from handvae.datasets.doubts import Check, Doubt
 
 MIDDLE_PIP_ROW, MIDDLE_MCP_ROW = 11, 12  # of a hand's 21 rows
@@ -20,8 +20,7 @@ _REPROJECTION_PX = 1.0  # RHD's own labels agree within 0.08 px
 _REACH_M = (0.02, 0.3)  # from the middle MCP to the farthest joint: an adult's is 0.15; depth does not show in uv
 _NEAREST_M = 0.01
 _MAX_FOCAL_PX = 100_000
-# An honest annotation takes 1,200 bytes of float32 to 3,700 of float64 written as text, and 50 to 155 opcodes.
-_PICKLE_BYTES_A_FRAME, _PICKLE_OPCODES_A_FRAME = 4000, 200
+_PICKLE_BYTES_A_FRAME = 4000  # an honest annotation takes 1,200 bytes of float32 to 3,700 of float64 written as text
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def read_annotations(root: Path, split: str) -> list[Annotation]:
     images = sum(1 for _ in path.parent.glob("color/[!.]*.png"))
     frames = images + 1000  # what the file may hold at most
     wanted = f"annotations of the {images:,} images in color/"
-    raw = plain_pickle.load(path, _PICKLE_BYTES_A_FRAME * frames, _PICKLE_OPCODES_A_FRAME * frames, wanted)
+    raw = safe_pickle.load(path, _PICKLE_BYTES_A_FRAME * frames, wanted)
     if not isinstance(raw, dict) or set(raw) != set(range(len(raw))):
         raise InputError(f"{path}: expected a dict with ids 0 to N-1, found {_ids_found(raw)}")
     uv_vis, xyz_m, K = (_stacked(path, raw, key) for key in _SHAPES)

@@ -15,7 +15,7 @@ import numpy as np
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import LEFT, MIDDLE_MCP, RING_MCP, ROOT, SCALE_BONE, SKELETON_OF, SKELETONS
-from handvae.datasets import doubts, labels, plain_mat, png, text
+from handvae.datasets import doubts, labels, matlab, png, text
 from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import Sample
 
@@ -32,7 +32,6 @@ BASELINE_MM = 120.054  # the pair is rectified: in the right camera's frame a po
 # STB's order runs from the little finger to the thumb: HAND21[i] is row TO_HAND21[i]. Its own inverse.
 TO_HAND21 = (0, 17, 18, 19, 20, 13, 14, 15, 16, 9, 10, 11, 12, 5, 6, 7, 8, 1, 2, 3, 4)
 
-_MAX_LABEL_BYTES = 64 * 2**20
 _MAX_FRAMES = 100_000
 _IMAGE_FOLDERS = (
     "images/{0}",
@@ -191,7 +190,7 @@ def image_path(root: Path, sequence: str, view: str, number: int) -> Path:
 def write_labels(root: Path, sequence: str, joints_mm: np.ndarray) -> None:
     """Write labels/<sequence>_BB.mat from joints (N, 21, 3) of the left camera's frame in HAND21 order, palm first."""
     raw_mm = joints_mm[:, list(TO_HAND21)].transpose(2, 1, 0)
-    plain_mat.write(root / "labels" / f"{sequence}_BB.mat", {"handPara": raw_mm})
+    matlab.write(root / "labels" / f"{sequence}_BB.mat", {"handPara": raw_mm})
 
 
 def _label_files(root: Path) -> dict[str, Path]:
@@ -204,8 +203,8 @@ def _label_files(root: Path) -> dict[str, Path]:
 
 def _read_labels(file: Path) -> tuple[np.ndarray, list[Doubt | None]]:
     """(N, 21, 3) in HAND21 order, the left camera's frame, and what is wrong with each."""
-    raw_mm = plain_mat.read(file, "handPara", 3, _MAX_LABEL_BYTES, finite=False)
-    if raw_mm.shape[:2] != (3, 21) or not 1 <= raw_mm.shape[2] <= _MAX_FRAMES:
+    raw_mm = matlab.read(file, "handPara", 3, _MAX_FRAMES * 21 * 3)
+    if raw_mm.shape[:2] != (3, 21):
         raise InputError(f"{file}: expected handPara of 3 x 21 x frames, found {' x '.join(map(str, raw_mm.shape))}")
     joints_mm = np.ascontiguousarray(raw_mm.transpose(2, 1, 0)[:, list(TO_HAND21)])
     with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful

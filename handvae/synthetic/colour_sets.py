@@ -134,7 +134,7 @@ def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
     offsets_m = [stb.in_view(np.zeros(3), view) / 1000.0 for view in stb.VIEWS]
     scenes = [Scene(moved(hand, offset_m), stb.CAMERA, look, background, np.zeros(3)) for offset_m in offsets_m]
     for view, scene in zip(stb.VIEWS, scenes, strict=True):
-        png.write_u8(stb.image_path(root, sequence, view, number), render_scenes([scene], *stb.IMAGE_HW)[0].image_u8)
+        png.write(stb.image_path(root, sequence, view, number), render_scenes([scene], *stb.IMAGE_HW)[0].image_u8)
     return {"joints_mm": 1000.0 * landmarks.stb21(hand)}
 
 
