@@ -18,7 +18,7 @@ from handvae.base.geometry import handedness, project
 from handvae.base.joints import FINGERS, LEFT, RIGHT, Skeleton
 from handvae.datasets.labels import Hands
 from handvae.datasets.sample import DepthSample, Sample
-from handvae.report.figures import GREY, LOOK
+from handvae.report.style import GREY, LOOK
 
 REPROJECTION_PX = 1.0
 BONE_MM = (3.0, 130.0)  # the mean length of any bone of any skeleton here

@@ -10,20 +10,15 @@ PAPERS = {
     "joints_2d": {"rotation_deg": 0.0, "flip": "never"},
 }
 NAMES = {"rgb": "RGB", "depth": "depth", "joints_2d": "2D joints"}
-WHY = "docs/choices.md says why and what it is worth."
 
 
-def departures(augmentation: dict[str, Augmentation], inputs: set[str]) -> list[str]:
-    """A text for each of the `inputs` that is augmented otherwise: what differs, and the paper's value in brackets."""
+def sentence(augmentation: dict[str, Augmentation], inputs: set[str], profile: str) -> str:
+    """Which of the `inputs` are augmented otherwise: what differs, and the paper's value. "" where nothing does."""
     texts = []
     for name, papers in PAPERS.items():
         ours = {key: getattr(augmentation[name], key) for key in papers}
         odd = [f"{key} {ours[key]} (the paper: {value})" for key, value in papers.items() if ours[key] != value]
         if odd and name in inputs:
             texts.append(f"{NAMES[name]}: {', '.join(odd)}")
-    return texts
-
-
-def sentence(texts: list[str], profile: str) -> str:
-    """Plain text; nothing where nothing differs."""
-    return f"Profile {profile} augments otherwise than the paper. {'; '.join(texts)}. {WHY}" if texts else ""
+    why = "docs/choices.md says why and what it is worth."
+    return f"Profile {profile} augments otherwise than the paper. {'; '.join(texts)}. {why}" if texts else ""

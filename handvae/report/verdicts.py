@@ -1,0 +1,106 @@
+"""A claim as a row of a table: what was measured, its criterion, and the verdict that follows from the two by rule."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handvae.evaluation import bootstrap, uncertainty
+from handvae.evaluation.uncertainty import OPEN, Number
+
+HOLDS, FAILS, ABSENT = "holds", "does not hold", "not in this grid"
+SEED = 0
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, in our words, and where."""
+
+    text: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The claim's side: the open range from `low` to `high`, in `unit`."""
+
+    low: float
+    high: float
+    unit: str
+
+    def __str__(self) -> str:
+        low, high = three_digits(self.low), three_digits(self.high)
+        if np.isneginf(self.low):
+            return f"below {high} {self.unit}"
+        return f"above {low} {self.unit}" if np.isposinf(self.high) else f"between {low} and {high} {self.unit}"
+
+    def side_of(self, low: float, high: float) -> str:
+        """Holds: the whole interval lies on the claim's side; does not hold: all of it on the other; else cannot be
+        told. An interval that is not a number tells nothing."""
+        if self.low < low and high < self.high:
+            return HOLDS
+        return FAILS if high <= self.low or low >= self.high else OPEN
+
+    def verdict(self, number: Number) -> str:
+        """The side of its interval, if there are enough seeds to speak of trained models; else what is lacking."""
+        side = self.side_of(*number.interval())
+        if side != OPEN and number.seeds >= uncertainty.LEAST_SEEDS:
+            return side
+        distances = np.abs(np.array([self.low, self.high]) - number.value)
+        return uncertainty.untold(number, distances.min())  # to the nearest end, wherever the number lies
+
+
+def three_digits(number: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{number:,.3g}" if abs(number) < 1000 else f"{number:,.0f}"
+
+
+def above(bound: float, unit: str) -> Criterion:
+    return Criterion(bound, np.inf, unit)
+
+
+def below(bound: float, unit: str) -> Criterion:
+    return Criterion(-np.inf, bound, unit)
+
+
+def row(claim: Claim, statistic: str, number: Number | int, criterion: Criterion, data: str, told: str = "") -> Row:
+    """A row of a number of trained models, or of one that is known exactly and needs no seed.
+
+    `told`: its verdict where another table has come to it already.
+    """
+    if isinstance(number, Number):
+        interval, seeds = (number.value, *number.interval()), number.seeds
+        told = told or criterion.verdict(number)
+    else:
+        interval, seeds = 3 * (number,), None
+        told = criterion.side_of(number, number)
+    return _row(claim, f"{statistic} ({criterion.unit})", interval, seeds, str(criterion), told, data)
+
+
+def absent(claim: Claim, needs: str) -> Row:
+    """The row of a claim whose experiments are not in the grid; `needs` names them."""
+    return _row(claim, "", 3 * (np.nan,), None, "", ABSENT, f"needs {needs}")
+
+
+def _row(claim: Claim, statistic: str, interval: tuple, seeds: int | None, criterion: str, told: str, data: str) -> Row:
+    numbers = dict(zip(("value", "low", "high"), map(float, interval), strict=True))
+    told_of = {"seeds": seeds, "criterion": criterion, "verdict": told, "data": data}
+    return {"claim": claim.text, "place": claim.where, "statistic": statistic, **numbers, **told_of}
+
+
+def mean_number(values: list[np.ndarray], block: np.ndarray) -> Number:
+    """The mean of values (N,) of each seed's model; those of one `block` (N,) belong together."""
+    return ratio_number(values, [np.ones_like(of_seed) for of_seed in values], block)
+
+
+def ratio_number(a: list[np.ndarray], b: list[np.ndarray], block: np.ndarray) -> Number:
+    """The mean of a (N,) over that of b (N,) of each seed's model, drawn together: see `mean_number`."""
+
+    def ratio(over: np.ndarray, under: np.ndarray) -> bootstrap.Statistic:
+        sums = bootstrap.block_sums(np.stack([over, under], axis=1).astype(np.float64), block)
+        return lambda counts: np.divide(*(counts @ sums).T)
+
+    made = [ratio(*of_seed) for of_seed in zip(a, b, strict=True)]
+    values, draws = bootstrap.measured(made, block), bootstrap.resampled(made, block, SEED)
+    return uncertainty.number(uncertainty.itself, [values], [draws], bootstrap.count(block))
