@@ -17,24 +17,7 @@ from handvae.report.latent_claims import mixing_rows, samples_rows, walk_rows
 from handvae.report.results import Result
 from handvae.report.tables import frame_of
 from handvae.report.text import WORDS, interval_text, markdown_table, markdown_text
-from handvae.report.verdicts import ABSENT, FAILS, HOLDS, Claim, Criterion, Row, above, absent, below, row, three_digits
-
-# "minor" in the paper's words are the differences of its own Table 1
-MINOR_PERCENT = max(
-    100 * (max(column) / min(column) - 1) for column in zip(*paper.TABLES["table1"].rows_mm.values(), strict=True)
-)
-VARIANTS_DIFFER = Claim(
-    f"variants 1 to 4 differ little in accuracy, no more than in the paper: by {MINOR_PERCENT:.1f} %",
-    "section 4.4, Table 1",
-)
-INVARIANCES_HELP = Claim("fewer invariances cost accuracy", "section 4.5, Table 2")
-FEW_LABELS = Claim(
-    f"with few labels variant 3 is better than variant 1 (in the paper by up to {paper.SEMI_SUPERVISED_PERCENT:.0f} %)",
-    "section 4.6, Figure 3",
-)
-DEEPER_ENCODER = Claim("on depth ResNet-50 is better than ResNet-18", "section 7.3")
-PARAMETERS = Claim("the smallest and the biggest model have so many parameters", "section 7.3")
-FEWER_PARAMETERS = Claim("every model has fewer parameters than [38]", "section 7.3")
+from handvae.report.verdicts import ABSENT, FAILS, HOLDS, Criterion, Row, above, absent, below, row, three_digits
 
 
 def claims_table(results: list[Result], counts: dict[int, int]) -> pd.DataFrame:
@@ -70,7 +53,7 @@ def claims_markdown(table: pd.DataFrame) -> str:
         last = claim
     header = ["claim", "measured", "value [95 % interval]", "seeds", "criterion", "verdict", "data"]
     numbered = "\n".join(f"- ({number}) {markdown_text(text)}" for number, text in enumerate(data, 1))
-    introduction = WORDS["claims"].format(least_seeds=LEAST_SEEDS)
+    introduction = WORDS["claims_introduction"].format(least_seeds=LEAST_SEEDS)
     return f"{introduction}\n\n{markdown_table(header, rows)}\n\nData:\n\n{numbered}\n"
 
 
@@ -80,12 +63,12 @@ def variant_rows(results: list[Result]) -> Iterator[Row]:
         models = [_of_model(results, task, variant, "T+S+H") for variant in paper.TABLES["table1"].rows_mm]
         models = [model for model in models if model]
         if len(models) < 2:
-            yield absent(VARIANTS_DIFFER, f"two of variants 1 to 4 of {name}, T+S+H")
+            yield absent("variants_differ", f"two of variants 1 to 4 of {name}, T+S+H")
             continue
         variants = ", ".join(str(model.variant) for model in models)
         what = f"{name}, variants {variants}: largest difference of mean EPE"
         number = _number(models, _largest_percent)
-        yield row(VARIANTS_DIFFER, what, number, below(MINOR_PERCENT, "%"), models[0].data)
+        yield row("variants_differ", what, number, below(paper.MINOR_PERCENT, "%"), models[0].data)
 
 
 def invariance_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row]:
@@ -95,10 +78,10 @@ def invariance_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row
         for fewer in list(paper.TABLES["table2"].rows_mm)[1:]:
             models = [_of_model(results, task, variant, invariances) for invariances in (fewer, "T+S+H")]
             if None in models:
-                yield absent(INVARIANCES_HELP, f"variant {variant} of {name} with {fewer} and with T+S+H")
+                yield absent("invariances_help", f"variant {variant} of {name} with {fewer} and with T+S+H")
                 continue
             what = f"{name}, variant {variant}: mean EPE with {fewer} minus that with T+S+H"
-            yield _worse_row(INVARIANCES_HELP, what, *models, paired)
+            yield _worse_row("invariances_help", what, *models, paired)
 
 
 def label_rows(results: list[Result]) -> Iterator[Row]:
@@ -108,9 +91,9 @@ def label_rows(results: list[Result]) -> Iterator[Row]:
         models = next(list(pair) for pair in pairs if pair[0].label_fraction == share)
         lower = _number(models, semi_supervised.improvement_percent, bootstrap.median)
         what = f"RGB->3D STB, {100 * share:g} % labelled: median EPE of variant 3 below that of variant 1"
-        yield row(FEW_LABELS, what, lower, above(0, "%"), models[0].data)
+        yield row("few_labels", what, lower, above(0, "%"), models[0].data)
     if not pairs:
-        yield absent(FEW_LABELS, "variants 1 and 3 of RGB->3D STB, T+S+H, with one label_fraction below 1")
+        yield absent("few_labels", "variants 1 and 3 of RGB->3D STB, T+S+H, with one label_fraction below 1")
 
 
 def encoder_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row]:
@@ -121,9 +104,9 @@ def encoder_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row]:
     for result in deep:
         subject = f", {result.test_subject}" if result.test_subject else ""
         what = f"{result.dataset.upper()}{subject}: mean EPE of ResNet-18 minus that of ResNet-50"
-        yield _worse_row(DEEPER_ENCODER, what, shallow[_but_encoder(result)], result, paired)
+        yield _worse_row("deeper_encoder", what, shallow[_but_encoder(result)], result, paired)
     if not deep:
-        yield absent(DEEPER_ENCODER, "two depth models that differ in their encoder alone")
+        yield absent("deeper_encoder", "two depth models that differ in their encoder alone")
 
 
 def parameter_rows(counts: dict[int, int]) -> Iterator[Row]:
@@ -131,9 +114,9 @@ def parameter_rows(counts: dict[int, int]) -> Iterator[Row]:
     data = "the networks at the paper's size: RGB of 256 px, ResNet-18 of width 64, hand side given"
     for variant, printed in paper.PARAMETERS.items():
         what = f"variant {variant}: our count minus the printed {printed:,}"
-        yield row(PARAMETERS, what, counts[variant] - printed, Criterion(-1, 1, "parameters"), data)
+        yield row("parameters", what, counts[variant] - printed, Criterion(-1, 1, "parameters"), data)
     most = below(paper.BASELINE_PARAMETERS, "parameters")
-    yield row(FEWER_PARAMETERS, "the biggest of variants 1 to 4", max(counts.values()), most, data)
+    yield row("fewer_parameters", "the biggest of variants 1 to 4", max(counts.values()), most, data)
 
 
 def _of_model(results: list[Result], task: paper.Task, variant: int, invariances: str) -> Result | None:
@@ -163,7 +146,7 @@ def _largest_percent(*epe_mm: np.ndarray) -> np.ndarray:
     return 100 * (np.maximum.reduce(epe_mm) / np.minimum.reduce(epe_mm) - 1)
 
 
-def _worse_row(claim: Claim, what: str, a: Result, b: Result, paired: pd.DataFrame) -> Row:
+def _worse_row(claim: str, what: str, a: Result, b: Result, paired: pd.DataFrame) -> Row:
     """The claim that model a has the larger mean EPE, as the paired comparison decides."""
     names = {a.experiment, b.experiment}
     (pair,) = (line for line in paired.to_dict("records") if {line["model_a"], line["model_b"]} == names)

@@ -3,9 +3,8 @@
 A figure whose experiments are not among the results is left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,11 +14,12 @@ from matplotlib.ticker import PercentFormatter
 from handvae.evaluation import metrics
 from handvae.report import paper, semi_supervised, style
 from handvae.report.hands import depth_name
-from handvae.report.predictions import read_frames
+from handvae.report.predictions import Frames, read_frames
 from handvae.report.results import Model, Result, best, best_depth_models
+from handvae.report.text import WORDS
 
 THRESHOLDS_MM = np.linspace(0, 80, 161)
-DEPTH_PARTS = {"nyu": "a", "icvl": "b", "msra": "c"}
+DEPTH_FIGURES = {"nyu": "fig05a", "icvl": "fig05b", "msra": "fig05c"}
 SERIES = {
     1: ("variant 1, supervised: learns from the labelled images alone", style.BLUE, "s"),
     3: ("variant 3, semi-supervised: reconstructs the other images too", style.RED, "o"),
@@ -33,8 +33,8 @@ OTHERS = [  # looks of other methods; after eight they begin again
 ]
 MEAN_POSE = "mean pose of the training set"
 
-# by dataset: a label, thresholds (T,) in mm and shares (T,), 0 to 1
-References = dict[str, list[tuple[str, np.ndarray, np.ndarray]]]
+Reference = tuple[str, np.ndarray, np.ndarray]  # a label, thresholds (T,) in mm and shares (T,), 0 to 1
+References = dict[str, list[Reference]]  # by dataset
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,21 @@ class Curve:
 
 def curves(results: list[Result], references: References | None = None) -> dict[str, Figure]:
     """File name without suffix -> figure; `references`: other methods', for Figure 5 of a published set."""
-    rgb, lifting, stb = (best(results, task) for task in (("rhd", "rgb"), ("rhd", "joints_2d"), ("stb", "rgb")))
-    made = {
-        "fig03": _figure_3(semi_supervised.models_of(results)),
-        "fig04a": _figure_4("a", [result for result in (rgb, lifting) if result]),
-        "fig04b": _figure_4("b", [stb] if stb else []),
-    }
-    for dataset, part in DEPTH_PARTS.items():
-        others = (references or {}).get(dataset, [])
-        made[f"fig05{part}"] = _figure_5(part, best_depth_models(results, dataset), others)
-    return {name: figure for name, figure in made.items() if figure is not None}
+    made = {}
+    if few_labels := semi_supervised.models_of(results):
+        made["fig03"] = _figure_3(few_labels)
+    for name, tasks in {"fig04a": [("rhd", "rgb"), ("rhd", "joints_2d")], "fig04b": [("stb", "rgb")]}.items():
+        if models := [[model] for task in tasks if (model := best(results, task))]:
+            made[name] = _figure_4(name, models)
+    for dataset, name in DEPTH_FIGURES.items():
+        if models := best_depth_models(results, dataset):
+            made[name] = _figure_5(name, models, (references or {}).get(dataset, []))
+    return made
 
 
 @style.styled
-def _figure_3(models: list[Result]) -> Figure | None:
+def _figure_3(models: list[Result]) -> Figure:
     """Median EPE of variants 1 and 3 by share of labels, and of the mean pose; `models`: fewest labels first."""
-    if not models:
-        return None
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for (variant, look), aside in zip(SERIES.items(), (-0.5, 0.5), strict=True):
@@ -82,9 +80,10 @@ def _figure_3(models: list[Result]) -> Figure | None:
     axes.set_ylim(bottom=0)
     handles, labels = axes.get_legend_handles_labels()  # lines come first: here the baseline
     axes.legend(handles[1:] + handles[:1], labels[1:] + labels[:1], loc="lower left", bbox_to_anchor=(-0.02, 1.0))
-    title = "Figure 3: median EPE by share of labelled data, RGB->3D on STB"
-    caption = f"{_bars_text(models)}\n{style.data_lines([[model] for model in models])}"
-    return style.titled(figure, title, caption)
+    seeds = sorted({model.seeds for model in models})
+    bars = WORDS["figures"]["fig03"]["one_seed" if seeds == [1] else "several_seeds"]
+    bars = bars.format(seeds=" or ".join(map(str, seeds)))
+    return style.titled(figure, "fig03", [[model] for model in models], bars=bars)
 
 
 def _draw_series(axes: Axes, models: list[Result], aside: float, label: str, colour: str, marker: str) -> None:
@@ -99,70 +98,56 @@ def _draw_series(axes: Axes, models: list[Result], aside: float, label: str, col
     axes.errorbar(percent, epe_mm, (epe_mm - low_mm, high_mm - epe_mm), label=label, **look)
 
 
-def _bars_text(models: list[Result]) -> str:
-    """What the bars of Figure 3 are, and of how many seeds."""
-    counts = sorted({result.seeds for result in models})
-    if counts == [1]:
-        return "Bars: 95 % interval over blocks of test frames, of one model each."
-    seeds = " or ".join(map(str, counts))
-    return (
-        f"Points: mean over {seeds} seeds. Thin bars: 95 % interval, over blocks of test frames and over seeds where "
-        "there are several; thick bars: one standard deviation over seeds to either side."
-    )
-
-
-def _figure_4(part: str, models: list[Result]) -> Figure | None:
+def _figure_4(name: str, models: list[Model]) -> Figure:
     """PCK of the best model of each task, of the mean pose, and the paper's curves where the data is the paper's."""
-    if not models:
-        return None
-    drawn = []
-    for result in models:
+    first = models[0][0]
+
+    def label(model: Model, frames: Frames) -> str:
+        (result,) = model
         area = area_text(result.metrics["auc_21_50"], metrics.THRESHOLDS_21_50_MM)  # as the paper's
-        label = f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
-        frames = read_frames([result])
-        share = partial(metrics.pck, visible=frames.counted, thresholds_mm=THRESHOLDS_MM)
-        drawn.append(_curve(label, share, frames.errors_mm, COLOURS[result.input]))
-        if result is models[0]:
-            still = _curve(MEAN_POSE, share, [frames.mean_pose_errors_mm], style.GREY, ":")
-    first = models[0]
-    drawn.append(still)
+        return f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
+
+    drawn = _our_curves(models, label, lambda errors_mm, counted: metrics.pck(errors_mm, counted, THRESHOLDS_MM))
     if first.published and first.input == "rgb":
         drawn += printed(first.dataset)
-    title = f"Figure 4{part}: PCK on {first.dataset.upper()}, best variant" + " of each task" * (part == "a")
-    names = ("error threshold (mm)", "PCK: share of keypoints within the threshold")
-    return curves_figure(drawn, title, style.data_lines([[result] for result in models]), names, paper_mm=(20, 50))
+    axes_names = ("error threshold (mm)", "PCK: share of keypoints within the threshold")
+    figure = curves_figure(drawn, axes_names, paper_mm=(20, 50))
+    return style.titled(figure, name, models, set=first.dataset.upper())
 
 
-def _figure_5(part: str, models: list[Model], references: list) -> Figure | None:
+def _figure_5(name: str, models: list[Model], references: list[Reference]) -> Figure:
     """PCF of the best model of each encoder and of the mean pose, evaluated joints only; on a published set others'."""
-    if not models:
-        return None
-    first, read = models[0][0], [read_frames(model) for model in models]
-    share = partial(metrics.pcf, thresholds_mm=THRESHOLDS_MM)
-    drawn = []
-    for model, frames in zip(models, read, strict=True):
-        label = f"{depth_name(model)}: mean error {np.mean(frames.errors_mm):.1f} mm"
-        drawn.append(_curve(label, share, frames.errors_mm, COLOURS[model[0].encoder]))
-    most = max(read, key=lambda frames: len(frames.row))
-    drawn.append(_curve(MEAN_POSE, share, [most.mean_pose_errors_mm], style.GREY, ":"))
+    first = models[0][0]
+
+    def label(model: Model, frames: Frames) -> str:
+        return f"{depth_name(model)}: mean error {np.mean(frames.errors_mm):.1f} mm"
+
+    drawn = _our_curves(models, label, lambda errors_mm, _: metrics.pcf(errors_mm, THRESHOLDS_MM))
     if first.published:
         drawn += [Curve(*other, *OTHERS[number % len(OTHERS)]) for number, other in enumerate(references)]
-    joints = len(first.skeleton.evaluated)
-    title = f"Figure 5{part}: PCF on {first.dataset.upper()}, depth->3D, {joints} joints"
-    names = ("error threshold D (mm)", "PCF: frames whose worst joint is within D")
-    return curves_figure(drawn, title, style.data_lines(models), names)
+    figure = curves_figure(drawn, ("error threshold D (mm)", "PCF: frames whose worst joint is within D"))
+    return style.titled(figure, name, models, set=first.dataset.upper(), joints=len(first.skeleton.evaluated))
+
+
+def _our_curves(
+    models: list[Model],
+    label: Callable[[Model, Frames], str],
+    share: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> list[Curve]:
+    """Of each model the mean over seeds, and of the mean pose; `share` (T,) of errors (N, E) and which of them count."""
+    read, drawn = [read_frames(model) for model in models], []
+    for model, frames in zip(models, read, strict=True):
+        shares = np.mean([share(of_seed, frames.counted) for of_seed in frames.errors_mm], axis=0)
+        colour = COLOURS[model[0].encoder if model[0].input == "depth" else model[0].input]
+        drawn.append(Curve(label(model, frames), THRESHOLDS_MM, shares, colour))
+    most = max(read, key=lambda frames: len(frames.row))
+    still = share(most.mean_pose_errors_mm, most.counted)
+    return [*drawn, Curve(MEAN_POSE, THRESHOLDS_MM, still, style.GREY, ":")]
 
 
 def area_text(area: float, thresholds_mm: np.ndarray) -> str:
     """The area under a PCK curve with the range it was taken over: the reference's "20-50 mm" begins at 21.05 mm."""
     return f"AUC {thresholds_mm[0]:.4g}–{thresholds_mm[-1]:.4g} mm {area:.3f}"
-
-
-def _curve(
-    label: str, share: Callable[[np.ndarray], np.ndarray], errors_mm: Sequence[np.ndarray], colour: str, line: str = "-"
-) -> Curve:
-    """The shares of each seed's errors, the mean over seeds."""
-    return Curve(label, THRESHOLDS_MM, np.mean([share(of_seed) for of_seed in errors_mm], axis=0), colour, line)
 
 
 def printed(dataset: str) -> list[Curve]:
@@ -176,9 +161,7 @@ def printed(dataset: str) -> list[Curve]:
 
 
 @style.styled
-def curves_figure(
-    curves: list[Curve], title: str, caption: str, names: tuple[str, str], paper_mm: tuple[float, float] | None = None
-) -> Figure:
+def curves_figure(curves: list[Curve], names: tuple[str, str], paper_mm: tuple[float, float] | None = None) -> Figure:
     """Curves under their legend; `names` of the axes; the band of thresholds that the paper's figure shows, if less."""
     further = max(0, len(curves) - 3)  # lines of the legend
     figure = Figure(figsize=(6.4, 4.6 + 0.19 * further), layout="constrained")
@@ -189,11 +172,10 @@ def curves_figure(
         look = {"color": curve.colour, "linestyle": curve.line, "clip_on": False}
         drawn += axes.plot(curve.thresholds_mm, curve.shares, label=curve.label, **look)
     if paper_mm:
-        label = "range of the paper's figure"
-        drawn.append(axes.axvspan(*paper_mm, color="#EFEFEF", zorder=0, label=label))
-    axes.set(xlim=(0, max(curve.thresholds_mm[-1] for curve in curves)), ylim=(0, 1))
-    axes.set(xlabel=names[0], ylabel=names[1])
+        drawn.append(axes.axvspan(*paper_mm, color="#EFEFEF", zorder=0, label="range of the paper's figure"))
+    widest_mm = max(curve.thresholds_mm[-1] for curve in curves)
+    axes.set(xlabel=names[0], ylabel=names[1], xlim=(0, widest_mm), ylim=(0, 1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     # above the axes: nowhere inside is surely empty; given its labels, or those that begin with _ were left out
     axes.legend(drawn, [artist.get_label() for artist in drawn], loc="lower left", bbox_to_anchor=(-0.02, 1.0))
-    return style.titled(figure, title, caption)
+    return figure

@@ -18,6 +18,7 @@ from handvae.preprocessing import store
 from handvae.report import paper, style
 from handvae.report.predictions import read_arrays, read_frames
 from handvae.report.results import Model, Result, best, best_depth_models, depth_rank
+from handvae.report.text import WORDS
 
 COLOUR_HANDS = 6  # of a set
 DEPTH_HANDS = 4
@@ -48,16 +49,22 @@ class PredictedHand:
 def hands(results: list[Result], processed: Path) -> dict[str, Figure]:
     """File name without suffix -> figure; `processed` is the folder of the preprocessed sets.
 
-    A figure whose experiments are not among the results is left out. InputError where predictions and preprocessed sets
-    do not fit.
+    A figure whose experiments are not among the results is left out. On RHD Figure 10 is of the best model from RGB, in
+    a grid without one from 2D. InputError where predictions and preprocessed sets do not fit.
     """
     stb, rgb, lifting = (best(results, task) for task in (("stb", "rgb"), ("rhd", "rgb"), ("rhd", "joints_2d")))
-    colour = {"a": stb, "b": rgb or lifting}
-    made = {f"fig10{part}": _figure_10(part, model, processed) for part, model in colour.items() if model}
+    made = {}
+    for name, model in {"fig10a": stb, "fig10b": rgb or lifting}.items():
+        if model:
+            figure = predictions_figure({"": picked_hands([model], COLOUR_HANDS, processed)})
+            names = {"set": model.dataset.upper(), "direction": paper.DIRECTIONS[model.input]}
+            made[name] = style.titled(figure, name, [[model]], model=model.experiment, rule=rule("visible"), **names)
     if rgb or stb:
         made["fig11"] = _figure_11(stb or rgb, processed)
     if depth := best_of_depth_sets(results):
-        made["fig12"] = _figure_12(depth, processed)
+        figure = predictions_figure({_set(model): picked_hands(model, DEPTH_HANDS, processed) for model in depth})
+        names = "; ".join(f"{_set(model)} {depth_name(model)}" for model in depth)
+        made["fig12"] = style.titled(figure, "fig12", depth, models=names, rule=rule("evaluated"))
     return made
 
 
@@ -67,20 +74,8 @@ def best_of_depth_sets(results: list[Result]) -> list[Model]:
     return [min(models, key=depth_rank) for models in sets if models]
 
 
-def _figure_10(part: str, model: Result, processed: Path) -> Figure:
-    """Predictions of the best RGB->3D model (on RHD in a grid without RGB of the best 2D->3D model)."""
-    picked = picked_hands([model], COLOUR_HANDS, processed)
-    title = f"Figure 10{part}: predictions on {model.dataset.upper()}, {paper.DIRECTIONS[model.input]}, "
-    caption = f"{rule('visible')}\n{style.data_lines([[model]])}"
-    return predictions_figure({"": picked}, title + model.experiment, caption)
-
-
-def _figure_12(models: list[Model], processed: Path) -> Figure:
-    """Predictions of the best depth model of each set."""
-    sets = {model[0].dataset.upper(): picked_hands(model, DEPTH_HANDS, processed) for model in models}
-    names = "; ".join(f"{model[0].dataset.upper()} {depth_name(model)}" for model in models)
-    caption = f"Models: {names}.\n{rule('evaluated')} Near is dark.\n{style.data_lines(models)}"
-    return predictions_figure(sets, "Figure 12: predictions, depth->3D", caption)
+def _set(model: Model) -> str:
+    return model[0].dataset.upper()
 
 
 def picked_hands(model: Model, count: int, processed: Path) -> list[PredictedHand]:
@@ -112,10 +107,7 @@ def joints_counted(model: Model) -> str:
 
 def rule(joints: str) -> str:
     """Said under every figure of picked hands."""
-    return (
-        "Hands at evenly spaced ranks of error, 10th to 90th percentile, not chosen by eye; "
-        f"in mm the hand's mean error over {joints} joints."
-    )
+    return WORDS["rule"].format(joints=joints)
 
 
 def depth_name(model: Model) -> str:
@@ -161,7 +153,7 @@ def depth_picture(depth: np.ndarray) -> np.ndarray:
 
 
 @style.styled
-def predictions_figure(sets: dict[str, list[PredictedHand]], title: str, caption: str) -> Figure:
+def predictions_figure(sets: dict[str, list[PredictedHand]]) -> Figure:
     """Image, ground truth (blue), prediction (red), and both from the side; two hands a row.
 
     Each set begins a row, which bears its name ("": no name).
@@ -178,7 +170,7 @@ def predictions_figure(sets: dict[str, list[PredictedHand]], title: str, caption
         if name:
             axes = panels[number, 0]
             axes.text(-0.04, 0.5, name, transform=axes.transAxes, ha="right", va="center", rotation=90)
-    return style.titled(figure, title, caption)
+    return figure
 
 
 def _draw_hand(panels: np.ndarray, hand: PredictedHand) -> None:
@@ -226,12 +218,8 @@ def _figure_11(result: Result, processed: Path) -> Figure:
         three[1].set_title(text, x=1.0, y=-0.02, va="top", fontsize=8)
     for three in three_each[: min(2, len(rows))]:
         three[0].set_title("image", pad=3)
-    caption = (
-        f"Joints decoded from {samples_mm.shape[1]} samples of each image's posterior (red) over the truth (blue), "
-        f"from the front and turned {style.TURN_DEG}°. Spread: mean distance of the samples to their mean; "
-        f"error: of the posterior's mean. {rule('visible')}\nData: {result.data}."
-    )
-    return style.titled(figure, f"Figure 11: samples of the posterior, {result.experiment}", caption)
+    words = {"samples": samples_mm.shape[1], "turn_deg": style.TURN_DEG, "rule": rule("visible")}
+    return style.titled(figure, "fig11", [[result]], model=result.experiment, **words)
 
 
 def _draw_samples(panels: np.ndarray, skeleton: Skeleton, true_mm: np.ndarray, samples_mm: np.ndarray) -> None:

@@ -21,6 +21,7 @@ from handvae.report import mixing, style
 from handvae.report.hands import read_network_crop
 from handvae.report.predictions import MIXED, read_arrays, read_encodings
 from handvae.report.results import Result, of_variant
+from handvae.report.text import WORDS
 
 PERPLEXITY = 30
 SEED = 0
@@ -61,11 +62,8 @@ class Embedding:
         each = ", ".join(f"{LOOKS[name][1]} {share:.2f}" for name, share in zip(self.modalities, purity, strict=True))
         mean, low, high = mixing.purity_of_shuffled(self.encodings, SEED)
         apart = mixing.apart_percent(purity.mean(), mean)
-        return (
-            f"{mixing.NEIGHBOURS}-NN purity {round(apart)} (0: mixed as if shuffled, 100: each lies apart): of an "
-            f"encoding's {mixing.NEIGHBOURS} nearest a share of {purity.mean():.2f} is of its own modality ({each}); "
-            f"were modalities shuffled, {mean:.2f} (95 % range {low:.2f} to {high:.2f})."
-        )
+        words = {"neighbours": mixing.NEIGHBOURS, "purity": purity.mean(), "each": each, "apart": round(apart)}
+        return WORDS["purity"].format(**words, mean=mean, low=low, high=high)
 
 
 def latent(results: list[Result], processed: Path) -> tuple[dict[str, Figure], dict[str, pd.DataFrame]]:
@@ -78,12 +76,12 @@ def latent(results: list[Result], processed: Path) -> tuple[dict[str, Figure], d
     for part, variant in (("a", "cross"), ("b", "separate")):
         if model := of_variant(results, variant):
             embeddings[f"fig08{part}"] = embedding_of(model)
-            made[f"fig08{part}"] = _figure_8(part, model, embeddings[f"fig08{part}"])
+            made[f"fig08{part}"] = _figure_8(f"fig08{part}", model, embeddings[f"fig08{part}"])
     if cross := of_variant(results, "cross"):
         embeddings["fig01"] = embedding_of(cross, ("rgb", "joints_3d"))
         made["fig01"] = _figure_1(cross, embeddings["fig01"])
-        made["fig06"] = _walks_figure(cross, processed, False, "Figure 6: latent walk")
-        made["fig09"] = _walks_figure(cross, processed, True, "Figure 9: latent walk in three modalities")
+        made["fig06"] = _walks_figure("fig06", cross, processed, False)
+        made["fig09"] = _walks_figure("fig09", cross, processed, True)
     return made, {name: embedding.table for name, embedding in embeddings.items()}
 
 
@@ -106,15 +104,13 @@ def tsne(points: np.ndarray) -> np.ndarray:
 
 
 @style.styled
-def _figure_8(part: str, result: Result, embedding: Embedding) -> Figure:
-    """The modalities in one plane; part "a" cross-trained, "b" trained separately."""
-    how = {"a": "cross-trained", "b": "trained separately"}[part]
+def _figure_8(name: str, result: Result, embedding: Embedding) -> Figure:
+    """The modalities in one plane."""
     figure = Figure(figsize=(6.4, 6.8), layout="constrained")
     axes = figure.add_subplot()
     _draw_points(axes, embedding)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=len(embedding.modalities), **LEGEND)
-    caption = f"t-SNE of posterior means; its axes have no unit.\n{embedding.purity}\nData: {result.data}."
-    return style.titled(figure, f"Figure 8{part}: latent space, {how}, {result.experiment}", caption)
+    return style.titled(figure, name, [[result]], model=result.experiment, purity=embedding.purity)
 
 
 @style.styled
@@ -143,9 +139,7 @@ def _figure_1(result: Result, embedding: Embedding) -> Figure:
         _lead(figure, axes, points[index], thumbnail, hand_xy[(hand_xy @ towards).argmax()])
     names = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.968), "ncols": len(embedding.modalities)}
     figure.legend(*axes.get_legend_handles_labels(), **names, **LEGEND)
-    rule = "Hands, as the camera sees them: decoded from the circled encodings, which are spread out by rule."
-    caption = f"t-SNE of posterior means; its axes have no unit. {rule}\n{embedding.purity}\nData: {result.data}."
-    return style.titled(figure, f"Figure 1: cross-modal latent space, {result.experiment}", caption)
+    return style.titled(figure, "fig01", [[result]], model=result.experiment, purity=embedding.purity)
 
 
 def spread_out(points: np.ndarray, count: int) -> np.ndarray:
@@ -195,7 +189,7 @@ def _lead(figure: Figure, axes: Axes, point: np.ndarray, thumbnail: Axes, joint_
 
 
 @style.styled
-def _walks_figure(result: Result, processed: Path, overlay: bool, title: str) -> Figure:
+def _walks_figure(name: str, result: Result, processed: Path, overlay: bool) -> Figure:
     """A column a step, decoded images over decoded 3D joints, between the two images and their truth.
 
     `overlay`: with the 2D joints drawn over the images, decoded ones (red) and at the ends the true ones (blue).
@@ -213,15 +207,10 @@ def _walks_figure(result: Result, processed: Path, overlay: bool, title: str) ->
         uv_walk = [crops[0][1], *uv_px[number], crops[1][1]]
         poses_mm = [true_mm[first], *joints_mm[number], true_mm[last]]
         _draw_walk(panels[2 * number : 2 * number + 2], result, images, uv_walk if overlay else None, poses_mm)
-    for axes, name in zip(panels[0], ["image 1", *map(str, range(1, steps + 1)), "image 2"], strict=True):
-        axes.set_title(name, pad=3)
+    for axes, step in zip(panels[0], ["image 1", *map(str, range(1, steps + 1)), "image 2"], strict=True):
+        axes.set_title(step, pad=3)
     drawn = "images with decoded 2D joints" if overlay else "images"
-    caption = (
-        f"Decoded {drawn} and decoded 3D joints (red) at {steps} points of the straight line between the encodings "
-        "of two test images, which stand beside it with their truth (blue). Pairs drawn at random; of the half "
-        "predicted better and of it the half further apart in pose, those at evenly spaced ranks of that distance."
-    )
-    return style.titled(figure, f"{title}, {result.experiment}", f"{caption}\nData: {result.data}.")
+    return style.titled(figure, name, [[result]], model=result.experiment, drawn=drawn, steps=steps)
 
 
 def _draw_walk(panels: np.ndarray, result: Result, images: list, uv_px: list | None, joints_mm: list) -> None:

@@ -9,7 +9,7 @@ from handvae.evaluation.uncertainty import Number
 from handvae.report import mixing
 from handvae.report.predictions import read_arrays, read_encodings, read_frames
 from handvae.report.results import Result, best, of_variant
-from handvae.report.verdicts import SEED, Claim, Row, above, absent, below, mean_number, ratio_number, row
+from handvae.report.verdicts import SEED, Row, above, absent, below, mean_number, ratio_number, row
 
 LITTLE = below(10, "%")  # the paper gives no numbers
 NEARER = below(50, "%")  # to the one than to the other
@@ -17,46 +17,40 @@ LESS = below(0, "percentage points")
 SMOOTH = below(2, "times the mean step")
 APART = "10-NN purity, 0 as if modalities were shuffled, 100 if each lies apart"
 
-MIXES = Claim("cross-training mixes the modalities in the latent space", "Figures 1 and 8a, section 7.2")
-SEPARATES = Claim("training separately does not", "Figure 8b, section 7.2")
-CLOSE = Claim("similar poses are embedded close to each other whatever the modality", "section 1")
-SMOOTH_WALK = Claim("walks through the latent space are smooth", "section 4.7, Figure 6")
-CONSISTENT = Claim("the modalities decoded along a walk agree", "section 4.7, Figures 6 and 9")
-PLAUSIBLE = Claim("poses along a walk are plausible: they keep their bone lengths", "section 4.7")
-CONFIDENT = Claim("samples of a posterior vary little", "section 7.2, Figure 11")
-
 
 def mixing_rows(results: list[Result]) -> Iterator[Row]:
     """Purity of the nearest neighbours, cross-trained and trained separately, and where a sample's own 3D pose lies."""
     cross, separate = of_variant(results, "cross"), of_variant(results, "separate")
     if cross is None:
-        yield from (absent(claim, "an experiment of variant cross") for claim in (MIXES, CLOSE))
+        yield from (absent(claim, "an experiment of variant cross") for claim in ("mixes", "close"))
     else:
         mus, log_vars, block = _encodings(cross)
         noise = np.random.default_rng(SEED).standard_normal(mus[0].shape)
         means = mean_number([_apart(mu) for mu in mus], block)
         drawn = (mu + np.exp(log_var / 2) * noise for mu, log_var in zip(mus, log_vars, strict=True))
         samples = mean_number([_apart(encodings) for encodings in drawn], block)
-        yield row(MIXES, f"posterior means: {APART}", means, NEARER, cross.data)
-        yield row(MIXES, f"posterior means: {APART}", means, LITTLE, cross.data)
-        yield row(MIXES, f"a sample of each posterior: {APART}", samples, NEARER, cross.data)
+        yield row("mixes", f"posterior means: {APART}", means, NEARER, cross.data)
+        yield row("mixes", f"posterior means: {APART}", means, LITTLE, cross.data)
+        yield row("mixes", f"a sample of each posterior: {APART}", samples, NEARER, cross.data)
         for modality, name in enumerate(("RGB", "2D")):
             nearer = mean_number([100 * mixing.nearer_than_own(mu[modality], mu[2]) for mu in mus], block)
             what = f"{name}: share of other samples' 3D joints that lie nearer than its own; 50 by chance"
-            yield row(CLOSE, what, nearer, LITTLE, cross.data)
+            yield row("close", what, nearer, LITTLE, cross.data)
     if separate is None:
-        yield absent(SEPARATES, "an experiment of variant separate")
+        yield absent("separates", "an experiment of variant separate")
     else:
         mus, _, block = _encodings(separate)
         apart = mean_number([_apart(mu) for mu in mus], block)
-        yield row(SEPARATES, f"posterior means: {APART}", apart, above(50, "%"), separate.data)
+        yield row("separates", f"posterior means: {APART}", apart, above(50, "%"), separate.data)
 
 
 def walk_rows(results: list[Result]) -> Iterator[Row]:
     """Of random walks between two test images: steps, agreement of 2D and 3D, lengths of bones."""
     cross = of_variant(results, "cross")
     if cross is None:
-        yield from (absent(claim, "an experiment of variant cross") for claim in (SMOOTH_WALK, CONSISTENT, PLAUSIBLE))
+        yield from (
+            absent(claim, "an experiment of variant cross") for claim in ("smooth_walk", "consistent", "plausible")
+        )
         return
     names = [f"latent/random_walk_{name}" for name in ("joints_mm", "uv_px", "projected_px")]
     of_seeds = [read_arrays(cross, *names, seed=seed) for seed in range(cross.seeds)]
@@ -65,20 +59,20 @@ def walk_rows(results: list[Result]) -> Iterator[Row]:
     each, bones = np.arange(count), cross.skeleton.bones
     data = f"{cross.data}; {count} walks of {joints_mm[0].shape[1]} steps between random pairs"
     uneven = mean_number([unevenness(walks_mm) for walks_mm in joints_mm], each)
-    yield row(SMOOTH_WALK, "decoded 3D: largest step; 1 on a straight line of poses", uneven, SMOOTH, data)
+    yield row("smooth_walk", "decoded 3D: largest step; 1 on a straight line of poses", uneven, SMOOTH, data)
     off_px = [disagreement_px(*pair) for pair in zip(uv_px, projected_px, strict=True)]
     size_px = [sizes_px(walks_px) for walks_px in uv_px]
     what = "decoded 2D against decoded 3D projected into the crop: mean distance of joints, of the hand's size"
     in_px = f"{data}; {np.mean(off_px):.2f} px of {np.mean(size_px):.1f} px"
     percent = ratio_number([100 * distances_px for distances_px in off_px], size_px, each)
-    yield row(CONSISTENT, what, percent, LITTLE, in_px)
+    yield row("consistent", what, percent, LITTLE, in_px)
     walked = [100 * bone_deviations(walks_mm, bones) for walks_mm in joints_mm]
     straight = [100 * bone_deviations(straightened(walks_mm), bones) for walks_mm in joints_mm]
     what = "mean deviation of bone lengths from lengths linear between the decoded ends"
-    yield row(PLAUSIBLE, what, mean_number(walked, each), LITTLE, data)
+    yield row("plausible", what, mean_number(walked, each), LITTLE, data)
     what += ", minus that of a straight line of poses"
     less = [ours - theirs for ours, theirs in zip(walked, straight, strict=True)]
-    yield row(PLAUSIBLE, what, mean_number(less, each), LESS, data)
+    yield row("plausible", what, mean_number(less, each), LESS, data)
 
 
 def samples_rows(results: list[Result]) -> Iterator[Row]:
@@ -93,9 +87,9 @@ def samples_rows(results: list[Result]) -> Iterator[Row]:
         references_mm["that of the mean pose"] = model.seeds * [frames.mean_pose_errors_mm]
         for (name, errors_mm), criterion in zip(references_mm.items(), (NEARER, LITTLE), strict=True):
             percent = _percent(spread_mm, errors_mm, frames.counted, frames.block)
-            yield row(CONFIDENT, f"{what}, over {name}", percent, criterion, model.data)
+            yield row("confident", f"{what}, over {name}", percent, criterion, model.data)
     if not models:
-        yield absent(CONFIDENT, "an experiment of RGB->3D with T+S+H")
+        yield absent("confident", "an experiment of RGB->3D with T+S+H")
 
 
 def unevenness(joints_mm: np.ndarray) -> np.ndarray:

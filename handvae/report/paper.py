@@ -43,6 +43,10 @@ DEPTH_MM: dict[str, float] = _PRINTED["depth_mm"]
 PARAMETERS: dict[int, int] = _PRINTED["parameters"]
 BASELINE_PARAMETERS: int = _PRINTED["baseline_parameters"]
 SEMI_SUPERVISED_PERCENT: float = _PRINTED["semi_supervised_percent"]
+# "minor" in the paper's words are the differences between the variants in its own Table 1
+MINOR_PERCENT = max(
+    100 * (max(column) / min(column) - 1) for column in zip(*TABLES["table1"].rows_mm.values(), strict=True)
+)
 PCK: dict[str, list[dict]] = _PRINTED["pck"]
 
 

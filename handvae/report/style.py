@@ -3,6 +3,7 @@ as in the paper; the last line of each figure says which data and profile it was
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.style
 import numpy as np
@@ -12,51 +13,49 @@ from matplotlib.figure import Figure
 
 from handvae.base.joints import Skeleton
 from handvae.report.results import Model
+from handvae.report.text import WORDS
 
 BLUE, RED, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
 ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
 TRUTH, PREDICTION = BLUE, RED
 
-LOOK = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#E4E4E4",
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "text.parse_math": False,  # names of users may hold a $
-}
 PIXELS_PER_INCH = 150
 TURN_DEG = 60  # a further view of a hand: from its side, where the camera sees no depth
 
-styled = matplotlib.style.context(LOOK, after_reset=True)  # decorates what makes a figure
+styled = matplotlib.style.context(Path(__file__).with_name("figures.mplstyle"), after_reset=True)  # a decorator
 
 
+@styled
 def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG; the same figure gives the same bytes.
 
     The layout's solver leaves positions that differ in their last bits from run to run; they are rounded and kept.
     """
     buffer = io.BytesIO()
-    with matplotlib.style.context(LOOK, after_reset=True):
-        figure.set_dpi(PIXELS_PER_INCH)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for axes in figure.axes:
-            axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
-        # matplotlib would sign the file with its version
-        figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+    figure.set_dpi(PIXELS_PER_INCH)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
+    # matplotlib would sign the file with its version
+    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def titled(figure: Figure, title: str, caption: str) -> Figure:
-    """What every figure has: its title, and below it what it was made from."""
+@styled
+def titled(figure: Figure, name: str, models: list[Model], **words: object) -> Figure:
+    """What every figure has: its title, and below it what it shows and what it was made from; see words.yaml."""
+    template = WORDS["figures"][name]
+    captions = [template["caption"].format(**words)] if "caption" in template else []
+    title = template["title"].format(part=name[-1], **words)
+    return worded(figure, title, "\n".join([*captions, data_lines(models)]))
+
+
+def worded(figure: Figure, title: str, caption: str) -> Figure:
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     # matplotlib wraps a text as if its $ were mathematics, whatever parse_math says: here they are escaped
-    escaped, look = caption.replace("$", r"\$"), {"fontsize": 8, "color": GREY, "wrap": True, "parse_math": True}
-    figure.supxlabel(escaped, x=0.01, ha="left", **look)
+    look = {"fontsize": 8, "color": GREY, "wrap": True, "parse_math": True}
+    figure.supxlabel(caption.replace("$", r"\$"), x=0.01, ha="left", **look)
     return figure
 
 

@@ -6,19 +6,13 @@ import numpy as np
 
 from handvae.evaluation import bootstrap, uncertainty
 from handvae.evaluation.uncertainty import OPEN, Number
+from handvae.report import paper
+from handvae.report.text import WORDS
 
 HOLDS, FAILS, ABSENT = "holds", "does not hold", "not in this grid"
 SEED = 0
 
 Row = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What the paper says, in our words, and where."""
-
-    text: str
-    where: str
 
 
 @dataclass(frozen=True)
@@ -64,10 +58,10 @@ def below(bound: float, unit: str) -> Criterion:
     return Criterion(-np.inf, bound, unit)
 
 
-def row(claim: Claim, statistic: str, number: Number | int, criterion: Criterion, data: str, told: str = "") -> Row:
+def row(claim: str, statistic: str, number: Number | int, criterion: Criterion, data: str, told: str = "") -> Row:
     """A row of a number of trained models, or of one that is known exactly and needs no seed.
 
-    `told`: its verdict where another table has come to it already.
+    `claim`: its name in words.yaml; `told`: its verdict where another table has come to it already.
     """
     if isinstance(number, Number):
         interval, seeds = (number.value, *number.interval()), number.seeds
@@ -78,15 +72,16 @@ def row(claim: Claim, statistic: str, number: Number | int, criterion: Criterion
     return _row(claim, f"{statistic} ({criterion.unit})", interval, seeds, str(criterion), told, data)
 
 
-def absent(claim: Claim, needs: str) -> Row:
+def absent(claim: str, needs: str) -> Row:
     """The row of a claim whose experiments are not in the grid; `needs` names them."""
     return _row(claim, "", 3 * (np.nan,), None, "", ABSENT, f"needs {needs}")
 
 
-def _row(claim: Claim, statistic: str, interval: tuple, seeds: int | None, criterion: str, told: str, data: str) -> Row:
+def _row(claim: str, statistic: str, interval: tuple, seeds: int | None, criterion: str, told: str, data: str) -> Row:
+    words, printed = WORDS["claims"][claim], {"minor": paper.MINOR_PERCENT, "most": paper.SEMI_SUPERVISED_PERCENT}
     numbers = dict(zip(("value", "low", "high"), map(float, interval), strict=True))
-    told_of = {"seeds": seeds, "criterion": criterion, "verdict": told, "data": data}
-    return {"claim": claim.text, "place": claim.where, "statistic": statistic, **numbers, **told_of}
+    said = {"claim": words["text"].format(**printed), "place": words["where"], "statistic": statistic}
+    return said | numbers | {"seeds": seeds, "criterion": criterion, "verdict": told, "data": data}
 
 
 def mean_number(values: list[np.ndarray], block: np.ndarray) -> Number:
