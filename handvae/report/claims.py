@@ -152,4 +152,4 @@ def _worse_row(claim: str, what: str, a: Result, b: Result, paired: pd.DataFrame
     (pair,) = (line for line in paired.to_dict("records") if {line["model_a"], line["model_b"]} == names)
     worse = comparison.B_BETTER if pair["model_a"] == a.experiment else comparison.A_BETTER
     told = {comparison.A_BETTER: FAILS, comparison.B_BETTER: FAILS, worse: HOLDS}.get(pair["verdict"], pair["verdict"])
-    return row(claim, what, _number([a, b], comparison.difference), above(0, "mm"), a.data, told)
+    return row(claim, what, _number([a, b], np.subtract), above(0, "mm"), a.data, told)

@@ -42,46 +42,47 @@ def paired_table(results: list[Result]) -> pd.DataFrame:
         if result.compared:
             tasks.setdefault((result.task, result.test_subject), []).append(result)
     pairs = [pair for models in tasks.values() if len(models) > 1 for pair in _pairs(models)]
-    table = frame_of([row for row, _ in pairs], COLUMNS)
-    if pairs:
-        table["p_holm"], factors = holm(table["p"].to_numpy())
-        columns = zip((number for _, number in pairs), table["p_holm"], LEVEL / np.maximum(factors, 1), strict=True)
-        table["verdict"] = [_verdict(*of_pair) for of_pair in columns]
-    return table
+    p_holm, factors = holm(np.array([row["p"] for row, _ in pairs]))
+    for (row, number), p, factor in zip(pairs, p_holm, factors, strict=True):
+        better = A_BETTER if number.value < 0 else B_BETTER
+        told = p < LEVEL  # else the verdict says what is lacking
+        row["verdict"] = better if told else uncertainty.untold(number, abs(number.value), LEVEL / max(factor, 1))
+        row["p_holm"] = p
+    return frame_of([row for row, _ in pairs], COLUMNS)
 
 
 def _pairs(models: list[Result]) -> list[tuple[dict[str, object], Number]]:
     """Every two models of one task: their row, without what depends on the other tasks' pairs, and their difference."""
-    frames = same_frames(models)
+    frames, first = same_frames(models), models[0]
     block, spread = frames[0].block, spread_of(frames, bootstrap.mean)
     places = list(combinations(range(len(models)), 2))
-    shares = [mean_shares(of_model.errors_mm[0], of_model.counted) for of_model in frames]
+    # what each frame adds to the protocol's mean EPE
+    shares = [
+        (of_model.errors_mm[0] * of_model.counted / of_model.counted.sum(axis=0)).mean(axis=1) for of_model in frames
+    ]
     p_frames = sign_flip_p_values(np.stack([shares[a] - shares[b] for a, b in places], axis=1), block)
+    subject = f", {first.test_subject}" if first.test_subject else ""
     rows = []
     for (a, b), p in zip(places, p_frames, strict=True):
-        number = spread.number(difference, a, b)
-        printed_mm = [_printed_mm(models[place]) for place in (a, b)]
+        number = spread.number(np.subtract, a, b)
+        printed_mm = [models[place].printed_mm.get("epe_mean_mm", np.nan) for place in (a, b)]
         row = {
-            "task": _task_name(models[a]),
+            "task": f"{paper.DIRECTIONS[first.input]} {first.dataset.upper()}{subject}",
             "model_a": models[a].experiment,
             "model_b": models[b].experiment,
             **numbers_of("difference_mm", number),
             "p_frames": p,
             "p": number.p_value() if number.seeds >= uncertainty.LEAST_SEEDS else np.nan,
             "p_holm": np.nan,
-            "paper_difference_mm": np.nan if None in printed_mm else printed_mm[0] - printed_mm[1],
+            "paper_difference_mm": printed_mm[0] - printed_mm[1],
             "verdict": "",
             "seeds": number.seeds,
             "frames": len(block),
             "blocks": number.blocks,
-            "kind": models[a].provenance,
+            "kind": first.provenance,
         }
         rows.append((row, number))
     return rows
-
-
-def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a - b
 
 
 def numbers_of(name: str, number: Number) -> dict[str, float]:
@@ -126,11 +127,6 @@ def spread_of(models: list[Frames], statistic: Callable[..., bootstrap.Statistic
     return Spread(np.split(values, ends), np.split(draws, ends), bootstrap.count(block))
 
 
-def mean_shares(errors_mm: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """What each frame adds to the protocol's mean EPE (N,): their sum is `metrics.mean_over_joints`."""
-    return (errors_mm * visible / visible.sum(axis=0)).mean(axis=1)
-
-
 def sign_flip_p_values(differences_mm: np.ndarray, block: np.ndarray) -> np.ndarray:
     """Two-sided p-values (P,) of the sums of P columns of paired differences (N, P), by random sign flips of blocks.
 
@@ -159,26 +155,6 @@ def holm(p_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return corrected, factors
 
 
-def _verdict(number: Number, p_holm: float, level: float) -> str:
-    """Which of two models is better; where that cannot be told, what is lacking to tell it at `level`."""
-    if p_holm < LEVEL:
-        return A_BETTER if number.value < 0 else B_BETTER
-    return uncertainty.untold(number, abs(number.value), level)
-
-
-def _printed_mm(result: Result) -> float | None:
-    """The paper's mean EPE of a model. Of depth it prints one an encoder, of a set that is probably ICVL."""
-    if result.input == "depth":
-        return paper.DEPTH_MM.get(result.encoder) if result.dataset == "icvl" else None
-    printed_mm = paper.numbers_mm(result.task, result.variant, result.invariances)
-    return printed_mm.get("epe_mean_mm") if result.papers_encoder else None
-
-
-def _task_name(result: Result) -> str:
-    subject = f", {result.test_subject}" if result.test_subject else ""
-    return f"{paper.DIRECTIONS[result.input]} {result.dataset.upper()}{subject}"
-
-
 def paired_text(table: pd.DataFrame) -> Text:
     """Above the rows of a task stands one that names it and says what the data is."""
     header = ["a", "b", "a − b, mm", "p, frames", "p", "p, Holm", "paper, mm", "seeds", "verdict"]
@@ -186,12 +162,9 @@ def paired_text(table: pd.DataFrame) -> Text:
     for (task, provenance, blocks), of_task in table.groupby(["task", "kind", "blocks"], sort=False):
         name = Markdown(f"**{task}, {provenance}, {blocks:,} blocks of frames**")
         rows.append([name, *[""] * (len(header) - 1)])
-        rows += [_text_row(row) for row in of_task.to_dict("records")]
+        for row in of_task.to_dict("records"):
+            p_values = ["–" if pd.isna(row[key]) else f"{row[key]:.4f}" for key in ("p_frames", "p", "p_holm")]
+            printed = "–" if pd.isna(row["paper_difference_mm"]) else signed(row["paper_difference_mm"])
+            cells = [row["model_a"], row["model_b"], row_interval(row, "difference_mm", signed), *p_values, printed]
+            rows.append([*cells, str(row["seeds"]), row["verdict"]])
     return header, rows
-
-
-def _text_row(row: dict[str, object]) -> list[str]:
-    printed = "–" if pd.isna(row["paper_difference_mm"]) else signed(row["paper_difference_mm"])
-    p_values = ["–" if pd.isna(row[key]) else f"{row[key]:.4f}" for key in ("p_frames", "p", "p_holm")]
-    models = [row["model_a"], row["model_b"]]
-    return [*models, row_interval(row, "difference_mm", signed), *p_values, printed, str(row["seeds"]), row["verdict"]]

@@ -57,7 +57,8 @@ def curves(results: list[Result], references: References | None = None) -> dict[
         if models := [[model] for task in tasks if (model := best(results, task))]:
             made[name] = _figure_4(name, models)
     for dataset, name in DEPTH_FIGURES.items():
-        if models := best_depth_models(results, dataset):
+        if of_encoders := best_depth_models(results, dataset):
+            models = [of_encoders[encoder] for encoder in sorted(of_encoders)]
             made[name] = _figure_5(name, models, (references or {}).get(dataset, []))
     return made
 
@@ -134,7 +135,7 @@ def _our_curves(
     label: Callable[[Model, Frames], str],
     share: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> list[Curve]:
-    """Of each model the mean over seeds, and of the mean pose; `share` (T,) of errors (N, E) and which of them count."""
+    """Of each model the mean over seeds, and of the mean pose; `share`: (T,) of errors (N, E) and which count."""
     read, drawn = [read_frames(model) for model in models], []
     for model, frames in zip(models, read, strict=True):
         shares = np.mean([share(of_seed, frames.counted) for of_seed in frames.errors_mm], axis=0)

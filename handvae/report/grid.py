@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
+
 from handvae.base.errors import InputError
 from handvae.base.params import Params
 from handvae.model.settings import settings_of
@@ -70,8 +72,8 @@ def _check(result: Result, settings: Params, processed: Path) -> None:
     """OtherSettingsError where a row was trained by other settings or seeds than params.yaml names, or was evaluated on
     other data than params.yaml names or `processed` holds now."""
     name, path = result.experiment, processed / f"{result.dataset}.h5"
-    with result.opened() as group:
-        trained_by = json.loads(group.attrs.get("settings", "{}"))
+    with h5py.File(result.predictions) as file:
+        trained_by = json.loads(file[result.group].attrs.get("settings", "{}"))
     seeds, synthetic = settings.models_of(name), settings.data[result.dataset].source == "synthetic"
     why = ""
     if trained_by != settings_of(settings, name).as_dict():

@@ -17,7 +17,7 @@ from handvae.evaluation import statistics
 from handvae.preprocessing import store
 from handvae.report import paper, style
 from handvae.report.predictions import read_arrays, read_frames
-from handvae.report.results import Model, Result, best, best_depth_models, depth_rank
+from handvae.report.results import Model, Result, best, best_depth_models
 from handvae.report.text import WORDS
 
 COLOUR_HANDS = 6  # of a set
@@ -64,14 +64,13 @@ def hands(results: list[Result], processed: Path) -> dict[str, Figure]:
     if depth := best_of_depth_sets(results):
         figure = predictions_figure({_set(model): picked_hands(model, DEPTH_HANDS, processed) for model in depth})
         names = "; ".join(f"{_set(model)} {depth_name(model)}" for model in depth)
-        made["fig12"] = style.titled(figure, "fig12", depth, models=names, rule=rule("evaluated"))
+        made["fig12"] = style.titled(figure, "fig12", depth, names=names, rule=rule("evaluated"))
     return made
 
 
 def best_of_depth_sets(results: list[Result]) -> list[Model]:
     """The best model of each depth set that has one."""
-    sets = [best_depth_models(results, dataset) for dataset in DEPTH_ROWS]
-    return [min(models, key=depth_rank) for models in sets if models]
+    return [next(iter(models.values())) for dataset in DEPTH_ROWS if (models := best_depth_models(results, dataset))]
 
 
 def _set(model: Model) -> str:

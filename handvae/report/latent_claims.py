@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from handvae.evaluation import bootstrap, uncertainty
-from handvae.evaluation.uncertainty import Number
+from handvae.evaluation import bootstrap
 from handvae.report import mixing
-from handvae.report.predictions import read_arrays, read_encodings, read_frames
+from handvae.report.predictions import Frames, read_arrays, read_encodings, read_frames
 from handvae.report.results import Result, best, of_variant
-from handvae.report.verdicts import SEED, Row, above, absent, below, mean_number, ratio_number, row
+from handvae.report.verdicts import SEED, Row, above, absent, below, mean_number, row, seeds_number
 
 LITTLE = below(10, "%")  # the paper gives no numbers
 NEARER = below(50, "%")  # to the one than to the other
@@ -64,7 +63,7 @@ def walk_rows(results: list[Result]) -> Iterator[Row]:
     size_px = [sizes_px(walks_px) for walks_px in uv_px]
     what = "decoded 2D against decoded 3D projected into the crop: mean distance of joints, of the hand's size"
     in_px = f"{data}; {np.mean(off_px):.2f} px of {np.mean(size_px):.1f} px"
-    percent = ratio_number([100 * distances_px for distances_px in off_px], size_px, each)
+    percent = mean_number([100 * distances_px for distances_px in off_px], each, over=size_px)
     yield row("consistent", what, percent, LITTLE, in_px)
     walked = [100 * bone_deviations(walks_mm, bones) for walks_mm in joints_mm]
     straight = [100 * bone_deviations(straightened(walks_mm), bones) for walks_mm in joints_mm]
@@ -86,7 +85,8 @@ def samples_rows(results: list[Result]) -> Iterator[Row]:
         references_mm = {"the model's mean EPE": frames.errors_mm}
         references_mm["that of the mean pose"] = model.seeds * [frames.mean_pose_errors_mm]
         for (name, errors_mm), criterion in zip(references_mm.items(), (NEARER, LITTLE), strict=True):
-            percent = _percent(spread_mm, errors_mm, frames.counted, frames.block)
+            made = [_percent(*of_seed, frames) for of_seed in zip(spread_mm, errors_mm, strict=True)]
+            percent = seeds_number(made, frames.block)
             yield row("confident", f"{what}, over {name}", percent, criterion, model.data)
     if not models:
         yield absent("confident", "an experiment of RGB->3D with T+S+H")
@@ -133,9 +133,7 @@ def _apart(encodings: np.ndarray) -> np.ndarray:
     return mixing.apart_percent(mixing.purities(encodings), mixing.purity_of_shuffled(encodings, SEED)[0]).mean(axis=0)
 
 
-def _percent(a_mm: list[np.ndarray], b_mm: list[np.ndarray], counted: np.ndarray, block: np.ndarray) -> Number:
-    """The mean over joints of a in percent of that of b, (N, J) of each seed, over the same frames."""
-    made = [bootstrap.mean(of_seed, counted, block) for of_seed in (*a_mm, *b_mm)]
-    values, draws = bootstrap.measured(made, block), bootstrap.resampled(made, block, SEED)
-    percent = [100 * np.divide(*np.split(numbers, 2)) for numbers in (values, draws)]
-    return uncertainty.number(uncertainty.itself, *([numbers] for numbers in percent), bootstrap.count(block))
+def _percent(a_mm: np.ndarray, b_mm: np.ndarray, frames: Frames) -> bootstrap.Statistic:
+    """The mean over joints of a (N, J) in percent of that of b (N, J)."""
+    a, b = (bootstrap.mean(values_mm, frames.counted, frames.block) for values_mm in (a_mm, b_mm))
+    return lambda counts: 100 * (a(counts) / b(counts))

@@ -109,7 +109,7 @@ def _own_parameters(own: Result, grid_rows: list[str]) -> dict[str, object]:
         "data": own.data,
         "kind": own.provenance,
         "grid": grid_rows,
-        "paper_mm": {} if own.provenance == "other data" or own.validation else paper_numbers_mm(own),
+        "paper_mm": {} if own.provenance == "other data" or own.validation else own.printed_mm,
     }
 
 
@@ -130,17 +130,6 @@ def _is_like(own: Result, name: str, row: Experiment) -> bool:
     numbers = numbers.get(own.dataset, numbers)
     same_mean = (row.label_fraction, "S" in row.invariances) == (own.label_fraction, "S" in own.invariances)
     return all(numbers[key] == own.metrics[key] for key in ["frames"] + ["mean_pose_epe_mm"] * same_mean)
-
-
-def paper_numbers_mm(own: Result) -> dict[str, float]:
-    """What the paper prints for a model of these settings, by the metric's name; nothing where it prints nothing.
-
-    Of depth it prints one mean an encoder and names no set; ICVL is very probably meant.
-    """
-    if own.input == "depth":
-        return {"epe_mean_mm": paper.DEPTH_MM[own.encoder]} if own.dataset == "icvl" and own.compared else {}
-    its_kind = own.compared and own.papers_encoder
-    return paper.numbers_mm(own.task, own.variant, own.invariances) if its_kind else {}
 
 
 def data_notice(results: list[Result]) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 
 from handvae.base.errors import InputError
@@ -18,7 +19,8 @@ ARRAYS = ("joints_true_mm", "mean_pose_mm", "visible", "block", "row", "name")
 def read_arrays(result: Result, *names: str, seed: int = 0) -> list[np.ndarray]:
     """Arrays of a result's predictions; `seed`: of which model, where each has its own. InputError where one lacks."""
     paths = [f"seed-{seed}/{name}" if seed and name.startswith(PER_SEED) else name for name in names]
-    with result.opened() as file:
+    with h5py.File(result.predictions) as whole:
+        file = whole[result.group]
         if missing := [path for path in paths if path not in file]:
             raise InputError(
                 f"{result.predictions}: expected {', '.join(missing)}, found none; run `dvc repro` to evaluate it again"

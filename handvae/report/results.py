@@ -6,8 +6,6 @@ setting left behind.
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
 from handvae.base.params import Experiment
 from handvae.report import paper
 
-STATISTICS = {"epe_mean_mm": "mean EPE", "epe_median_mm": "median EPE"}
+STATISTICS = ("epe_mean_mm", "epe_median_mm")
 # the same over hidden joints too, which is what [38]'s 2D->3D evaluation counts: a column of its own beside that task's
 ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
 ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
@@ -57,12 +55,6 @@ class Result:
     recipe: str = "ours"  # of the loss
     validation: float = 0.0  # share of the training poses that was held out and scored instead of the test split
 
-    @contextmanager
-    def opened(self) -> Iterator[h5py.Group]:
-        """The predictions on this set: arrays, and the groups latent and seed-<n>."""
-        with h5py.File(self.predictions) as file:
-            yield file[self.group]
-
     @property
     def of_two_sets(self) -> bool:
         """Trained on RHD and STB together."""
@@ -87,8 +79,7 @@ class Result:
 
     @property
     def named_source(self) -> str:
-        name = self.dataset.upper()
-        return self.source if self.source.startswith(name) else f"{name}: {self.source}"
+        return self.source if self.source.startswith(self.dataset.upper()) else f"{self.dataset.upper()}: {self.source}"
 
     @property
     def seeds(self) -> int:
@@ -110,9 +101,24 @@ class Result:
         """ResNet-18, by which the paper encodes its colour images; joints have no image encoder."""
         return self.input == "joints_2d" or self.encoder == "resnet18"
 
+    @property
+    def printed_mm(self) -> dict[str, float]:
+        """What the paper prints for a model of these settings, by statistic. Of depth it prints one mean an encoder and
+        names no set; ICVL is very probably meant."""
+        if not self.compared or not (self.papers_encoder or self.input == "depth"):
+            return {}
+        if self.input == "depth":
+            return {"epe_mean_mm": paper.DEPTH_MM[self.encoder]} if self.dataset == "icvl" else {}
+        return paper.numbers_mm(self.task, self.variant, self.invariances)
+
     def interval(self, statistic: str) -> tuple[float, float, float]:
         """A statistic and the ends of its interval."""
         return tuple(self.metrics[f"{statistic}{end}"] for end in ENDS)
+
+    def numbers(self, statistic: str) -> dict[str, float]:
+        """A statistic with its interval, the number of seeds and, where these are several, its standard deviation."""
+        keys = [*(f"{statistic}{end}" for end in ENDS), *([f"{statistic}_sd"] if self.seeds > 1 else [])]
+        return {key: self.metrics[key] for key in keys} | {"seeds": self.seeds}
 
 
 Model = list[Result]  # one result, or on MSRA one for each subject left out
@@ -214,13 +220,13 @@ def depth_models(results: list[Result], dataset: str) -> list[Model]:
     return [list(folds.values()) for folds in models.values()]
 
 
-def best_depth_models(results: list[Result], dataset: str) -> list[Model]:
-    """The best model of each encoder, by encoder: that of most folds, then of the lowest mean EPE."""
+def best_depth_models(results: list[Result], dataset: str) -> dict[str, Model]:
+    """The best model of each encoder, best first: that of most folds, then of the lowest mean EPE."""
+
+    def rank(model: Model) -> tuple[int, float]:
+        return -len(model), float(np.mean([result.metrics["epe_mean_mm"] for result in model]))
+
     models: dict[str, Model] = {}
-    for model in sorted(depth_models(results, dataset), key=depth_rank):
+    for model in sorted(depth_models(results, dataset), key=rank):
         models.setdefault(model[0].encoder, model)
-    return [models[encoder] for encoder in sorted(models)]
-
-
-def depth_rank(model: Model) -> tuple[int, float]:
-    return -len(model), float(np.mean([result.metrics["epe_mean_mm"] for result in model]))
+    return models

@@ -13,7 +13,7 @@ import pandas as pd
 from handvae.evaluation import bootstrap
 from handvae.report import comparison, paper
 from handvae.report.results import ENDS, STATISTICS, Result
-from handvae.report.tables import Text, frame_of, numbers_of, verdict
+from handvae.report.tables import Text, frame_of, verdict
 from handvae.report.text import over_seeds, row_interval, signed
 
 SIDES = {"supervised": 1, "semi_supervised": 3}  # the variants that Figure 3 compares
@@ -78,7 +78,7 @@ def _row(*models: Result | None) -> dict[str, object]:
     for side, model in zip(SIDES, models, strict=True):
         row[side] = model.experiment if model else ""
         for statistic in STATISTICS if model else ():
-            row |= {f"{side}_{key}": value for key, value in numbers_of(model, statistic).items()}
+            row |= {f"{side}_{key}": value for key, value in model.numbers(statistic).items()}
     if None not in models:
         row |= _paired(list(models))
     row |= {key: first.metrics[key] for key in ("mean_pose_epe_mm", "blocks")}
@@ -90,7 +90,7 @@ def _paired(models: list[Result]) -> dict[str, float]:
     frames, numbers = comparison.same_frames(models), {}
     for statistic, function in RESAMPLED.items():
         spread = comparison.spread_of(frames, function)
-        numbers |= comparison.numbers_of(f"difference_{statistic}", spread.number(comparison.difference, 1, 0))
+        numbers |= comparison.numbers_of(f"difference_{statistic}", spread.number(np.subtract, 1, 0))
     # of the median, which is the last
     return numbers | comparison.numbers_of("improvement_percent", spread.number(improvement_percent, 0, 1))
 

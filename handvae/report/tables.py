@@ -35,12 +35,6 @@ def frame_of(rows: list[dict[str, object]], names: Sequence[str]) -> pd.DataFram
     return frame
 
 
-def numbers_of(result: Result, statistic: str) -> dict[str, float]:
-    """A statistic with its interval, the number of seeds and, where these are several, its standard deviation."""
-    keys = [*(f"{statistic}{end}" for end in ENDS), *([f"{statistic}_sd"] if result.seeds > 1 else [])]
-    return {key: result.metrics[key] for key in keys} | {"seeds": result.seeds}
-
-
 def verdict(result: Result, interval: tuple[float, float, float], printed: float | None) -> str:
     """Where the paper's number lies with respect to ours, (number, low, high), if both are of the same images."""
     if printed is None:
@@ -74,7 +68,7 @@ def _joint_row(result: Result, statistic: str, paper_mm: float) -> dict[str, obj
         "invariances": result.invariances,
         "trained_on": result.trained_on or result.dataset,
         "experiment": result.experiment,
-        **numbers_of(result, statistic),
+        **result.numbers(statistic),
         f"paper_{statistic}": paper_mm,
         "difference_mm": result.metrics[statistic] - paper_mm,
         "verdict": verdict(result, result.interval(statistic), paper_mm),
@@ -181,8 +175,7 @@ def _depth_row(test: str, model: Model, frames: Frames, kept: np.ndarray) -> dic
     numbers = statistics.summarise_depth(predicted_mm, *true_mm, *mean_pose_mm, block, seed=0)
     numbers = {key: np.nan if value is None else value for key, value in numbers.items()}
     first, interval = model[0], tuple(numbers[f"epe_mean_mm{end}"] for end in ENDS)
-    # the paper gives one number an encoder and does not say on which set
-    printed = paper.DEPTH_MM.get(first.encoder) if first.dataset == "icvl" else None
+    printed = first.printed_mm.get("epe_mean_mm")
     return {
         "test": test + (f", {len(model)} folds" if first.test_subject else ""),
         "encoder": first.encoder.replace("resnet", "ResNet-"),

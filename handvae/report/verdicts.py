@@ -84,18 +84,20 @@ def _row(claim: str, statistic: str, interval: tuple, seeds: int | None, criteri
     return said | numbers | {"seeds": seeds, "criterion": criterion, "verdict": told, "data": data}
 
 
-def mean_number(values: list[np.ndarray], block: np.ndarray) -> Number:
-    """The mean of values (N,) of each seed's model; those of one `block` (N,) belong together."""
-    return ratio_number(values, [np.ones_like(of_seed) for of_seed in values], block)
+def mean_number(values: list[np.ndarray], block: np.ndarray, over: list[np.ndarray] | None = None) -> Number:
+    """The mean of values (N,) of each seed's model, or its ratio to that of `over` (N,) of each.
+
+    They are of frames or walks of which those of one `block` (N,) are drawn together.
+    """
+    made = []
+    for place, of_seed in enumerate(values):
+        pair = np.stack([of_seed, over[place] if over else np.ones_like(of_seed)], axis=1)
+        sums = bootstrap.block_sums(pair.astype(np.float64), block)
+        made.append(lambda counts, sums=sums: np.divide(*(counts @ sums).T))
+    return seeds_number(made, block)
 
 
-def ratio_number(a: list[np.ndarray], b: list[np.ndarray], block: np.ndarray) -> Number:
-    """The mean of a (N,) over that of b (N,) of each seed's model, drawn together: see `mean_number`."""
-
-    def ratio(over: np.ndarray, under: np.ndarray) -> bootstrap.Statistic:
-        sums = bootstrap.block_sums(np.stack([over, under], axis=1).astype(np.float64), block)
-        return lambda counts: np.divide(*(counts @ sums).T)
-
-    made = [ratio(*of_seed) for of_seed in zip(a, b, strict=True)]
+def seeds_number(made: list[bootstrap.Statistic], block: np.ndarray) -> Number:
+    """A statistic of one model, given for each of its seeds."""
     values, draws = bootstrap.measured(made, block), bootstrap.resampled(made, block, SEED)
     return uncertainty.number(uncertainty.itself, [values], [draws], bootstrap.count(block))
