@@ -22,7 +22,8 @@ from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from handvae.report.results import expected_of
 from stages import report
-from tests import test_viewer
+from tests import fabricated
+from tests.fabricated import write_predictions
 
 REPOSITORY = report.Path(__file__).resolve().parents[1]
 FRAMES, CROP_PX = 24, 48
@@ -80,23 +81,18 @@ def write_experiment(folder, name, row, error_mm, **changes):
     )
     pred_mm[~visible] = 9999
     mean_pose_mm = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape)
-    arrays = {"joints_pred_mm": pred_mm, "joints_true_mm": true_mm, "mean_pose_mm": mean_pose_mm}
     attributes = expected_of(name, row, "small", row.dataset) | {
         "settings": settings_text(name, row),
         "source": SOURCE,
         "synthetic": True,
         "published": False,
     }
-    with atomic.replacing_file(folder / f"data/predictions/{name}.h5") as partial, h5py.File(partial, "w") as file:
-        for key, array in arrays.items():
-            file[key] = array.astype(np.float32)
-        file["visible"], file["side"] = visible, np.zeros(FRAMES, np.uint8)
-        file["block"] = np.arange(FRAMES)
-        file["row"], file["name"] = np.arange(FRAMES), np.array(names(), dtype=h5py.string_dtype())
-        file["latent/posterior_row"] = np.arange(4)
-        file["latent/posterior_joints_mm"] = pred_mm[:4, None] + generator.normal(size=(4, 5, 21, 3))
-        file["latent/posterior_spread_mm"] = np.ones((FRAMES, 21))
-        file.attrs.update(attributes | changes)
+    latent = {"posterior_row": np.arange(4), "posterior_spread_mm": np.ones((FRAMES, 21))}
+    latent["posterior_joints_mm"] = pred_mm[:4, None] + generator.normal(size=(4, 5, 21, 3))
+    path = folder / f"data/predictions/{name}.h5"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    joints_mm = ([pred_mm.astype(np.float32)], true_mm.astype(np.float32))
+    write_predictions(path, *joints_mm, attributes | changes, [latent], visible=visible, name=names())
     pair = f"{row.input}->joints_3d"
     atomic.write_text(folder / f"reports/training/{name}.csv", HISTORY.format(pair=pair))
     numbers = statistics.summarise([pred_mm], true_mm, visible, mean_pose_mm, np.arange(FRAMES), 0)
@@ -125,7 +121,7 @@ def project(tmp_path, monkeypatch):
     """A folder with the stage's inputs, in which the stage runs."""
     monkeypatch.chdir(tmp_path)
     data = {"rhd": SimpleNamespace(source="synthetic", references={})}
-    settings = SimpleNamespace(**vars(LOADED), pairs=LOADED.pairs)
+    settings = SimpleNamespace(**vars(LOADED), pairs=LOADED.pairs, training=LOADED.training)
     settings.experiments, settings.data = dict(GRID), data
     settings.experiment = lambda name: settings.experiments[name]
     settings.models_of = lambda name: params.Params.models_of(settings, name)
@@ -280,13 +276,12 @@ LEFT_OUT = re.compile(r"report: (\d+) of (\d+) rows left out: (.*); `python -m s
 
 def write_depth(folder, name, row):
     """Predictions, metrics and the preprocessed set of a depth row."""
-    test_viewer.write_processed(folder / "data/processed", row.dataset)
+    fabricated.write_processed(folder / "data/processed", row.dataset)
     settings = expected_of(name, row, "small", row.dataset) | {"settings": settings_text(name, row)}
-    result = test_viewer.predicted(folder, row.dataset, "depth", 12, encoder=row.encoder)
+    result = fabricated.predicted(folder, row.dataset, "depth", 12, encoder=row.encoder)
     with h5py.File(result.predictions, "r+") as file:
         file.attrs.update(settings | {"source": "synthetic", "synthetic": True, "published": False})
         predicted, *others = [file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")]
-        file["block"] = np.arange(len(predicted))
     (folder / "data/predictions").mkdir(exist_ok=True)
     result.predictions.rename(folder / f"data/predictions/{name}.h5")
     numbers = statistics.summarise_depth([predicted], *others, np.arange(len(predicted)), seed=0)
@@ -390,7 +385,8 @@ def test_predictions_of_other_images_are_refused(project, without_notebook):
 
     roll_rows("rhd-rgb-v2")
     with pytest.raises(
-        InputError, match=r"rhd-rgb-v2\.h5: expected the 24 test frames of .*rhd-rgb-v1\.h5, found other"
+        InputError,
+        match=r"rhd-rgb-v2\.h5: expected the 24 test frames of .*rhd-rgb-v1\.h5, found others in the column row",
     ):
         report.main()
     roll_rows("rhd-rgb-v1")

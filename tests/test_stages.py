@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from handvae.report.latent_arrays import read_latent
 
 from handvae.base import params
 from handvae.model import devices
 from handvae.preprocessing import store
 from handvae.report import comparison
-from handvae.report.latent_arrays import read_latent
 from handvae.report.results import expected_of, read_result
 from stages import evaluate, run, train
 from tests.conftest import REAL, REPOSITORY, needs_real

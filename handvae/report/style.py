@@ -42,7 +42,6 @@ def png_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-@styled
 def titled(figure: Figure, name: str, models: list[Model], **words: object) -> Figure:
     """What every figure has: its title, and below it what it shows and what it was made from; see words.yaml."""
     template = WORDS["figures"][name]
@@ -51,6 +50,7 @@ def titled(figure: Figure, name: str, models: list[Model], **words: object) -> F
     return worded(figure, title, "\n".join([*captions, data_lines(models)]))
 
 
+@styled
 def worded(figure: Figure, title: str, caption: str) -> Figure:
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     # matplotlib wraps a text as if its $ were mathematics, whatever parse_math says: here they are escaped
