@@ -20,16 +20,17 @@ from handvae.model import networks
 from handvae.report import (
     claims,
     curves,
-    departures,
     grid,
     hands,
     latent,
+    notes,
     pages,
     parameters,
     style,
     tables_page,
     viewer,
 )
+from handvae.report.notes import LeftOut
 from handvae.report.results import Result
 from handvae.report.text import csv_table
 from stages import run
@@ -45,11 +46,11 @@ def main() -> None:
     results, left_out = grid.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)
     if left_out:
-        reasons = "; ".join(grid.reasons(left_out))
+        reasons = "; ".join(notes.reasons(left_out))
         counted = f"{len(left_out)} of {len(settings.experiments)} rows left out"
-        print(f"report: {counted}: {reasons}; `{grid.COMMAND}` makes one", flush=True)
+        print(f"report: {counted}: {reasons}; `{notes.COMMAND}` makes one", flush=True)
     inputs = {result.input for result in results}
-    note = departures.sentence(settings.profile.augmentation, inputs, settings.profile_name)
+    note = notes.departures(settings.profile.augmentation, inputs, settings.profile_name)
     texts = table_texts(results, left_out, note)
     figures, embeddings = figures_of(results, settings)
     texts |= {f"tsne_{name}.csv": csv_table(frame) for name, frame in embeddings.items()}
@@ -66,7 +67,7 @@ def main() -> None:
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
-def table_texts(results: list[Result], left_out: list[grid.LeftOut], note: str) -> dict[str, str]:
+def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> dict[str, str]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from handvae.report import parameters, tables_page
-from handvae.report.grid import LeftOut, reasons
+from handvae.report.notes import LeftOut, reasons
 from handvae.report.text import csv_table
 from tests.test_comparison import hard_frames, write
 from tests.test_tables import OTHERS, result

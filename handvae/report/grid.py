@@ -2,8 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -12,20 +10,11 @@ from handvae.base.errors import InputError
 from handvae.base.params import Params
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
+from handvae.report.notes import COMMAND, LeftOut
 from handvae.report.results import OtherSettingsError, Result, read_results
 
-COMMAND = "python -m stages.grid <row>"  # makes the results of one row, and the report again
 NO_RESULTS = "no results"
 HELD_OUT = "scored on a held-out part of the training split, not on the test split (validation)"
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A row of the grid, and why it is left out."""
-
-    experiment: str
-    dataset: str
-    why: str
 
 
 def read_grid(
@@ -86,17 +75,3 @@ def _check(result: Result, settings: Params, processed: Path) -> None:
         why = f"results of {result.source} where {path} has {now}"
     if why:
         raise OtherSettingsError(f"{result.predictions}: {why}", why)
-
-
-def count_text(left_out: Sequence[LeftOut], results: list[Result]) -> str:
-    """How many rows are left out, in a sentence."""
-    rows = len({result.experiment for result in results}) + len(left_out)
-    return f"{len(left_out)} of the grid's {rows} rows are left out, with all that is made from them."
-
-
-def reasons(left_out: Sequence[LeftOut]) -> list[str]:
-    """A text for each set and reason, with its rows."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for row in left_out:
-        groups.setdefault((row.dataset, row.why), []).append(row.experiment)
-    return [f"{dataset.upper()}, {why}: {', '.join(names)}" for (dataset, why), names in groups.items()]

@@ -14,7 +14,7 @@ from string import Template
 from nbformat import NotebookNode
 
 from handvae.base.params import Experiment
-from handvae.report import grid, paper
+from handvae.report import notes, paper
 from handvae.report.notebooks import as_html, executed
 from handvae.report.results import Result
 from handvae.report.text import delivered
@@ -56,7 +56,7 @@ def index_page(
     notebooks: dict[str, NotebookNode],
     viewer: dict,
     results: list[Result],
-    left_out: Sequence[grid.LeftOut] = (),
+    left_out: Sequence[notes.LeftOut] = (),
     note: str = "",
 ) -> str:
     """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs.
@@ -72,12 +72,12 @@ def index_page(
     return _page(opening, sections, f"{holder}\n<script>\n{delivered('viewer.js')}</script>")
 
 
-def _lacking(left_out: Sequence[grid.LeftOut], results: list[Result]) -> str:
+def _lacking(left_out: Sequence[notes.LeftOut], results: list[Result]) -> str:
     if not left_out:
         return ""
-    lines = "\n".join(f"<li>{html.escape(text)}</li>" for text in grid.reasons(left_out))
-    command = f"<code>{html.escape(grid.COMMAND)}</code> makes the results of one."
-    counted = grid.count_text(left_out, results)
+    lines = "\n".join(f"<li>{html.escape(text)}</li>" for text in notes.reasons(left_out))
+    command = f"<code>{html.escape(notes.COMMAND)}</code> makes the results of one."
+    counted = notes.count_text(left_out, results)
     return f'<div class="notice"><p>{counted} {command}</p>\n<ul>\n{lines}\n</ul></div>\n'
 
 

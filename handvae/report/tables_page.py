@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from handvae.evaluation.uncertainty import LEAST_SEEDS, LEVEL
-from handvae.report import comparison, grid, paper, parameters, semi_supervised, tables
+from handvae.report import comparison, notes, paper, parameters, semi_supervised, tables
 from handvae.report.results import Result
 from handvae.report.text import WORDS, csv_table, latex_table, markdown_table, markdown_text
 
@@ -67,13 +67,13 @@ def texts_of(made: dict[str, Table]) -> dict[str, str]:
 
 
 def markdown_page(
-    results: list[Result], made: dict[str, Table], left_out: Sequence[grid.LeftOut] = (), note: str = ""
+    results: list[Result], made: dict[str, Table], left_out: Sequence[notes.LeftOut] = (), note: str = ""
 ) -> str:
     """tables.md: the tables as one reads them in the paper, with what they were made from and which rows they lack."""
     parts = ["# Tables"]
     if left_out:
-        reasons = "\n".join(f"- {markdown_text(text)}" for text in grid.reasons(left_out))
-        counted = f"**{grid.count_text(left_out, results)}** `{grid.COMMAND}` makes the results of one."
+        reasons = "\n".join(f"- {markdown_text(text)}" for text in notes.reasons(left_out))
+        counted = f"**{notes.count_text(left_out, results)}** `{notes.COMMAND}` makes the results of one."
         parts += [counted, reasons]
     introduction = WORDS["introduction"].format(within=100 * tables.WITHIN, all_joints=WORDS["all_joints"])
     data = "\n".join(f"- {markdown_text(text)}" for text in dict.fromkeys(result.data for result in results))

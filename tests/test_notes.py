@@ -1,7 +1,7 @@
 import yaml
 
 from handvae.base import params
-from handvae.report.departures import sentence
+from handvae.report.notes import departures
 from tests.conftest import REPOSITORY
 
 
@@ -12,11 +12,11 @@ def profile(name, tmp_path):
 
 
 def test_profile_paper_augments_as_the_paper_says(tmp_path):
-    assert sentence(profile("paper", tmp_path).augmentation, {"rgb", "depth", "joints_2d"}, "paper") == ""
+    assert departures(profile("paper", tmp_path).augmentation, {"rgb", "depth", "joints_2d"}, "paper") == ""
 
 
 def test_what_small_does_otherwise_is_said_of_the_inputs_that_were_trained(tmp_path):
-    said = sentence(profile("small", tmp_path).augmentation, {"rgb", "joints_2d"}, "small")
+    said = departures(profile("small", tmp_path).augmentation, {"rgb", "joints_2d"}, "small")
     assert said.startswith(
         "Profile small augments otherwise than the paper. RGB: flip two_sided (the paper: always); "
         "2D joints: rotation_deg 45.0 (the paper: 0.0), flip two_sided (the paper: never). "
