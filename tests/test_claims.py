@@ -144,19 +144,6 @@ def test_fewer_invariances_are_compared_with_the_papers_best_variant_frame_by_fr
     assert {row["verdict"] for row in rows[:3] + rows[6:]} == {ABSENT}
 
 
-def test_one_seed_settles_no_claim_but_the_counts(model, latent):
-    errors_mm = hard_frames()
-    results = [
-        *(model(name, [errors_mm + mm], "joints_2d", 3, invariances=name) for name, mm in (("T+S+H", 0), ("T+S", 9))),
-        *(latent(variant, seeds=1) for variant in (1, 2, "cross", "separate")),
-        *(model(f"l{v}", [errors_mm - v], variant=v, dataset="stb", label_fraction=0.1) for v in (1, 3)),
-    ]
-    table = claims.claims_table(results, COUNTS)
-    told = table[table["verdict"] != ABSENT]
-    assert set(told["verdict"][told["seeds"] == 1]) == {f"{OPEN} (1 seed; at least 3 are needed)"}
-    assert len(told) > 12 and told["seeds"].isna().sum() == 3 and set(told["verdict"][told["seeds"].isna()]) == {HOLDS}
-
-
 def test_rows_of_one_seed_beside_rows_of_three_leave_open_only_what_they_are_in(model):
     """As where a profile repeats some rows: 2D->3D three times, RGB->3D once but for two rows of few labels."""
     errors_mm = hard_frames()
@@ -261,13 +248,6 @@ def test_one_space_is_mixed_and_three_spaces_are_not(latent):
     assert (rows[5]["claim"], rows[5]["place"]) == ("training separately does not", "Figure 8b, section 7.2")
     rows = only(latent_claims.mixing_rows, [latent("cross", apart), latent("separate", together)])
     assert [row["verdict"] for row in rows] == 6 * [FAILS]
-
-
-def test_seeds_that_do_not_agree_do_not_settle_a_claim(latent):
-    together, apart = encodings(0.0, 0.01, -0.01), encodings(0.0, 50.0, -50.0)
-    rows = only(latent_claims.mixing_rows, [latent("cross", [together, together, apart])])
-    assert rows[0]["seeds"] == 3 and rows[0]["verdict"].startswith(f"{OPEN} (3 seeds; about ")
-    assert rows[0]["low"] < 0 and rows[0]["high"] > 100
 
 
 def test_encodings_of_unrelated_samples_are_not_close(latent):

@@ -110,13 +110,6 @@ def test_a_share_with_one_of_the_models_has_blanks_for_the_other(model):
     assert [row[3] for row in rows[:2]] == ["–", "–"] and {row[4] for row in rows[:4]} == {"–"}
 
 
-def test_of_two_experiments_with_one_setting_each_is_paired(model):
-    results = [model(1, 0.1, hard_frames()), *(model(3, 0.1, hard_frames(), name=name) for name in ("first", "second"))]
-    table = semi_supervised.semi_supervised_table(results)
-    assert table["semi_supervised"].tolist() == ["first", "second"]
-    assert table["supervised"].tolist() == ["stb-rgb-v1-l10"] * 2
-
-
 def test_without_fewer_labels_there_is_no_row(model):
     both = [model(1, 1.0, hard_frames()), model(3, 1.0, hard_frames())]
     for results in ([], both):

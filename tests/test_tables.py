@@ -101,12 +101,6 @@ def test_the_papers_colour_models_have_a_resnet_18():
     assert tables.joint_table(deeper, paper.TABLES["table1"])["experiment"].tolist() == ["lifting"]
 
 
-def test_an_empty_table_has_the_columns_of_a_full_one():
-    for printed in (paper.TABLES["table1"], paper.TABLES["table5"]):
-        full, empty = tables.joint_table(GRID, printed), tables.joint_table([], printed)
-        assert list(empty.columns) == list(full.columns) and empty.empty
-
-
 def test_several_seeds_are_shown_with_their_spread_and_every_row_has_its_number_of_seeds():
     several = result("rhd-rgb-v1", metrics=numbers(25.0) | seeds())
     of_one = tables.joint_table(GRID, paper.TABLES["table1"])
@@ -183,10 +177,6 @@ def test_what_was_measured_on_other_images_is_not_compared(kind, synthetic):
     assert rows[-1] == ["Mean pose of the training set", "–", "", f"41.25 {kind}", "–"]
 
 
-def test_a_number_that_the_paper_does_not_print_has_no_verdict():
-    assert tables.verdict(published("x"), (1.0, 0.5, 1.5), None) == "not printed"
-
-
 def test_other_invariances_and_other_datasets_fill_no_cell():
     others = [result("no-side", variant=2, invariances="T+S"), result("own", dataset="icvl")]
     assert all(
@@ -207,12 +197,6 @@ def test_fewer_invariances_are_those_of_the_papers_best_variant():
     assert header == ["", "2D->3D RHD", "2D->3D RHD, all joints", "RGB->3D RHD", "RGB->3D STB"]
     assert rows[0] == ["[38], T+S+H", "paper 18.84", "paper 18.84", "paper 24.49", "paper 7.52"]
     assert rows[2][0] == "ours, T+S"
-
-
-def test_best_is_the_lowest_mean_of_its_task_only():
-    results = [result("a", epe_mean_mm=30), result("b", epe_mean_mm=20), result("c", "joints_2d", epe_mean_mm=10)]
-    assert best(results, ("rhd", "rgb")).experiment == "b"
-    assert best(results, ("stb", "rgb")) is None
 
 
 def test_the_papers_tables_agree_with_each_other():
@@ -302,12 +286,6 @@ def test_a_fold_that_is_there_twice_is_refused(tmp_path):
     twice = [depth_result(path, "msra", test_subject="P0") for _ in range(2)]
     with pytest.raises(InputError, match="expected one experiment a depth model and fold, found a and a"):
         tables.depth_table(twice)
-
-
-def test_without_depth_the_depth_table_has_its_columns_only(tmp_path):
-    empty = tables.depth_table([result("rgb")])
-    full = tables.depth_table([depth_result(write_depth(tmp_path / "a.h5", [10], ["test/1"]), "icvl")])
-    assert empty.empty and list(empty.columns) == list(full.columns)
 
 
 def test_the_papers_means_are_compared_on_the_published_icvl_alone(tmp_path):

@@ -93,11 +93,6 @@ def test_latex_escapes_what_it_would_misread():
     assert r"x & 1.0 $\pm$ 0.1 -- $-$2 \\" in text
 
 
-def test_latex_reads_no_star_and_no_second_line_as_an_argument():
-    lines = report_text.latex_table(["", "x"], [["*a", "b\n[c\n*d"]], "").splitlines()
-    assert lines[lines.index(r"\midrule") + 1] == r"{}*a & \makecell[r]{b \\ {}[c \\ {}*d} \\"
-
-
 def test_latex_reads_no_bracket_as_an_argument_and_stacks_lines_in_a_cell():
     lines = report_text.latex_table(["", "x"], [["[38]", "25 [24, 26]\npaper 8"], ["[b\nc]", ""]], "").splitlines()
     first = lines.index(r"\midrule") + 1
