@@ -137,8 +137,7 @@ def _number(
     statistic: Callable[..., bootstrap.Statistic] = bootstrap.mean,
 ) -> Number:
     """What `of` makes of a statistic of each model, over the same frames."""
-    spread = comparison.spread_of(comparison.same_frames(models), statistic)
-    return spread.number(of, *range(len(models)))
+    return comparison.numbers_on(comparison.same_frames(models), statistic)(of, *range(len(models)))
 
 
 def _largest_percent(*epe_mm: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ number alone. Whether it is one of the variants behind them, several training se
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -54,18 +53,18 @@ def paired_table(results: list[Result]) -> pd.DataFrame:
 def _pairs(models: list[Result]) -> list[tuple[dict[str, object], Number]]:
     """Every two models of one task: their row, without what depends on the other tasks' pairs, and their difference."""
     frames, first = same_frames(models), models[0]
-    block, spread = frames[0].block, spread_of(frames, bootstrap.mean)
-    places = list(combinations(range(len(models)), 2))
+    block, number_of = frames[0].block, numbers_on(frames, bootstrap.mean)
+    pairs = list(combinations(range(len(models)), 2))
     # what each frame adds to the protocol's mean EPE
     shares = [
         (of_model.errors_mm[0] * of_model.counted / of_model.counted.sum(axis=0)).mean(axis=1) for of_model in frames
     ]
-    p_frames = sign_flip_p_values(np.stack([shares[a] - shares[b] for a, b in places], axis=1), block)
+    p_frames = sign_flip_p_values(np.stack([shares[a] - shares[b] for a, b in pairs], axis=1), block)
     subject = f", {first.test_subject}" if first.test_subject else ""
     rows = []
-    for (a, b), p in zip(places, p_frames, strict=True):
-        number = spread.number(np.subtract, a, b)
-        printed_mm = [models[place].printed_mm.get("epe_mean_mm", np.nan) for place in (a, b)]
+    for (a, b), p in zip(pairs, p_frames, strict=True):
+        number = number_of(np.subtract, a, b)
+        printed_mm = [models[i].printed_mm.get("epe_mean_mm", np.nan) for i in (a, b)]
         row = {
             "task": f"{paper.DIRECTIONS[first.input]} {first.dataset.upper()}{subject}",
             "model_a": models[a].experiment,
@@ -104,27 +103,19 @@ def same_frames(results: list[Result]) -> list[Frames]:
     return read
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A statistic of some models on the same frames: of each its seeds' values (S,), and the same over resamples."""
+def numbers_on(models: list[Frames], statistic: Callable[..., bootstrap.Statistic]) -> Callable[..., Number]:
+    """`bootstrap.mean` or `.median` of models on the same frames, by the same draws for each model and seed.
 
-    values: list[np.ndarray]
-    draws: list[np.ndarray]  # of each model (S, R)
-    blocks: int
-
-    def number(self, of: Callable[..., np.ndarray], *models: int) -> Number:
-        """What `of` makes of the values of the models at these places: see `uncertainty.number`."""
-        return uncertainty.number(of, [self.values[m] for m in models], [self.draws[m] for m in models], self.blocks)
-
-
-def spread_of(models: list[Frames], statistic: Callable[..., bootstrap.Statistic]) -> Spread:
-    """`bootstrap.mean` or `.median` of models on the same frames, by the same draws for each model and seed."""
+    Returns a function of a function of numbers and of the models' places: see `uncertainty.number`.
+    """
     block = models[0].block
     errors_mm = [(model.errors_mm, model.counted) for model in models]
     made = [statistic(of_seed, counted, block) for of_model, counted in errors_mm for of_seed in of_model]
     ends = np.cumsum([len(of_model) for of_model, _ in errors_mm])[:-1]
-    values, draws = bootstrap.measured(made, block), bootstrap.resampled(made, block, SEED)
-    return Spread(np.split(values, ends), np.split(draws, ends), bootstrap.count(block))
+    values = np.split(bootstrap.measured(made, block), ends)
+    draws = np.split(bootstrap.resampled(made, block, SEED), ends)
+    blocks = bootstrap.count(block)
+    return lambda of, *m: uncertainty.number(of, [values[i] for i in m], [draws[i] for i in m], blocks)
 
 
 def sign_flip_p_values(differences_mm: np.ndarray, block: np.ndarray) -> np.ndarray:

@@ -99,11 +99,6 @@ def picked_hands(model: Model, count: int, processed: Path) -> list[PredictedHan
     return picked
 
 
-def joints_counted(model: Model) -> str:
-    """Over which joints a picked hand's error is."""
-    return "evaluated" if model[0].input == "depth" else "visible"
-
-
 def rule(joints: str) -> str:
     """Said under every figure of picked hands."""
     return WORDS["rule"].format(joints=joints)

@@ -89,10 +89,10 @@ def _paired(models: list[Result]) -> dict[str, float]:
     """Differences of both statistics and the improvement of the median, each with its interval."""
     frames, numbers = comparison.same_frames(models), {}
     for statistic, function in RESAMPLED.items():
-        spread = comparison.spread_of(frames, function)
-        numbers |= comparison.numbers_of(f"difference_{statistic}", spread.number(np.subtract, 1, 0))
+        number_of = comparison.numbers_on(frames, function)
+        numbers |= comparison.numbers_of(f"difference_{statistic}", number_of(np.subtract, 1, 0))
     # of the median, which is the last
-    return numbers | comparison.numbers_of("improvement_percent", spread.number(improvement_percent, 0, 1))
+    return numbers | comparison.numbers_of("improvement_percent", number_of(improvement_percent, 0, 1))
 
 
 def improvement_percent(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -107,15 +107,11 @@ def semi_supervised_text(table: pd.DataFrame) -> Text:
     for row in table.to_dict("records"):
         for statistic, name in (("epe_median_mm", "median"), ("epe_mean_mm", "mean")):
             cells = [_model_cell(row, side, statistic) for side in SIDES]
-            cells.append(_interval_or_blank(row, f"difference_{statistic}", signed))
+            cells.append(row_interval(row, f"difference_{statistic}", signed))
             cells.append(_improvement_cell(row) if statistic == "epe_median_mm" else "")
             rows.append([f"{row['label_percent']:g} %", name, *cells])
     mean_poses = dict.fromkeys(f"{row.mean_pose_epe_mm:.2f} {row.kind}" for row in table.itertuples())
     return header, rows + [["mean pose", "mean", text, text, "", ""] for text in mean_poses]
-
-
-def _interval_or_blank(row: dict[str, object], name: str, *as_text) -> str:
-    return "–" if pd.isna(row[name]) else row_interval(row, name, *as_text)
 
 
 def _model_cell(row: dict[str, object], side: str, statistic: str) -> str:
@@ -126,7 +122,7 @@ def _model_cell(row: dict[str, object], side: str, statistic: str) -> str:
 
 
 def _improvement_cell(row: dict[str, object]) -> str:
-    ours = _interval_or_blank(row, "improvement_percent", partial(signed, digits=1))
+    ours = row_interval(row, "improvement_percent", partial(signed, digits=1))
     printed = row["paper_improvement_percent"]
     if pd.isna(printed):
         return ours

@@ -64,8 +64,8 @@ def panels(rows: int, widths: Sequence[float], size: tuple[float, float], pad: f
     figure = Figure(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=pad, h_pad=pad + 0.01, wspace=0.0, hspace=0.02)
     axes = figure.subplots(rows, len(widths), squeeze=False, width_ratios=widths)
-    for one in axes.ravel():
-        one.set_axis_off()
+    for panel in axes.ravel():
+        panel.set_axis_off()
     return figure, axes
 
 

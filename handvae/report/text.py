@@ -62,8 +62,8 @@ def interval_text(number: float, low: float, high: float, as_text: Callable[[flo
 
 
 def row_interval(row: Mapping[str, object], name: str, *as_text: Callable[[float], str]) -> str:
-    """`interval_text` of a number of a table's row."""
-    return interval_text(*(row[f"{name}{end}"] for end in ENDS), *as_text)
+    """`interval_text` of a number of a table's row, a dash where it has none."""
+    return "–" if pd.isna(row[name]) else interval_text(*(row[f"{name}{end}"] for end in ENDS), *as_text)
 
 
 def over_seeds(row: Mapping[str, object], statistic: str, seeds: str = "seeds") -> list[str]:

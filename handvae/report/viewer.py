@@ -48,18 +48,17 @@ def _predictions(model: Model, processed: Path) -> dict:
     return {
         "name": depth if first.input == "depth" else f"{paper.TASKS[first.task]}, variant {first.variant}",
         "data": style.data_lines([model]),
-        "joints": hands.joints_counted(model),
+        "joints": "evaluated" if first.input == "depth" else "visible",
         **_shape(first),
-        "hands": [_hand(hand) for hand in hands.picked_hands(model, HANDS, processed)],
-    }
-
-
-def _hand(hand: hands.PredictedHand) -> dict:
-    return {
-        "image": data_uri(hand_picture(hand.image_u8, hand.uv_px)),
-        "truth_mm": _tenths(hand.joints_true_mm),
-        "prediction_mm": _tenths(hand.joints_pred_mm),
-        "error_mm": round(hand.error_mm, 1),
+        "hands": [
+            {
+                "image": data_uri(hand_picture(hand.image_u8, hand.uv_px)),
+                "truth_mm": _tenths(hand.joints_true_mm),
+                "prediction_mm": _tenths(hand.joints_pred_mm),
+                "error_mm": round(hand.error_mm, 1),
+            }
+            for hand in hands.picked_hands(model, HANDS, processed)
+        ],
     }
 
 
