@@ -13,7 +13,7 @@ import torch
 from benchmarks import measure
 from benchmarks.measure import Row
 from handvae.base import workers
-from handvae.report.table_text import markdown_table
+from handvae.report.text import markdown_table
 
 PACKAGES = ("torch", "torchvision", "numpy", "h5py", "pillow", "dvc")
 HEADER = ["what", "measured", "against", "ratio: median (lowest–highest)", "held to", "largest process, MB"]

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 
 import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -18,7 +17,7 @@ from handvae.base.geometry import handedness, project
 from handvae.base.joints import FINGERS, LEFT, RIGHT, Skeleton
 from handvae.datasets.labels import Hands
 from handvae.datasets.sample import DepthSample, Sample
-from handvae.report.figures import GREY, LOOK
+from handvae.report.style import GREY, styled
 
 REPROJECTION_PX = 1.0
 BONE_MM = (3.0, 130.0)  # the mean length of any bone of any skeleton here
@@ -163,22 +162,22 @@ def evenly(items: list, count: int) -> list:
     return [items[number] for number in picked]
 
 
+@styled
 def contact_sheet(samples: list[Sample | DepthSample], skeleton: Skeleton, title: str, caption: str) -> Figure:
     """Images with their joints drawn over them, cut to the hand: whether labels and images belong together."""
     rows = math.ceil(len(samples) / SHEET_COLUMNS)
-    with matplotlib.style.context(LOOK, after_reset=True):
-        figure = Figure(figsize=(2.6 * SHEET_COLUMNS, 2.75 * rows + 1.1), layout="constrained")
-        panels = figure.subplots(rows, SHEET_COLUMNS, squeeze=False)
-        for axes in panels.ravel():
-            axes.set_axis_off()
-        for axes, sample in zip(panels.ravel(), samples, strict=False):
-            _draw_sample(axes, sample, skeleton)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
-        figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
-        fingers = sorted(_bones_by_finger(skeleton), key=lambda finger: len(FINGERS) if finger is None else finger)
-        keys = [Line2D([], [], color=_colour(finger), linewidth=3) for finger in fingers]
-        names = ["palm" if finger is None else FINGERS[finger] for finger in fingers]
-        figure.legend(keys, names, loc="outside upper right", ncols=len(keys), fontsize=7.5, frameon=False)
+    figure = Figure(figsize=(2.6 * SHEET_COLUMNS, 2.75 * rows + 1.1), layout="constrained")
+    panels = figure.subplots(rows, SHEET_COLUMNS, squeeze=False)
+    for axes in panels.ravel():
+        axes.set_axis_off()
+    for axes, sample in zip(panels.ravel(), samples, strict=False):
+        _draw_sample(axes, sample, skeleton)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
+    figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
+    fingers = sorted(_bones_by_finger(skeleton), key=lambda finger: len(FINGERS) if finger is None else finger)
+    keys = [Line2D([], [], color=_colour(finger), linewidth=3) for finger in fingers]
+    names = ["palm" if finger is None else FINGERS[finger] for finger in fingers]
+    figure.legend(keys, names, loc="outside upper right", ncols=len(keys), fontsize=7.5, frameon=False)
     return figure
 
 

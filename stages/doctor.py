@@ -17,7 +17,7 @@ from handvae.datasets import doubts, sets
 from handvae.datasets.sample import DepthSample
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
-from handvae.report import figures
+from handvae.report import style
 from stages import download, run
 
 RAW, SHEETS = Path("data/raw"), Path("data/doctor")
@@ -107,7 +107,7 @@ def examined_images(name: str, root: Path, frames: list) -> doctor.Examination:
     shown, path = doctor.evenly(samples, IMAGES_SHOWN), SHEETS / f"{name}.png"
     folder = root.resolve().name.encode(errors="replace").decode()  # what no font can draw
     title = f"{folder} ({TITLES[name]}'s layout): {len(shown)} of {len(frames):,} images"
-    atomic.write_bytes(path, figures.png_bytes(doctor.contact_sheet(shown, dataset.SKELETON, title, CAPTION)))
+    atomic.write_bytes(path, style.png_bytes(doctor.contact_sheet(shown, dataset.SKELETON, title, CAPTION)))
     found.lines.append(f"{len(samples):,} of {len(frames):,} images decoded; joints over {len(shown)} of them: {path}")
     return found
 

@@ -10,26 +10,29 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
+from matplotlib.figure import Figure
+from pandas import DataFrame
 
 from handvae.base import atomic, params, workspace
+from handvae.base.params import Params
 from handvae.evaluation import published
 from handvae.model import networks
 from handvae.report import (
     claims,
-    departures,
-    figures,
+    curves,
     grid,
-    latent_figures,
+    hands,
+    latent,
+    notes,
     pages,
-    paper_figures,
-    paper_tables,
-    pck_curves,
-    table_text,
+    parameters,
+    style,
+    tables_page,
     viewer,
 )
-from handvae.report.left_out import LeftOut, line_of
-from handvae.report.parameters import baseline_layers, our_layers
+from handvae.report.notes import LeftOut
 from handvae.report.results import Result
+from handvae.report.text import csv_table
 from stages import run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
@@ -43,31 +46,24 @@ def main() -> None:
     results, left_out = grid.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)
     if left_out:
-        print(f"report: {line_of(left_out, len(settings.experiments))}", flush=True)
+        reasons = "; ".join(notes.reasons(left_out))
+        counted = f"{len(left_out)} of {len(settings.experiments)} rows left out"
+        print(f"report: {counted}: {reasons}; `{notes.COMMAND}` makes one", flush=True)
     inputs = {result.input for result in results}
-    note = departures.sentence(departures.departures(settings.profile.augmentation, inputs), settings.profile_name)
+    note = notes.departures(settings.profile.augmentation, inputs, settings.profile_name)
     texts = table_texts(results, left_out, note)
-    references = {
-        name: published.reference_curves(
-            name, {of: workspace.source(file) for of, file in source.references.items()}, pck_curves.THRESHOLDS_MM
-        )
-        for name, source in settings.data.items()
-    }
-    made = paper_figures.figures_of(results, PROCESSED, references)
-    latent, embeddings = latent_figures.latent_figures_of(results, PROCESSED)
-    texts |= {f"tsne_{name}.csv": table_text.csv_table(frame) for name, frame in embeddings.items()}
-    made = dict(sorted((made | latent).items()))
-    print(f"report: made {len(texts)} tables and {len(made)} figures", flush=True)
+    figures, embeddings = figures_of(results, settings)
+    texts |= {f"tsne_{name}.csv": csv_table(frame) for name, frame in embeddings.items()}
+    print(f"report: made {len(texts)} tables and {len(figures)} figures", flush=True)
     remove_left_over(settings.experiments)
     write_all(TABLES, texts)
-    write_all(FIGURES, {f"{name}.png": figures.png_bytes(figure) for name, figure in made.items()})
-    titles = {name: figure.get_suptitle() for name, figure in made.items()}
-    shown = {result.experiment: settings.experiments[result.experiment] for result in results}
-    notebooks = pages.executed_notebooks(shown, titles)
+    write_all(FIGURES, {f"{name}.png": style.png_bytes(figure) for name, figure in figures.items()})
+    titles = {name: figure.get_suptitle() for name, figure in figures.items()}
+    with_results = {result.experiment: settings.experiments[result.experiment] for result in results}
+    notebooks = pages.executed_notebooks(with_results, titles)
     write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
-    atomic.write_text(
-        PAGE, pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results, left_out, note)
-    )
+    hands_to_turn = viewer.viewer_data(results, PROCESSED)
+    atomic.write_text(PAGE, pages.index_page(notebooks, hands_to_turn, results, left_out, note))
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
@@ -75,15 +71,26 @@ def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> di
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
-    made = paper_tables.tables_of(results, counts, [*our_layers(shapes), *baseline_layers()])
-    texts = {}
-    for name, table in made.items():
-        texts[f"{name}.csv"] = table_text.csv_table(table.frame)
-        if table.caption:
-            texts[f"{name}.tex"] = table_text.latex_table(table.header, table.rows, table.caption)
-    held = claims.claims_table(results, counts)
-    texts |= {"claims.csv": table_text.csv_table(held), "claims.md": claims.claims_markdown(held)}
-    return texts | {"tables.md": paper_tables.markdown_page(results, made, left_out, note)}
+    layers = parameters.layer_table(shapes)
+    made = tables_page.tables_of(results, counts, layers)
+    judged = claims.claims_table(results, counts)
+    return tables_page.texts_of(made) | {
+        "parameters_layers.csv": csv_table(layers),
+        "claims.csv": csv_table(judged),
+        "claims.md": claims.claims_markdown(judged),
+        "tables.md": tables_page.markdown_page(results, made, left_out, note),
+    }
+
+
+def figures_of(results: list[Result], settings: Params) -> tuple[dict[str, Figure], dict[str, DataFrame]]:
+    """File name without suffix -> figure, and the coordinates of those by t-SNE."""
+    references = {}
+    for name, source in settings.data.items():
+        files = {method: workspace.source(file) for method, file in source.references.items()}
+        references[name] = published.reference_curves(name, files, curves.THRESHOLDS_MM)
+    of_latent, embeddings = latent.latent(results, PROCESSED)
+    figures = curves.curves(results, references) | hands.hands(results, PROCESSED) | of_latent
+    return dict(sorted(figures.items())), embeddings
 
 
 def remove_left_over(experiments: Iterable[str]) -> None:

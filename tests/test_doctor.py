@@ -15,7 +15,7 @@ from handvae.base.joints import LEFT, RIGHT, SKELETONS
 from handvae.datasets import rhd, stb
 from handvae.datasets.labels import Hands
 from handvae.datasets.sets import DATASETS
-from handvae.report import figures
+from handvae.report import style
 from handvae.synthetic.generate import generate
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_generate import SIZES
@@ -83,8 +83,8 @@ def test_every_synthetic_set_is_healthy_and_can_be_looked_at(roots, name):
     dataset = DATASETS[name]
     assert doctor.examine(dataset.labelled_hands(roots[name])).problems == []
     samples = [sample for frame in dataset.frames_with_images(roots[name])[:3] for sample in dataset.read(frame)]
-    png = figures.png_bytes(doctor.contact_sheet(samples, dataset.SKELETON, "title", "caption"))
-    assert png == figures.png_bytes(doctor.contact_sheet(samples, dataset.SKELETON, "title", "caption"))
+    png = style.png_bytes(doctor.contact_sheet(samples, dataset.SKELETON, "title", "caption"))
+    assert png == style.png_bytes(doctor.contact_sheet(samples, dataset.SKELETON, "title", "caption"))
     assert len(png) > 20_000
 
 

@@ -20,14 +20,6 @@ def test_the_nearest_others_come_in_order_and_never_the_point_itself():
     assert mixing.nearest(on_a_line(5, 5, 5), 2).tolist() == [[1, 2], [0, 2], [0, 1]]  # equally near: the first
 
 
-def test_results_do_not_depend_on_how_many_rows_are_held_at_once(monkeypatch):
-    points, others = cloud(), cloud(seed=1)
-    whole = mixing.nearest(points), mixing.nearer_than_own(points, others)
-    monkeypatch.setattr(mixing, "CHUNK", 7)
-    np.testing.assert_array_equal(mixing.nearest(points), whole[0])
-    np.testing.assert_array_equal(mixing.nearer_than_own(points, others), whole[1])
-
-
 def test_purity_by_hand():
     # modality a at 0, 1, 10 and b at 2, 3, 4 with two neighbours: of a's point at 0 those are 1 (a) and 2 (b)
     encodings = np.stack([on_a_line(0, 1, 10), on_a_line(2, 3, 4)])
@@ -76,5 +68,3 @@ def test_own_encodings_are_found_by_a_good_encoder_and_half_way_down_by_a_consta
 def test_what_cannot_be_measured_is_refused():
     with pytest.raises(InputError, match="expected more than 10 points for 10 neighbours, found 10"):
         mixing.nearest(cloud(10))
-    with pytest.raises(InputError, match=r"expected two equal shapes .* found \(60, 5\), \(59, 5\)"):
-        mixing.nearer_than_own(cloud(), cloud(59))

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 
 from handvae.base import params
 from handvae.base.errors import InputError
-from handvae.report import figures, pages
+from handvae.report import pages, style
+from handvae.report.notebooks import executed
 from tests.conftest import REPOSITORY
-from tests.test_viewer import predicted
+from tests.fabricated import predicted
 
 REPORT = ("tables", "curves", "latent_space", "predictions")
 FIGURES = {"fig04a": "Figure 4a: PCK on RHD", "fig10b": "Figure 10b: predictions on RHD"}
@@ -48,7 +49,7 @@ def write_reports(folder):
     (folder / "tables/parameters_layers.csv").write_text("network,layer,parameters\nRGB encoder,conv1,9408\n")
     (folder / "tables/claims.md").write_text("| claim | verdict |\n| --- | --- |\n| variants differ little | holds |\n")
     for name in FIGURES:
-        (folder / f"figures/{name}.png").write_bytes(figures.png_bytes(Figure(figsize=(2, 1))))
+        (folder / f"figures/{name}.png").write_bytes(style.png_bytes(Figure(figsize=(2, 1))))
     for name in ("", *GRID):
         metrics, training = (f"metrics/{name}", f"training/{name}") if name else ("metrics", "training")
         (folder / f"{metrics}.json").write_text(json.dumps(METRICS))
@@ -100,14 +101,15 @@ lines.linewidth: 9
 WRITE = """
 import sys
 from pathlib import Path
-from handvae.report import figures, pages
-from tests import test_figures, test_pages
+from handvae.report import pages, style
+from handvae.report.notebooks import executed
+from tests import test_pages, test_style
 
 folder = Path(sys.argv[1])
-for name in ("pck_figure", "pcf_figure", "labels_figure", "predictions_figure"):
-    (folder / f"{name}.png").write_bytes(figures.png_bytes(getattr(test_figures, name)()))
+for name in ("curves_figure", "predictions_figure"):
+    (folder / f"{name}.png").write_bytes(style.png_bytes(getattr(test_style, name)()))
 found = pages.executed_notebooks(test_pages.GRID, test_pages.FIGURES)
-found["own"] = pages.executed(Path("notebooks/own_experiment.ipynb"), {})
+found["own"] = executed(Path("notebooks/own_experiment.ipynb"), {})
 for name, text in test_pages.texts(found).items():
     (folder / f"{name}.ipynb").write_text(text)
     (folder / f"{name}.html").write_text(pages.section(name, found[name]))
@@ -147,7 +149,7 @@ def test_no_setting_of_the_users_changes_a_figure_or_a_notebook(project, tmp_pat
         (project / "matplotlibrc").unlink(missing_ok=True)
         assert result.returncode == 0, result.stderr
         written.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert len(written[0]) == 4 + 2 * 5
+    assert len(written[0]) == 2 + 2 * 5
     assert [name for name, content in written[0].items() if written[1][name] != content] == []
 
 
@@ -177,7 +179,7 @@ def test_the_notebooks_show_the_reports_and_have_the_same_bytes_twice(here, capf
 
 def test_figures_that_the_grid_does_not_make_are_named_and_left_out(here):
     (here / "reports/figures/fig12.png").write_bytes(b"left by an older version")
-    text = shown(pages.executed(here / "notebooks/predictions.ipynb", {"reports": "reports", "figures_made": FIGURES}))
+    text = shown(executed(here / "notebooks/predictions.ipynb", {"reports": "reports", "figures_made": FIGURES}))
     (here / "reports/figures/fig12.png").unlink()
     assert "Figure 10b" in text and "Figure 12" not in text and "no model for them: figure 10a, figure 12" in text
 
@@ -192,9 +194,7 @@ def test_a_failing_notebook_is_named_with_its_cell(here):
 def test_every_notebook_runs_by_hand_in_its_own_folder_as_it_is(here, monkeypatch):
     monkeypatch.chdir(here / "notebooks")  # where Jupyter starts a kernel; the stage starts it at the root
     with ThreadPoolExecutor(pages.KERNELS) as pool:
-        notebooks = pool.map(
-            lambda name: pages.executed(here / f"notebooks/{name}.ipynb", {}), (*REPORT, "own_experiment")
-        )
+        notebooks = pool.map(lambda name: executed(here / f"notebooks/{name}.ipynb", {}), (*REPORT, "own_experiment"))
         pictures = [pages.section("x", notebook).count("data:image/png;base64") for notebook in notebooks]
     assert pictures == [0, 2, 0, 1, 1]
 
@@ -269,8 +269,8 @@ def test_the_page_says_what_numbers_on_other_data_cannot_mean(facts, expected):
 )
 def test_an_experiment_stands_beside_what_the_paper_prints_for_its_settings(tmp_path, settings, expected):
     dataset, input_, variant, invariances = settings
-    result = predicted(tmp_path, dataset, input_, 20, variant)
-    assert pages.paper_numbers_mm(dataclasses.replace(result, invariances=invariances)) == expected
+    result = predicted(tmp_path, dataset, input_, 20, variant=variant)
+    assert dataclasses.replace(result, invariances=invariances).printed_mm == expected
 
 
 def same_data(own):

@@ -8,24 +8,18 @@ import pytest
 from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.report import paper, tables
-from handvae.report.results import OtherSettingsError, expected_of, read_result, read_results
+from handvae.report.predictions import read_arrays
+from handvae.report.results import OtherSettingsError, expected_of, read_results
 from tests.conftest import REPOSITORY
 from tests.test_tables import numbers, result, seeds
 
-EXPECTED = {
-    "experiment": "x",
-    "dataset": "rhd",
-    "input": "rgb",
-    "variant": 2,
-    "encoder": "resnet18",
-    "test_subject": "",
-    "label_fraction": 0.3,
-    "invariances": "T+S+H",
-    "profile": "small",
-    "trained_on": "rhd",
-    "recipe": "ours",
-    "validation": 0.0,
-}
+ROW = params.Experiment("rhd", "rgb", 2, "T+S+H", "resnet18", 0, None, 0.3, 0.0, "ours", "proportional")
+EXPECTED = expected_of("x", ROW, "small", "rhd")
+
+
+def read_result(predictions, metrics, row=ROW):
+    (read,) = read_results(predictions, metrics, "x", row, "small")
+    return read
 
 
 def write_result(folder, changes=None, without=(), metric_changes=None, without_metric=(), further_seeds=0):
@@ -41,10 +35,10 @@ def write_result(folder, changes=None, without=(), metric_changes=None, without_
 
 
 def test_a_result_is_read_from_its_two_files(tmp_path):
-    read = read_result(*write_result(tmp_path), EXPECTED)
+    read = read_result(*write_result(tmp_path))
     changes = {"source": "synthetic hands", "predictions": tmp_path / "x.h5", "trained_on": "rhd"}
     assert read == result("x", variant=2, label_fraction=0.3, **changes)
-    assert read.kind == "synthetic" and read.data == "RHD: synthetic hands; profile small; 2,728 test frames"
+    assert read.provenance == "synthetic" and read.data == "RHD: synthetic hands; profile small; 2,728 test frames"
 
 
 @pytest.mark.parametrize(
@@ -67,22 +61,22 @@ def test_a_result_is_read_from_its_two_files(tmp_path):
 )
 def test_files_that_do_not_fit_each_other_or_the_params_are_refused_by_name(tmp_path, wrong, message):
     with pytest.raises(InputError, match=message):
-        read_result(*write_result(tmp_path, **wrong), EXPECTED)
+        read_result(*write_result(tmp_path, **wrong))
 
 
 def test_a_result_may_have_several_seeds_and_an_interval_that_is_not_there(tmp_path):
     missing = {"epe_mean_mm_low": None, "epe_mean_mm_high": None}
-    read = read_result(*write_result(tmp_path, metric_changes=seeds(3) | missing, further_seeds=2), EXPECTED)
-    assert read.seeds == 3 and np.isnan(tables.interval_of(read, "epe_mean_mm")[1:]).all()
-    table = tables.joint_table([replace(read, label_fraction=1.0)], paper.TABLE1)
-    assert tables.matrix(table, paper.TABLE1)[1][1][3].startswith(
+    read = read_result(*write_result(tmp_path, metric_changes=seeds(3) | missing, further_seeds=2))
+    assert read.seeds == 3 and np.isnan(read.interval("epe_mean_mm")[1:]).all()
+    table = tables.joint_table([replace(read, label_fraction=1.0)], paper.TABLES["table1"])
+    assert tables.joint_text(table, paper.TABLES["table1"])[1][1][3].startswith(
         "25.00 [1 block of frames: no interval]\nsd 1.25 over"
     )
 
 
 def test_a_variant_may_be_a_name(tmp_path):
     paths = write_result(tmp_path, changes={"variant": "cross"})
-    read = read_result(*paths, EXPECTED | {"variant": "cross"})
+    read = read_result(*paths, replace(ROW, variant="cross"))
     assert read.variant == "cross" and not read.compared
 
 
@@ -94,7 +88,7 @@ def test_a_missing_or_broken_file_is_refused_by_name(tmp_path, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"^{tmp_path / name}: expected"):
-        read_result(*paths, EXPECTED)
+        read_result(*paths)
 
 
 def test_a_model_of_two_sets_has_a_result_on_each(tmp_path):
@@ -114,7 +108,6 @@ def test_a_model_of_two_sets_has_a_result_on_each(tmp_path):
         ("stb", 30.0, 6000),
     ]
     assert all(one.of_two_sets and not one.compared for one in read) and "STB: synthetic stb" in read[1].data
-    with read[1].opened() as group:
-        assert len(group["row"]) == 6000
+    assert len(read_arrays(read[1], "row")[0]) == 6000
     with pytest.raises(OtherSettingsError, match="expected profile 'paper'"):
         read_results(*files, "both-rgb-v1-t", row, "paper")

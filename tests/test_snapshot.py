@@ -99,14 +99,16 @@ def test_its_page_has_the_numbers_of_the_tables_with_intervals_beside_the_papers
 
 def test_the_spread_over_seeds_stands_beside_rows_that_have_several():
     grid = [result("a", variant=1, metrics=numbers(25.0) | seeds()), result("b", variant=2, epe_mean_mm=26.0)]
-    text = pages_of_snapshot.main_table(tables.joint_table(grid, paper.TABLE1))
+    text = pages_of_snapshot.main_table(tables.joint_table(grid, paper.TABLES["table1"]))
     assert "| Var. 1 | 25.00 [24.50, 25.50], sd 1.25 (3 seeds) | 19.73 |" in text
     assert "| Var. 2 | 26.00 [25.50, 26.50] | 19.99 |" in text
-    twice = pages_of_snapshot.main_table(tables.joint_table([result("a"), result("b", epe_mean_mm=9.0)], paper.TABLE1))
+    twice = pages_of_snapshot.main_table(
+        tables.joint_table([result("a"), result("b", epe_mean_mm=9.0)], paper.TABLES["table1"])
+    )
     assert "| Var. 1 | 25.00 [24.50, 25.50]; 9.00 [8.50, 9.50] | 19.73 |" in twice
     alone = numbers(25.0) | {"epe_mean_mm_low": np.nan, "epe_mean_mm_high": np.nan}
     assert "[1 block of frames: no interval]" in pages_of_snapshot.main_table(
-        tables.joint_table([result("a", metrics=alone)], paper.TABLE1)
+        tables.joint_table([result("a", metrics=alone)], paper.TABLES["table1"])
     )
 
 

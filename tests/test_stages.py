@@ -22,9 +22,8 @@ import yaml
 from handvae.base import params
 from handvae.model import devices
 from handvae.preprocessing import store
-from handvae.report import comparison
-from handvae.report.latent_arrays import read_latent
-from handvae.report.results import expected_of, read_result
+from handvae.report.predictions import read_arrays, read_frames
+from handvae.report.results import read_results
 from stages import evaluate, run, train
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
@@ -192,8 +191,8 @@ def test_a_row_of_three_seeds_has_three_models_whose_numbers_the_report_reads_fr
     assert [one["experiment"]["seed"] for one in settings] == [0, 1, 2]
     loaded = params.load()
     paths = [Path(f"data/predictions/rhd-2d-v1{end}.h5") for end in ("", "-0", "-1", "-2")]
-    expected = expected_of("rhd-2d-v1", loaded.experiment("rhd-2d-v1"), loaded.profile_name, "rhd")
-    together = read_result(paths[0], Path("reports/metrics/rhd-2d-v1.json"), expected)
+    files = paths[0], Path("reports/metrics/rhd-2d-v1.json")
+    (together,) = read_results(*files, "rhd-2d-v1", loaded.experiment("rhd-2d-v1"), loaded.profile_name)
     paths[0].rename("together.h5")
     together = replace(together, predictions=Path("together.h5"))
     alone, curves = [], []
@@ -213,12 +212,12 @@ def test_a_row_of_three_seeds_has_three_models_whose_numbers_the_report_reads_fr
         assert found[f"{key}_low"] <= found[key] <= found[f"{key}_high"]
     np.testing.assert_allclose(np.loadtxt(curve.splitlines(), delimiter=",", skiprows=1), np.mean(curves, 0), atol=2e-4)
     # what the report reads of each seed is what that seed's model alone gives
-    frames = comparison.read_frames(together)
+    frames = read_frames([together])
     for seed, path in enumerate(paths[1:]):
         single = replace(together, predictions=path, metrics=alone[seed])
-        np.testing.assert_array_equal(comparison.read_frames(single).errors_mm[0], frames.errors_mm[seed])
-        for name in ("mu_joints_2d", "posterior_spread_mm"):
-            of_seed, of_single = (read_latent(one, name, seed=s)[0] for one, s in ((together, seed), (single, 0)))
+        np.testing.assert_array_equal(read_frames([single]).errors_mm[0], frames.errors_mm[seed])
+        for name in ("latent/mu_joints_2d", "latent/posterior_spread_mm"):
+            of_seed, of_single = (read_arrays(one, name, seed=s)[0] for one, s in ((together, seed), (single, 0)))
             np.testing.assert_array_equal(of_seed, of_single)
 
 

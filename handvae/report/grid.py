@@ -4,11 +4,13 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import h5py
+
 from handvae.base.errors import InputError
 from handvae.base.params import Params
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
-from handvae.report.left_out import COMMAND, LeftOut
+from handvae.report.notes import COMMAND, LeftOut
 from handvae.report.results import OtherSettingsError, Result, read_results
 
 NO_RESULTS = "no results"
@@ -24,26 +26,23 @@ def read_grid(
     """
     results, left_out = [], []
     for name, row in settings.experiments.items():
-        if row.validation:
-            left_out.append(LeftOut(name, row.dataset, HELD_OUT))
-            continue
         files = predictions / f"{name}.h5", metrics / f"{name}.json"
-        if not all(file.exists() for file in (*files, training / f"{name}.csv")):
-            left_out.append(LeftOut(name, row.dataset, NO_RESULTS))
-            continue
         try:
+            if row.validation:
+                raise OtherSettingsError(name, HELD_OUT)
+            if not all(file.exists() for file in (*files, training / f"{name}.csv")):
+                raise OtherSettingsError(name, NO_RESULTS)
             of_row = read_results(*files, name, row, settings.profile_name)
             for result in of_row:
-                _check_settings(result, settings, name)
-                _check_data(result, settings.data[result.dataset].source == "synthetic", processed)
+                _check(result, settings, processed)
             results += of_row
         except OtherSettingsError as error:
             left_out.append(LeftOut(name, row.dataset, error.why))
     if not results:
-        found = "; ".join(dict.fromkeys(one.why for one in left_out)) or "no row"
+        every_why = "; ".join(dict.fromkeys(row.why for row in left_out)) or "no row"
         raise InputError(
             f"{predictions}: expected the results of one row at least of params.yaml's experiments, found none "
-            f"({found}); run `{COMMAND}`, or `dvc repro` for all"
+            f"({every_why}); run `{COMMAND}`, or `dvc repro` for all"
         )
     return _of_one_recipe(results, left_out)
 
@@ -58,24 +57,21 @@ def _of_one_recipe(results: list[Result], left_out: list[LeftOut]) -> tuple[list
     return [result for result in results if result.recipe == most], left_out + further
 
 
-def _check_settings(result: Result, settings: Params, name: str) -> None:
-    """OtherSettingsError where a row was trained with other settings, or with other seeds, than params.yaml names."""
-    with result.opened() as group:
-        found = json.loads(group.attrs.get("settings", "{}"))
+def _check(result: Result, settings: Params, processed: Path) -> None:
+    """OtherSettingsError where a row was trained by other settings or seeds than params.yaml names, or was evaluated on
+    other data than params.yaml names or `processed` holds now."""
+    name, path = result.experiment, processed / f"{result.dataset}.h5"
+    with h5py.File(result.predictions) as file:
+        trained_by = json.loads(file[result.group].attrs.get("settings", "{}"))
+    seeds, synthetic = settings.models_of(name), settings.data[result.dataset].source == "synthetic"
     why = ""
-    if found != settings_of(settings, name).as_dict():
+    if trained_by != settings_of(settings, name).as_dict():
         why = "results of another training, loss or augmentation than params.yaml has"
-    elif result.seeds != (models := settings.models_of(name)):
-        why = f"results of {result.seeds} seed(s) where params.yaml has {models}"
+    elif result.seeds != seeds:
+        why = f"results of {result.seeds} seed(s) where params.yaml has {seeds}"
+    elif result.synthetic != synthetic:
+        why = f"results of {result.source} where params.yaml has another source"
+    elif path.exists() and result.source != (now := store.attributes(path)["source"]):
+        why = f"results of {result.source} where {path} has {now}"
     if why:
-        raise OtherSettingsError(f"{result.predictions}: {why}", why)
-
-
-def _check_data(result: Result, synthetic: bool, processed: Path) -> None:
-    """OtherSettingsError where a row was evaluated on other data than params.yaml names, or `processed` holds now."""
-    path = processed / f"{result.dataset}.h5"
-    now = store.attributes(path)["source"] if path.exists() else result.source
-    if result.synthetic != synthetic or result.source != now:
-        other = "params.yaml has another source" if result.synthetic != synthetic else f"{path} has {now}"
-        why = f"results of {result.source} where {other}"
         raise OtherSettingsError(f"{result.predictions}: {why}", why)

@@ -6,18 +6,18 @@ setting left behind.
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from handvae.base.errors import InputError
+from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
 from handvae.base.params import Experiment
 from handvae.report import paper
 
-STATISTICS = {"epe_mean_mm": "mean EPE", "epe_median_mm": "median EPE"}
+STATISTICS = ("epe_mean_mm", "epe_median_mm")
 # the same over hidden joints too, which is what [38]'s 2D->3D evaluation counts: a column of its own beside that task's
 ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
 ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
@@ -55,12 +55,6 @@ class Result:
     recipe: str = "ours"  # of the loss
     validation: float = 0.0  # share of the training poses that was held out and scored instead of the test split
 
-    @contextmanager
-    def opened(self) -> Iterator[h5py.Group]:
-        """The predictions on this set: arrays, and the groups latent and seed-<n>."""
-        with h5py.File(self.predictions) as file:
-            yield file[self.group]
-
     @property
     def of_two_sets(self) -> bool:
         """Trained on RHD and STB together."""
@@ -71,20 +65,21 @@ class Result:
         return (self.dataset, self.input)
 
     @property
+    def skeleton(self) -> Skeleton:
+        return SKELETONS[SKELETON_OF[self.dataset]]
+
+    @property
     def data(self) -> str:
         """What the numbers were made from: never a number without it."""
-        tested = (
-            "each fold tested on the subject it leaves out"
-            if self.test_subject and not self.validation
-            else f"{self.metrics['frames']:,} {'held-out' if self.validation else 'test'} frames"
-        )
+        tested = f"{self.metrics['frames']:,} {'held-out' if self.validation else 'test'} frames"
+        if self.test_subject and not self.validation:
+            tested = "each fold tested on the subject it leaves out"
         trained = f"; trained on {self.trained_on.upper().replace('+', ' and ')}" if self.of_two_sets else ""
         return f"{self.named_source}{trained}; profile {self.profile}; {tested}"
 
     @property
     def named_source(self) -> str:
-        name = self.dataset.upper()
-        return self.source if self.source.startswith(name) else f"{name}: {self.source}"
+        return self.source if self.source.startswith(self.dataset.upper()) else f"{self.dataset.upper()}: {self.source}"
 
     @property
     def seeds(self) -> int:
@@ -92,7 +87,8 @@ class Result:
         return self.metrics.get("seeds", 1)
 
     @property
-    def kind(self) -> str:
+    def provenance(self) -> str:
+        """Of the test images: in tables the column `kind`."""
         return "published" if self.published else "synthetic" if self.synthetic else "other data"
 
     @property
@@ -105,49 +101,60 @@ class Result:
         """ResNet-18, by which the paper encodes its colour images; joints have no image encoder."""
         return self.input == "joints_2d" or self.encoder == "resnet18"
 
+    @property
+    def printed_mm(self) -> dict[str, float]:
+        """What the paper prints for a model of these settings, by statistic. Of depth it prints one mean an encoder and
+        names no set; ICVL is very probably meant."""
+        if not self.compared or not (self.papers_encoder or self.input == "depth"):
+            return {}
+        if self.input == "depth":
+            return {"epe_mean_mm": paper.DEPTH_MM[self.encoder]} if self.dataset == "icvl" else {}
+        return paper.numbers_mm(self.task, self.variant, self.invariances)
+
+    def interval(self, statistic: str) -> tuple[float, float, float]:
+        """A statistic and the ends of its interval."""
+        return tuple(self.metrics[f"{statistic}{end}"] for end in ENDS)
+
+    def numbers(self, statistic: str) -> dict[str, float]:
+        """A statistic with its interval, the number of seeds and, where these are several, its standard deviation."""
+        keys = [*(f"{statistic}{end}" for end in ENDS), *([f"{statistic}_sd"] if self.seeds > 1 else [])]
+        return {key: self.metrics[key] for key in keys} | {"seeds": self.seeds}
+
+
+Model = list[Result]  # one result, or on MSRA one for each subject left out
+
 
 def read_results(predictions: Path, metrics: Path, name: str, experiment: Experiment, profile: str) -> list[Result]:
-    """The results of an experiment of params.yaml, one for each set that it is tested on. Errors as `read_result`."""
-    two = len(experiment.datasets) > 1
-    return [
-        read_result(predictions, metrics, expected_of(name, experiment, profile, dataset), dataset if two else "/")
-        for dataset in experiment.datasets
-    ]
+    """The results of an experiment of params.yaml, one for each set that it is tested on.
 
-
-def read_result(predictions: Path, metrics: Path, expected: dict[str, str | int | float], group: str = "/") -> Result:
-    """The result in a group of `predictions` (HDF5) and `metrics` (JSON: a set's numbers under its name, or at once).
-
-    `expected` holds the attributes that the predictions must carry. Raises InputError naming the file that is missing
-    or broken, OtherSettingsError where it does not fit.
+    `predictions` is an HDF5 file, `metrics` a JSON file; where there are two sets, each has a group, or a key, of its
+    name. Raises InputError naming the file that is missing or broken, OtherSettingsError where it does not fit.
     """
-    attributes, counts = _read_predictions_header(predictions, expected, group)
-    numbers = _read_metrics(metrics, group, depth=expected["input"] == "depth")
-    for what, count in counts.items():
-        if (found := numbers.get(what, 1)) != count:
-            message = f"{metrics}: expected the {count} {what} of {predictions}, found {found}"
-            raise OtherSettingsError(message, f"metrics and predictions of different {what}")
-    known = {field.name for field in fields(Result)}
-    facts = {key: attributes[key] for key in (*expected, "source", "synthetic", "published") if key in known}
-    return Result(**facts, metrics=numbers, predictions=predictions, group=group)
+    results = []
+    for dataset in experiment.datasets:
+        group = dataset if len(experiment.datasets) > 1 else "/"
+        expected = expected_of(name, experiment, profile, dataset)
+        attributes, counts = _read_header(predictions, expected, group)
+        numbers = _read_metrics(metrics, group, depth=experiment.input == "depth")
+        for what, count in counts.items():
+            if (in_metrics := numbers.get(what, 1)) != count:
+                message = f"{metrics}: expected the {count} {what} of {predictions}, found {in_metrics}"
+                raise OtherSettingsError(message, f"metrics and predictions of different {what}")
+        known = {field.name for field in fields(Result)} & {*expected, "source", "synthetic", "published"}
+        facts = {key: attributes[key] for key in known}
+        results.append(Result(**facts, metrics=numbers, predictions=predictions, group=group))
+    return results
 
 
 def expected_of(name: str, experiment: Experiment, profile: str, dataset: str) -> dict[str, str | int | float]:
-    """What `read_result` expects of an experiment of params.yaml that is tested on `dataset`."""
+    """The attributes that the predictions of an experiment on `dataset` must carry."""
     keys = ("input", "variant", "invariances", "encoder", "label_fraction", "validation", "recipe")
-    return {
-        "experiment": name,
-        "dataset": dataset,
-        "trained_on": experiment.dataset,
-        **{key: getattr(experiment, key) for key in keys},
-        "test_subject": experiment.test_subject or "",
-        "profile": profile,
-    }
+    settings = {key: getattr(experiment, key) for key in keys}
+    settings |= {"trained_on": experiment.dataset, "test_subject": experiment.test_subject or ""}
+    return {"experiment": name, "dataset": dataset, "profile": profile, **settings}
 
 
-def _read_predictions_header(
-    path: Path, expected: dict[str, str | int | float], group: str
-) -> tuple[dict[str, str | int | float | bool], dict[str, int]]:
+def _read_header(path: Path, expected: dict[str, object], group: str) -> tuple[dict[str, object], dict[str, int]]:
     """The attributes as plain Python values, and the numbers of frames and seeds."""
     try:
         with h5py.File(path) as file:
@@ -157,9 +164,9 @@ def _read_predictions_header(
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: expected the predictions that the evaluate stage writes, found: {error}") from error
     for key, value in expected.items():
-        if (found := attributes.get(key)) != value:
-            message = f"{path}: expected {key} {value!r} as in params.yaml, found {found!r}"
-            why = f"results of {key} {found!r} where params.yaml has {value!r}"
+        if (stored := attributes.get(key)) != value:
+            message = f"{path}: expected {key} {value!r} as in params.yaml, found {stored!r}"
+            why = f"results of {key} {stored!r} where params.yaml has {value!r}"
             raise OtherSettingsError(message, why if key in attributes else f"results of a version without {key}")
     for key in ("source", "synthetic", "published"):
         if key not in attributes:
@@ -173,13 +180,53 @@ def _read_metrics(path: Path, group: str, depth: bool) -> dict[str, float]:
         numbers = numbers if group == "/" else numbers[group]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the metrics that the evaluate stage writes, found: {error}") from error
-    ends = ["", "_low", "_high", *(["_sd"] if "seeds" in numbers else [])]
-    keys = [*(f"epe_mean_mm{end}" for end in ends), "epe_median_mm", "mean_pose_epe_mm", "frames", "blocks"]
-    if not depth:
-        keys += [f"{statistic}{end}" for statistic in ("epe_median_mm", *ALL_JOINTS.values()) for end in ends]
-        keys += ["auc_20_50", "auc_21_50", "auc_0_50"]
-    for key in keys:
+    ends = (*ENDS, "_sd") if "seeds" in numbers else ENDS
+    with_ends = ["epe_mean_mm"] if depth else [*STATISTICS, *ALL_JOINTS.values()]
+    keys = [f"{statistic}{end}" for statistic in with_ends for end in ends]
+    keys += ["epe_median_mm", "mean_pose_epe_mm", "frames", "blocks"]
+    for key in [*keys, *([] if depth else ["auc_20_50", "auc_21_50", "auc_0_50"])]:
         if key not in numbers:
             raise InputError(f"{path}: expected the key {key}, found {', '.join(numbers)}")
     # JSON has no NaN: null is the end of an interval that there is not
     return {key: math.nan if value is None else value for key, value in numbers.items()}
+
+
+def best(results: list[Result], task: paper.Task) -> Result | None:
+    """The experiment of a colour task, with T+S+H, of the lowest mean EPE; None where the task has none."""
+    of_task = [result for result in results if result.compared and (result.task, result.invariances) == (task, "T+S+H")]
+    return min(of_task, key=lambda result: result.metrics["epe_mean_mm"], default=None)
+
+
+def of_variant(results: list[Result], variant: str) -> Result | None:
+    """The first of "cross" or "separate"."""
+    return next((result for result in results if result.variant == variant), None)
+
+
+def depth_models(results: list[Result], dataset: str) -> list[Model]:
+    """The models of a depth set, each with its folds, in the order of the grid.
+
+    InputError where two experiments are the same fold of the same model: pooled, its frames would count twice.
+    """
+    models: dict[tuple, dict[str, Result]] = {}
+    for result in results:
+        if result.compared and result.task == (dataset, "depth"):
+            folds = models.setdefault((result.encoder, result.variant, result.invariances), {})
+            if other := folds.get(result.test_subject):
+                raise InputError(
+                    f"params.yaml: experiments: expected one experiment a depth model and fold, "
+                    f"found {other.experiment} and {result.experiment}"
+                )
+            folds[result.test_subject] = result
+    return [list(folds.values()) for folds in models.values()]
+
+
+def best_depth_models(results: list[Result], dataset: str) -> dict[str, Model]:
+    """The best model of each encoder, best first: that of most folds, then of the lowest mean EPE."""
+
+    def rank(model: Model) -> tuple[int, float]:
+        return -len(model), float(np.mean([result.metrics["epe_mean_mm"] for result in model]))
+
+    models: dict[str, Model] = {}
+    for model in sorted(depth_models(results, dataset), key=rank):
+        models.setdefault(model[0].encoder, model)
+    return models

@@ -12,18 +12,17 @@ import numpy as np
 from PIL import Image
 
 from handvae.base.errors import InputError
-from handvae.base.joints import SKELETON_OF, SKELETONS
-from handvae.report import figures, latent_arrays, paper, paper_figures, shown_hands, tables
-from handvae.report.results import Result
-from handvae.report.shown_hands import Model
+from handvae.report import hands, paper, style
+from handvae.report.predictions import read_arrays
+from handvae.report.results import Model, Result, best, of_variant
 
-HANDS_SHOWN = 9  # of each model
+HANDS = 9  # of each model
 PICTURE_PX = 128  # side of a picture at most
 DECODED = (
-    "walk_rgb_u8",
-    "walk_uv_px",
-    "walk_joints_mm",
-    "walk_projected_px",
+    "latent/walk_rgb_u8",
+    "latent/walk_uv_px",
+    "latent/walk_joints_mm",
+    "latent/walk_projected_px",
 )  # (W, T, ...)
 
 
@@ -33,53 +32,51 @@ def viewer_data(results: list[Result], processed: Path) -> dict:
     Joints in mm to a tenth, x right, y down, z away from the camera; of depth about the true hand's centre, else about
     the palm. `processed` is the folder of the preprocessed sets. InputError where a file does not fit the results.
     """
-    colour = [result for task in paper.TASKS if (result := tables.best(results, task))]
-    depth = [models for dataset in paper_figures.DEPTH_ROWS if (models := paper_figures.depth_models(results, dataset))]
-    shown = [*([result] for result in colour), *(min(models, key=paper_figures.rank) for models in depth)]
-    cross = next((result for result in results if result.variant == "cross"), None)
+    models = [[result] for task in paper.TASKS if (result := best(results, task))]
+    models += hands.best_of_depth_sets(results)
+    cross = of_variant(results, "cross")
     return {
-        "predictions": [_predictions(model, processed) for model in shown],
+        "predictions": [_predictions(model, processed) for model in models],
         "walks": _walks(cross, processed) if cross else None,
     }
 
 
 def _predictions(model: Model, processed: Path) -> dict:
     """One model: its name, what it was measured on, its bones and hands, best first."""
-    first, hands = model[0], shown_hands.picked_hands(model, HANDS_SHOWN, processed)
-    depth = f"depth->3D {first.dataset.upper()}, {shown_hands.depth_name(model)}"
+    first = model[0]
+    depth = f"depth->3D {first.dataset.upper()}, {hands.depth_name(model)}"
     return {
         "name": depth if first.input == "depth" else f"{paper.TASKS[first.task]}, variant {first.variant}",
-        "data": shown_hands.data_lines([model]),
-        "joints": shown_hands.joints_counted(model),
-        **_shape(first.dataset),
-        "hands": [_hand(hand) for hand in hands],
-    }
-
-
-def _hand(hand: figures.PredictedHand) -> dict:
-    return {
-        "image": data_uri(hand_picture(hand.image_u8, hand.uv_px)),
-        "truth_mm": _tenths(hand.joints_true_mm),
-        "prediction_mm": _tenths(hand.joints_pred_mm),
-        "error_mm": round(hand.error_mm, 1),
+        "data": style.data_lines([model]),
+        "joints": "evaluated" if first.input == "depth" else "visible",
+        **_shape(first),
+        "hands": [
+            {
+                "image": data_uri(hand_picture(hand.image_u8, hand.uv_px)),
+                "truth_mm": _tenths(hand.joints_true_mm),
+                "prediction_mm": _tenths(hand.joints_pred_mm),
+                "error_mm": round(hand.error_mm, 1),
+            }
+            for hand in hands.picked_hands(model, HANDS, processed)
+        ],
     }
 
 
 def _walks(result: Result, processed: Path) -> dict:
     """The walks of the cross-trained model: each with the two images it leads from and to, and its decoded steps."""
-    rows, names, *decoded = latent_arrays.read_latent(result, "walk_row", "/name", *DECODED)
+    rows, names, *decoded = read_arrays(result, "latent/walk_row", "name", *DECODED)
     if broken := [name for name, values in zip(DECODED, decoded, strict=True) if not np.isfinite(values).all()]:
-        raise InputError(f"{result.predictions}: latent: expected finite numbers, found others in {', '.join(broken)}")
+        raise InputError(f"{result.predictions}: expected finite numbers, found others in {', '.join(broken)}")
     walks = []
     for ends, *of_walk in zip(rows, *decoded, strict=True):
-        images = (shown_hands.read_image(result, row, names[row], processed)[0] for row in ends)
-        first, last = (data_uri(_at_most(_middle(image_u8, of_walk[0].shape[1]))) for image_u8 in images)
+        crops = (hands.read_network_crop(result, row, names[row], processed)[0] for row in ends)
+        first, last = (data_uri(_at_most(crop_u8)) for crop_u8 in crops)
         steps = [_step(*step) for step in zip(*of_walk, strict=True)]
         walks.append({"from": first, "to": last, "steps": steps})
     return {
         "name": f"{result.dataset.upper()}, {result.experiment}",
-        "data": shown_hands.data_lines([[result]]),
-        **_shape(result.dataset),
+        "data": style.data_lines([[result]]),
+        **_shape(result),
         "walks": walks,
     }
 
@@ -91,9 +88,9 @@ def _step(image_u8: np.ndarray, uv_px: np.ndarray, joints_mm: np.ndarray, projec
     return {"image": data_uri(_at_most(image_u8)), "uv": uv, "projected": projected, "joints_mm": _tenths(joints_mm)}
 
 
-def _shape(dataset: str) -> dict:
+def _shape(result: Result) -> dict:
     """What joins the joints: bones, and the palm's outline."""
-    skeleton = SKELETONS[SKELETON_OF[dataset]]
+    skeleton = result.skeleton
     return {"bones": skeleton.bones, "palm": (skeleton.palm_plane[0], *skeleton.bases)}
 
 
@@ -111,12 +108,6 @@ def data_uri(image_u8: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image_u8).save(buffer, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _middle(image_u8: np.ndarray, side_px: int) -> np.ndarray:
-    """The network's crop out of the stored one, which is wider on every side."""
-    margin = (len(image_u8) - side_px) // 2
-    return image_u8[margin : margin + side_px, margin : margin + side_px]
 
 
 def _at_most(image_u8: np.ndarray) -> np.ndarray:

@@ -1,9 +1,14 @@
-"""Tables as text: CSV for programs, Markdown to read, LaTeX for a paper; a cell may have several lines."""
+"""Numbers and tables as text: CSV for programs, Markdown to read, LaTeX for a paper; a cell may have several lines."""
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from string import Template
 
 import pandas as pd
+
+from handvae.base import yaml_text
+from handvae.report.results import ENDS
 
 # what Markdown would read as markup; an underscore inside a word and most brackets it takes as they are
 _MARKUP = re.compile(r"[\\`*<&|$~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=\()|:(?=//)")
@@ -20,13 +25,21 @@ class Markdown(str):
     """A cell that is written in Markdown already; all others are plain text."""
 
 
+def delivered(name: str) -> str:
+    """The text of a file that lies beside this one: a template, or prose."""
+    return Path(__file__).with_name(name).read_text("utf-8")
+
+
+WORDS: dict = yaml_text.load(delivered("words.yaml"))  # the prose of tables and claims
+
+
 def csv_table(frame: pd.DataFrame) -> str:
     """Columns in millimetres or percent with two decimals, other fractions with four: as far as they mean anything."""
-    shown = frame.copy()
-    for name in shown.select_dtypes("float"):
+    rounded = frame.copy()
+    for name in rounded.select_dtypes("float"):
         digits = 2 if "_mm" in name or "percent" in name else 4
-        shown[name] = ["" if pd.isna(value) else f"{value:.{digits}f}" for value in shown[name]]
-    return shown.to_csv(index=False, lineterminator="\n")
+        rounded[name] = ["" if pd.isna(value) else f"{value:.{digits}f}" for value in rounded[name]]
+    return rounded.to_csv(index=False, lineterminator="\n")
 
 
 def cell(row: Mapping[str, object], statistic: str, digits: int = 2, verdict: str = "verdict") -> str:
@@ -34,27 +47,31 @@ def cell(row: Mapping[str, object], statistic: str, digits: int = 2, verdict: st
 
     `digits`: decimals with which the paper prints its number; `verdict`: the column of the verdict.
     """
-    ours = row[statistic]
-    lines = [interval_text(*(row[f"{statistic}{end}"] for end in ("", "_low", "_high"))), *over_seeds(row, statistic)]
-    printed = row[f"paper_{statistic}"]
+    ours, printed = row[statistic], row[f"paper_{statistic}"]
+    lines = [row_interval(row, statistic), *over_seeds(row, statistic)]
     if pd.isna(printed):
         return "\n".join([*lines, row["kind"]])
     return "\n".join([*lines, f"paper {printed:.{digits}f} (ours {signed(ours - printed)})", row[verdict]])
 
 
-def interval_text(number: float, low: float, high: float, shown: Callable[[float], str] = "{:.2f}".format) -> str:
+def interval_text(number: float, low: float, high: float, as_text: Callable[[float], str] = "{:.2f}".format) -> str:
     """A number with its interval; of a single block of frames there is none."""
     if pd.isna(low):
-        return f"{shown(number)} [1 block of frames: no interval]"
-    return f"{shown(number)} [{shown(low)}, {shown(high)}]"
+        return f"{as_text(number)} [1 block of frames: no interval]"
+    return f"{as_text(number)} [{as_text(low)}, {as_text(high)}]"
 
 
-def over_seeds(row: Mapping[str, object], statistic: str) -> list[str]:
+def row_interval(row: Mapping[str, object], name: str, *as_text: Callable[[float], str]) -> str:
+    """`interval_text` of a number of a table's row, a dash where it has none."""
+    return "–" if pd.isna(row[name]) else interval_text(*(row[f"{name}{end}"] for end in ENDS), *as_text)
+
+
+def over_seeds(row: Mapping[str, object], statistic: str, seeds: str = "seeds") -> list[str]:
     """The line of a cell on how many models it is of, that differ in their seed; none in a table of one model a row."""
-    deviation, seeds = row.get(f"{statistic}_sd"), row.get("seeds")
-    if deviation is None or pd.isna(seeds):
+    deviation = row.get(f"{statistic}_sd")
+    if deviation is None or pd.isna(row.get(seeds)):
         return []
-    return ["1 seed"] if pd.isna(deviation) else [f"sd {deviation:.2f} over {seeds} seeds"]
+    return ["1 seed"] if pd.isna(deviation) else [f"sd {deviation:.2f} over {row[seeds]} seeds"]
 
 
 def signed(number: float, digits: int = 2) -> str:
@@ -63,8 +80,8 @@ def signed(number: float, digits: int = 2) -> str:
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [list(map(_markdown_cell, header)), ["---"] * len(header), *(map(_markdown_cell, row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    cells = [list(map(_markdown_cell, header)), ["---"] * len(header), *(map(_markdown_cell, row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def markdown_text(text: str) -> str:
@@ -78,36 +95,17 @@ def _markdown_cell(text: str) -> str:
 
 def latex_table(header: list[str], rows: list[list[str]], caption: str) -> str:
     """The same table for a paper; the caption says what is compared."""
-    lines = [" & ".join(map(_latex_cell, line)) + r" \\" for line in (header, *rows)]
+    first, *lines = (" & ".join(map(_latex_cell, line)) + " \\\\\n" for line in (header, *rows))
     columns = "l" + "r" * (len(header) - 1)
-    return "\n".join(
-        [
-            "% packages: booktabs, makecell",
-            r"\begin{table*}",
-            rf"\caption{{{_latex(caption)}}}",
-            r"\centering\small",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            lines[0],
-            r"\midrule",
-            *lines[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table*}",
-            "",
-        ]
-    )
+    parts = {"header": first, "rows": "".join(lines), "columns": columns, "caption": _latex(caption)}
+    return Template(delivered("table.tex")).substitute(parts)
 
 
 def _latex_cell(text: str) -> str:
-    first, *others = (_latex(part) for part in text.split("\n"))
-    lines = r" \\ ".join([first, *map(_after_line_break, others)])
-    return rf"\makecell[r]{{{lines}}}" if others else _after_line_break(first)
-
-
-def _after_line_break(text: str) -> str:
-    """A bracket or star that follows a line break would be read as an argument of it."""
-    return "{}" * text.startswith(("[", "*")) + text
+    # a bracket or star that follows a line break would be read as an argument of it
+    lines = ["{}" * line.startswith(("[", "*")) + _latex(line) for line in text.split("\n")]
+    joined = r" \\ ".join(lines)
+    return rf"\makecell[r]{{{joined}}}" if len(lines) > 1 else joined
 
 
 def _latex(text: str) -> str:

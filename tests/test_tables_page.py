@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from handvae.report import paper_tables, parameters, table_text
+from handvae.report import parameters, tables_page
+from handvae.report.notes import LeftOut, reasons
+from handvae.report.text import csv_table
 from tests.test_comparison import hard_frames, write
-from tests.test_tables import OTHERS, result
+from tests.test_tables import result
 
 COUNTS = {1: 12_398_387, 2: 13_512_679, 3: 13_233_054, 4: 14_347_346}
-LAYERS = [parameters.Layer("RGB encoder", "conv1", ((64, 3, 7, 7),)), *parameters.baseline_layers()]
+LAYERS = parameters.layer_table({"RGB encoder": {"conv1.weight": (64, 3, 7, 7)}})
 
 
 @pytest.fixture
@@ -31,24 +31,25 @@ def grid(tmp_path):
 
 
 def page_of(results):
-    return paper_tables.markdown_page(results, paper_tables.tables_of(results, COUNTS, LAYERS))
+    return tables_page.markdown_page(results, tables_page.tables_of(results, COUNTS, LAYERS))
 
 
-def test_every_table_is_data_and_all_but_two_are_text_for_a_paper(grid):
-    made = paper_tables.tables_of(grid, COUNTS, LAYERS)
+def test_every_table_is_data_and_all_but_one_are_text_for_a_paper(grid):
+    made = tables_page.tables_of(grid, COUNTS, LAYERS)
     names = ["table1", "table2", "table5", "table6", "depth", "semi_supervised", "parameters", "paired"]
-    assert sorted(made) == sorted([*names, "parameters_layers"])
-    assert [name for name, table in made.items() if not table.caption] == ["parameters_layers", "paired"]
-    assert [name for name, table in made.items() if not table.heading] == ["parameters_layers"]
+    assert list(made) == names
+    texts = tables_page.texts_of(made)
+    assert sorted(texts) == sorted([*(f"{name}.csv" for name in names), *(f"{name}.tex" for name in names[:-1])])
     for table in made.values():
-        assert all(len(row) == len(table.header) for row in table.rows)
-    assert len(made["paired"].frame) == 2 * 6 and len(made["parameters_layers"].frame) == len(LAYERS)
+        header, rows = table.text
+        assert all(len(row) == len(header) for row in rows)
+    assert len(made["paired"].frame) == 2 * 6
 
 
 def test_a_table_without_rows_keeps_its_header_and_says_so():
-    made = paper_tables.tables_of([], COUNTS, LAYERS)
+    made = tables_page.tables_of([], COUNTS, LAYERS)
     for name in ("table1", "table2", "table5", "table6", "depth", "semi_supervised", "paired"):
-        lines = table_text.csv_table(made[name].frame).splitlines()
+        lines = csv_table(made[name].frame).splitlines()
         assert len(lines) == 1 and "verdict" in lines[0].split(",")
     page = page_of([])
     assert page.count("No such experiment.") == 3 and "- none: no such experiment" in page
@@ -99,23 +100,22 @@ def test_the_page_reads_like_the_papers_tables(grid):
     ]
 
 
-def test_the_page_says_what_the_paired_test_and_the_intervals_stand_on(grid):
-    page = page_of(grid)
-    assert "10,000 random sign flips of whole blocks" in page and "all 0 such tests" in page
-    assert page.count("cannot be told (1 seed; at least 3 are needed)") == 12
-    assert "a better" not in page and "b better" not in page
-    assert "Fewer than some 10 blocks make a rough interval." in page
+ROWS = [
+    *(LeftOut(f"stb-{name}", "stb", "no results") for name in "ab"),
+    LeftOut("_<b>_", "icvl", "results of profile '*x*' where params.yaml has 'small'"),
+    LeftOut("stb-c", "stb", "no results"),
+]
 
 
-def test_models_that_no_table_shows_change_no_table(grid):
-    plain, more = (paper_tables.tables_of(results, COUNTS, LAYERS) for results in (grid, [*OTHERS, *grid]))
-    for name, table in plain.items():
-        pd.testing.assert_frame_equal(table.frame, more[name].frame)
-
-
-def test_the_layers_table_holds_the_sum_that_the_parameter_table_shows(grid):
-    made = paper_tables.tables_of(grid, COUNTS, LAYERS)
-    layers, counts = made["parameters_layers"].frame, made["parameters"].frame.set_index("model")["parameters"]
-    of_baseline = layers["network"].str.startswith("[38]")
-    assert layers.loc[of_baseline, "parameters"].sum() == counts["[38]"] == 21_394_529
-    assert np.isin(layers["network"].unique(), counts.index).all()
+def test_rows_that_are_left_out_are_counted_and_named_by_set_and_reason(grid):
+    texts = ["STB, no results: stb-a, stb-b, stb-c"]
+    texts.append("ICVL, results of profile '*x*' where params.yaml has 'small': _<b>_")
+    assert reasons(ROWS) == texts
+    page = tables_page.markdown_page(grid, {}, ROWS, "A note.")
+    assert page.splitlines()[2:8] == [
+        "**4 of the grid's 12 rows are left out, with all that is made from them.** "
+        "`python -m stages.grid <row>` makes the results of one.",
+        *("", f"- {texts[0]}", "- " + texts[1].replace("*", "&#42;").replace("_", "&#95;").replace("<", "&#60;")),
+        *("", "A note."),
+    ]
+    assert "left out" not in tables_page.markdown_page(grid, {})

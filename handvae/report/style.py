@@ -1,0 +1,99 @@
+"""How all figures look: colours of Okabe and Ito, told apart by colour-blind readers; truth is blue and prediction red,
+as in the paper; the last line of each figure says which data and profile it was made from."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from handvae.base.joints import Skeleton
+from handvae.report.results import Model
+from handvae.report.text import WORDS
+
+BLUE, RED, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
+ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
+TRUTH, PREDICTION = BLUE, RED
+
+PIXELS_PER_INCH = 150
+TURN_DEG = 60  # a further view of a hand: from its side, where the camera sees no depth
+
+styled = matplotlib.style.context(Path(__file__).with_name("figures.mplstyle"), after_reset=True)  # a decorator
+
+
+@styled
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG; the same figure gives the same bytes.
+
+    The layout's solver leaves positions that differ in their last bits from run to run; they are rounded and kept.
+    """
+    buffer = io.BytesIO()
+    figure.set_dpi(PIXELS_PER_INCH)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
+    # matplotlib would sign the file with its version
+    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def titled(figure: Figure, name: str, models: list[Model], **words: object) -> Figure:
+    """What every figure has: its title, and below it what it shows and what it was made from; see words.yaml."""
+    template = WORDS["figures"][name]
+    captions = [template["caption"].format(**words)] if "caption" in template else []
+    title = template["title"].format(part=name[-1], **words)
+    return worded(figure, title, "\n".join([*captions, data_lines(models)]))
+
+
+@styled
+def worded(figure: Figure, title: str, caption: str) -> Figure:
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    # matplotlib wraps a text as if its $ were mathematics, whatever parse_math says: here they are escaped
+    look = {"fontsize": 8, "color": GREY, "wrap": True, "parse_math": True}
+    figure.supxlabel(caption.replace("$", r"\$"), x=0.01, ha="left", **look)
+    return figure
+
+
+def panels(rows: int, widths: Sequence[float], size: tuple[float, float], pad: float) -> tuple[Figure, np.ndarray]:
+    """A figure of `size` inches with axes (rows, widths) that hold pictures alone; `pad` inches between columns."""
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=pad, h_pad=pad + 0.01, wspace=0.0, hspace=0.02)
+    axes = figure.subplots(rows, len(widths), squeeze=False, width_ratios=widths)
+    for panel in axes.ravel():
+        panel.set_axis_off()
+    return figure, axes
+
+
+def draw_skeleton(axes: Axes, skeleton: Skeleton, joints_xy: np.ndarray, colour: str) -> None:
+    """Bones and joints of one hand; joints (J, 2) with x right and y down, in the units of the axes."""
+    bones = [joints_xy[list(bone)] for bone in skeleton.bones]
+    axes.add_collection(LineCollection(bones, colors=colour, linewidths=1.5, capstyle="round"))
+    axes.plot(*joints_xy.T, linestyle="none", marker="o", markersize=2.2, color=colour)
+
+
+def seen_from(joints_mm: np.ndarray, turn_deg: float) -> np.ndarray:
+    """Orthographic view (..., 2) of joints (..., 3) by a camera that has gone round the vertical axis by `turn_deg`."""
+    turn = np.deg2rad(turn_deg)
+    x, y, z = np.moveaxis(joints_mm, -1, 0)
+    return np.stack([x * np.cos(turn) + z * np.sin(turn), y], axis=-1)
+
+
+def fit(axes: Axes, points: np.ndarray, side: float) -> None:
+    """A square of the given side round the middle of the points (P, 2), y down."""
+    x, y = (points.min(axis=0) + points.max(axis=0)) / 2
+    axes.set(xlim=(x - side / 2, x + side / 2), ylim=(y + side / 2, y - side / 2), aspect="equal")
+
+
+def data_lines(models: list[Model]) -> str:
+    """What the figure's data is: a line for each that differs; folds, which differ in their frames, in one."""
+    lines = []
+    for model in models:
+        frames, first = sum(result.metrics["frames"] for result in model), model[0]
+        pooled = f"{first.named_source}; profile {first.profile}; {frames:,} test frames of {len(model)} subjects"
+        lines.append(f"Data: {pooled if first.test_subject else first.data}.")
+    return "\n".join(dict.fromkeys(lines))

@@ -1,0 +1,94 @@
+"""What all figures have in common, whatever they show."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from handvae.base.joints import SKELETONS
+from handvae.report import curves, hands, style
+from tests.test_tables import result
+
+
+def open_hand(seed=0):
+    """A rough hand (21, 3) in mm: the root at the origin, fingers up (y down), some noise."""
+    joints_mm = np.zeros((21, 3))
+    for finger in range(5):
+        angle = np.deg2rad(-60 + 27 * finger)
+        for joint in range(4):
+            joints_mm[1 + 4 * finger + joint] = (40 + 22 * joint) * np.array(
+                [np.sin(angle), -np.cos(angle), 0.2 * joint]
+            )
+    return joints_mm + np.random.default_rng(seed).normal(size=(21, 3)) * 3
+
+
+def predicted_hand(seed=0, skeleton="HAND21"):
+    joints = len(SKELETONS[skeleton])
+    true_mm = open_hand(seed) if joints == 21 else np.random.default_rng(seed).normal(size=(joints, 3)) * 40
+    pred_mm = true_mm + np.random.default_rng(seed + 100).normal(size=(joints, 3)) * 6
+    image_u8 = np.random.default_rng(seed).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    return hands.PredictedHand(image_u8, true_mm[:, :2] * 0.4 + 60, true_mm, pred_mm, 12.3 + seed, SKELETONS[skeleton])
+
+
+CURVES = [
+    curves.Curve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), style.RED),
+    curves.Curve("mean pose", np.linspace(0, 50, 6), np.linspace(0, 0.4, 6), style.GREY, ":"),
+]
+
+
+MODELS = [[result("a"), result("b")]]
+
+
+def curves_figure():
+    figure = curves.curves_figure(CURVES, ("error threshold (mm)", "PCK"))
+    return style.titled(figure, "fig04a", MODELS, set="RHD")
+
+
+def predictions_figure(count=6):
+    figure = hands.predictions_figure({"": [predicted_hand(seed) for seed in range(count)]})
+    words = {"set": "RHD", "direction": "RGB->3D", "model": "a", "rule": 20 * "words "}
+    return style.titled(figure, "fig10b", MODELS, **words)
+
+
+@pytest.mark.parametrize("make", [curves_figure, predictions_figure])
+def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
+    first = style.png_bytes(make())
+    with matplotlib.rc_context(
+        {"font.size": 20, "axes.facecolor": "black", "savefig.bbox": "tight", "savefig.dpi": 30}
+    ):
+        assert style.png_bytes(make()) == first
+    assert "Software" not in Image.open(io.BytesIO(first)).info
+
+
+def is_of(name):
+    return lambda artist: isinstance(artist, matplotlib.text.Text) and name in artist.get_text().replace(r"\$", "$")
+
+
+@pytest.mark.parametrize("name", ["_hidden", r"$\frac{$ $x^2$", "a <b>x & y|z_1_2 % `c`"])
+def test_names_of_users_are_drawn_as_they_are(name):
+    drawn = [curves.Curve(name, np.arange(3.0), np.arange(3) / 3, style.RED)]
+    for figure in (curves.curves_figure(drawn, ("", "")), hands.predictions_figure({name: [predicted_hand()]})):
+        style.worded(figure, name, name)
+        assert len(style.png_bytes(figure)) > 5000
+        assert [text._preprocess_math(text.get_text()) for text in figure.findobj(is_of(name))] == [(name, False)] * 3
+
+
+@pytest.mark.parametrize("make", [curves_figure, predictions_figure])
+def test_every_figure_says_what_it_was_made_from(make):
+    last = make().get_supxlabel().split("\n")[-1]
+    assert last == "Data: RHD: synthetic hands, 2,000 training images; profile small; 2,728 test frames."
+
+
+def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():
+    joints_mm = open_hand()
+    np.testing.assert_allclose(style.seen_from(joints_mm, 0), joints_mm[:, :2])
+    np.testing.assert_allclose(style.seen_from(joints_mm, 90), joints_mm[:, [2, 1]], atol=1e-12)
+
+
+def test_a_long_caption_is_wrapped_and_stays_inside_the_figure():
+    figure = predictions_figure()
+    figure.draw_without_rendering()
+    extent = figure._supxlabel.get_window_extent()
+    assert extent.x1 <= figure.bbox.x1 and extent.y0 >= 0
