@@ -116,7 +116,7 @@ def interrupted(folder, number):
     process = subprocess.Popen([sys.executable, "-m", "stages.train"], cwd=folder, env=environment, stderr=end)
     os.close(end)
     seen = b""
-    while b"samples/s" not in seen:
+    while b" gone, " not in seen:
         seen += os.read(terminal, 4096)
     process.send_signal(number)
     with contextlib.suppress(OSError):  # that is how Linux says that the other end is closed
