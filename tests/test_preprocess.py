@@ -85,7 +85,7 @@ def read_labels(number):
 
 def rhd_hands(root, split, allowed):
     frames = [
-        rhd.Frame(root, split, index, annotation, "dominant", doubt=None)
+        rhd.Frame(root, split, index, annotation, "dominant", doubt=None, convert=False)
         for index, annotation in enumerate(rhd.read_annotations(root, split))
     ]
     hands = list(preprocess.hands(frames, rhd.read, CROPS, split))
