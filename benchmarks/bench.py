@@ -1,9 +1,9 @@
-"""Speed and memory of every part beside what it is held to. Usage: python -m benchmarks.bench [--only part] [--quick]
+"""Speed and memory of every part beside what it is held to. Usage: python -m benchmarks.bench [part ...] [--quick]
 
-Parts: training, plain_loop, multivae, time_to, rendering, pipeline, growth. The whole run writes reports/benchmarks.md;
---quick (without the parts of many minutes: multivae, time_to, pipeline, growth) and --only print their rows alone.
---profile NAME: of the networks and sets, small unless given; --goals NAME: of the time to an error, night where there
-is one. Ratios are of sides measured in turn; pipeline runs the last commit.
+Parts: training, plain_loop, multivae, time_to, rendering, pipeline, growth; all where none is named. Each is a section
+of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take no minutes, and
+writes nothing. --profile NAME: of the networks and sets, small unless given; --goals NAME: of the time to an error,
+night where there is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
 
 import argparse
@@ -41,42 +41,45 @@ NOTE = (
 def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = refuse  # one line, as every stage's
-    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("parts", nargs="*")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--profile", default="small")
     parser.add_argument("--goals")
     given = parser.parse_args(arguments)
-    chosen = [given.only] if given.only else QUICK if given.quick else PARTS
+    if unknown := [name for name in given.parts if name not in PARTS]:
+        raise InputError(f"benchmarks.bench: expected parts of {', '.join(PARTS)}, found {', '.join(unknown)}")
     profiles = yaml.safe_load(data.PARAMS.read_text())["profiles"]
     goals = given.goals or ("night" if "night" in profiles else given.profile)
     for name in (given.profile, goals):
         if name not in profiles:
             raise InputError(f"params.yaml: expected a profile of {', '.join(profiles)}, found {name!r}")
-    rows, facts, start = [], page.machine(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        for part in chosen:
-            rows += measured(part, Path(folder), goals if part == "time_to" else given.profile)
-    minutes = (time.perf_counter() - start) / 60
-    text = f"# Benchmarks\n\n{facts}\n\nIt took {minutes:.0f} minutes. {NOTE}\n\n{page.table(rows)}\n"
-    print(f"\n{text}")
-    if not given.only and not given.quick:
-        atomic.write_text(REPORT, text)
+        for part in given.parts or (QUICK if given.quick else PARTS):
+            text = section(part, Path(folder), goals if part == "time_to" else given.profile)
+            print(f"\n{text}", flush=True)
+            if not given.quick:
+                sections = page.sections(REPORT.read_text() if REPORT.exists() else "") | {part: text}
+                ordered = [sections[name] for name in PARTS if name in sections]
+                atomic.write_text(REPORT, "\n".join([f"# Benchmarks\n\n{NOTE}\n", *ordered]))
 
 
 def refuse(message: str) -> NoReturn:
     raise InputError(f"benchmarks.bench: {message}; {__doc__.splitlines()[0].partition('. ')[2]}")
 
 
-def measured(part: str, folder: Path, profile: str) -> list[measure.Row]:
-    """The rows of a part; where it cannot be measured, a row that says why, and the others go on."""
-    start = time.perf_counter()
+def section(part: str, folder: Path, profile: str) -> str:
+    """A part's section of the page: on which machine it was measured, and its rows.
+
+    Where it cannot be measured a row says why, and the others go on.
+    """
+    facts, start = page.machine(), time.perf_counter()
     print(f"benchmarks: {part}, profile {profile}", file=sys.stderr, flush=True)
     try:
         rows = PARTS[part](folder, profile)
     except (InputError, OSError) as error:
         rows = [measure.Row(part, f"not measured: {' '.join(str(error).split())}")]
-    print(f"benchmarks: {part} took {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    return rows
+    minutes = (time.perf_counter() - start) / 60
+    return f"## {part}\n\n{facts}\nProfile {profile}; it took {minutes:.1f} minutes.\n\n{page.table(rows)}\n"
 
 
 if __name__ == "__main__":

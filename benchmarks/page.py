@@ -35,6 +35,11 @@ def table(rows: Sequence[Row]) -> str:
     return markdown_table(HEADER, cells)
 
 
+def sections(text: str) -> dict[str, str]:
+    """The sections of a page, by their headings."""
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in f"\n{text}".split("\n## ")[1:]}
+
+
 def machine() -> str:
     """The machine, versions, commit and date, in a few lines."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)

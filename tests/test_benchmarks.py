@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import bench, data, growth, larger_sets, measure, multivae, plain_loop, programs, time_to, training
+from benchmarks import (
+    bench,
+    data,
+    growth,
+    larger_sets,
+    measure,
+    multivae,
+    page,
+    plain_loop,
+    programs,
+    time_to,
+    training,
+)
 from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.datasets.sets import DATASETS
@@ -158,7 +170,7 @@ def test_the_plain_loop_is_timed_in_each_of_its_forms(workspace, monkeypatch):
 
 def test_multivaes_loss_and_its_training_are_ours_or_the_reason_is_said(workspace, monkeypatch):
     if not (multivae.ENVIRONMENT / ".ready").is_file():
-        pytest.skip("multivae is not installed: `python -m benchmarks.bench --only multivae` makes .bench-venv")
+        pytest.skip("multivae is not installed: `python -m benchmarks.bench multivae` makes .bench-venv")
     (workspace.parent / "multivae").symlink_to(workspace)
     monkeypatch.setattr(multivae, "SIZES", {"rhd": FEW["rhd"]})
     monkeypatch.setattr(multivae, "EPOCHS", 1)
@@ -264,15 +276,25 @@ def test_the_page_has_a_line_a_row_and_a_part_that_fails_says_why(tmp_path, monk
 
     row = measure.Row("step", "9 samples/s", "bare, 10 samples/s", measure.spread([0.9, 0.8]), "0.95", 1234.0)
     monkeypatch.setattr(bench, "PARTS", {"training": lambda folder, profile: [row], "multivae": refused})
-    bench.main("--only", "training")
+    bench.main("training", "--quick")
     assert not list(tmp_path.iterdir()) and "| step |" in capsys.readouterr().out
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/benchmarks.md").write_text("# Benchmarks\n\n## time_to\n\nearlier\n\n## training\n\nearlier\n")
     bench.main("--profile", "tiny")
-    lines = (tmp_path / "reports/benchmarks.md").read_text().splitlines()
+    text = (tmp_path / "reports/benchmarks.md").read_text()
+    lines = text.splitlines()
+    assert [line for line in lines if line.startswith("#")] == ["# Benchmarks", "## training", "## multivae"]
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
-    assert table[2:] == [
+    assert [cells for cells in table if cells[0] in ("step", "multivae")] == [
         ["step", "9 samples/s", "bare, 10 samples/s", "0.85 (0.80–0.90)", "0.95", "1,234"],
         ["multivae", "not measured: expected a network, found &#124; none", *[""] * 4],
     ]
+    bench.main("multivae", "--profile", "tiny")
+    assert (
+        page.sections((tmp_path / "reports/benchmarks.md").read_text())["training"] == page.sections(text)["training"]
+    )
+    with pytest.raises(InputError, match=r"expected parts of training, multivae, found time"):
+        bench.main("time")
     assert re.search(r"\d{4}-\d\d-\d\d, commit [0-9a-f]{7}", "\n".join(lines)) and "torch 2" in "\n".join(lines)
     with pytest.raises(InputError, match=r"expected a profile of small, .*found 'huge'"):
         bench.main("--profile", "huge")
