@@ -72,8 +72,8 @@ def write_predictions(path, seeds_mm, true_mm, attributes=None, latent=({},), **
     return path
 
 
-def predicted(folder, dataset, input_, error_mm, *, variant=1, subject="", **changes):
-    """Predictions off by about `error_mm`, of the colour sets' with hidden joints far off, and their result."""
+def predicted(folder, dataset, input_, error_mm, *, variant=1, subject="", hidden=True, **changes):
+    """Predictions off by about `error_mm`, in the colour sets' with hidden joints far off, and their result."""
     group = subject or "test"
     settings = {"invariances": "T+H" if dataset in DEPTH else "T+S+H", "encoder": "resnet18", "label_fraction": 1.0}
     settings |= {"source": f"synthetic {dataset}", "synthetic": True, "published": False, "profile": "small"} | changes
@@ -81,7 +81,7 @@ def predicted(folder, dataset, input_, error_mm, *, variant=1, subject="", **cha
     scale = random.permutation(np.linspace(0.5, 1.5, FRAMES))[:, None, None]
     pred_mm = true_mm + random.normal(size=true_mm.shape) * error_mm / 1.6 * scale
     visible = np.ones(true_mm.shape[:2], bool)
-    if dataset not in DEPTH:
+    if hidden and dataset not in DEPTH:
         visible[:11, 3], visible[2] = False, False
         pred_mm[~visible] = 9999
     name = f"{dataset}-{input_}-{variant}-{group}-{settings['encoder']}-{settings['label_fraction']}"

@@ -133,6 +133,24 @@ def test_the_page_opens_without_complaint_or_request_and_fits_the_window(browser
         assert not page.locator("#no-walks").is_visible()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("const data = JSON.parse", "const data = nowhere || JSON.parse", "nowhere is not defined"),
+        ('"use strict";', '"use strict"; console.error("out of order");', "out of order"),
+        ("<h1>", '<img src="https://example.org/a.png" alt=""><h1>', "https://example.org/a.png"),
+    ],
+)
+def test_a_broken_page_is_found_out(browser, index, tmp_path, old, new, complaint):
+    text = index.read_text()
+    assert text.count(old) == 1
+    broken = tmp_path / "index.html"
+    broken.write_text(text.replace(old, new))
+    with opened(browser, broken) as (page, found):
+        page.wait_for_timeout(100)
+        assert any(complaint in one for one in found)
+
+
 @pytest.mark.parametrize("canvas", SPACES)
 def test_a_drag_turns_the_hand_and_reset_brings_the_view_back(page, canvas):
     before = pixels(page, canvas)

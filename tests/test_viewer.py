@@ -36,8 +36,8 @@ def add_walks(result, side_px=CROP_PX):
 def small_grid(folder, walks=True):
     """A model from RGB, one from depth and, with its walks, a cross-trained one; their preprocessed sets."""
     processed = write_processed(folder / "processed", "rhd", "icvl")
-    results = [predicted(folder, "rhd", "rgb", 20), predicted(folder, "icvl", "depth", 10)]
-    results += [add_walks(predicted(folder, "rhd", "rgb", 25, variant="cross"))] * walks
+    results = [predicted(folder, "rhd", "rgb", 20, hidden=False), predicted(folder, "icvl", "depth", 10)]
+    results += [add_walks(predicted(folder, "rhd", "rgb", 25, variant="cross", hidden=False))] * walks
     return results, processed
 
 
