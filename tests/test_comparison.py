@@ -243,6 +243,45 @@ def test_an_empty_table_has_the_columns_of_a_full_one(model):
     assert len(comparison.paired_table([model("c", hard_frames())])) == 0
 
 
+def test_where_nothing_differs_one_test_in_twenty_says_so():
+    single = np.random.default_rng(0).standard_t(3, (60, 500))
+    pairs_alike = single.repeat(4, axis=0) + np.random.default_rng(1).normal(0, 0.1, (240, 500))
+    for differences_mm, block in ((single, np.arange(60)), (pairs_alike, np.arange(60).repeat(4))):
+        found = comparison.sign_flip_p_values(differences_mm, block)
+        assert 0.03 < (found < 0.05).mean() < 0.075 and 0.45 < np.median(found) < 0.55
+    row_by_row = comparison.sign_flip_p_values(pairs_alike, np.arange(240))
+    assert (row_by_row < 0.05).mean() > 0.2
+
+
+def test_three_seeds_that_agree_say_which_is_better(model):
+    results = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
+    assert only_row(results)["verdict"] == "a better" and only_row(results[::-1])["verdict"] == "b better"
+
+
+def test_two_models_that_err_alike_cannot_be_told_apart(model):
+    row = only_row([model("a", hard_frames()), model("b", hard_frames(), variant=2)])
+    assert (row["difference_mm"], row["p_frames"]) == (0, 1) and row["verdict"].startswith("cannot be told")
+
+
+def test_folds_are_compared_with_the_same_fold_only(model):
+    def fold(name, subject, encoder):
+        names = [f"{subject}/{number}" for number in range(FRAMES)]
+        changes = {"dataset": "msra", "input": "depth", "invariances": "T+H", "encoder": encoder}
+        return model(name, hard_frames(), names=names, test_subject=subject, **changes)
+
+    results = [fold(f"{s}-{e}", s, e) for s in ("P0", "P1") for e in ("resnet18", "resnet50")]
+    table = comparison.paired_table(results)
+    assert table["task"].tolist() == ["depth->3D MSRA, P0", "depth->3D MSRA, P1"]
+    assert table["paper_difference_mm"].isna().all()
+
+
+def test_models_of_one_seed_are_no_tests_and_cost_the_others_nothing(model):
+    results = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
+    alone = only_row(results)
+    more = comparison.paired_table([*results, *(model(f"m{v}", hard_frames(v), variant=v) for v in (3, 4))])
+    assert more["p"].notna().sum() == 1 and more["p_holm"].dropna().tolist() == [alone["p_holm"]] == [alone["p"]]
+
+
 def test_the_text_names_task_data_and_blocks_above_its_rows(model):
     results = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
     pairs = np.arange(FRAMES) // 2
