@@ -332,3 +332,21 @@ def test_a_failing_notebook_is_named_with_its_cell_and_writes_nothing(project):
     with pytest.raises(InputError, match=r"notebooks/tables\.ipynb: cell \d+: FileNotFoundError: .*tables\.txt"):
         report.main()
     assert not (project.folder / "reports/index.html").exists() and not (project.folder / "reports/notebooks").exists()
+
+
+def test_tables_have_two_decimals_and_the_metrics_numbers(project, without_notebook):
+    report.main()
+    rows = (project.folder / "reports/tables/table1.csv").read_text().splitlines()
+    metrics = json.loads((project.folder / "reports/metrics/rhd-2d-v3.json").read_text())
+    ours = ",".join(f"{metrics[key]:.2f}" for key in ("epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high"))
+    assert rows[1].startswith(f"2D->3D RHD,3,T+S+H,rhd,rhd-2d-v3,{ours},1,17.14,{metrics['epe_mean_mm'] - 17.14:.2f},")
+    assert "not comparable (synthetic)" in rows[1]
+    assert len(rows) == 1 + len(GRID)
+
+
+def test_a_grid_without_rows_is_refused(project, without_notebook):
+    project.settings.experiments = {}
+    with pytest.raises(
+        InputError, match=r"expected the results of one row .* of params\.yaml's experiments, found none"
+    ):
+        report.main()

@@ -199,6 +199,12 @@ def test_fewer_invariances_are_those_of_the_papers_best_variant():
     assert rows[2][0] == "ours, T+S"
 
 
+def test_best_is_the_lowest_mean_of_its_task_only():
+    models = [result("a", epe_mean_mm=30), result("b", epe_mean_mm=20), result("c", "joints_2d", epe_mean_mm=10)]
+    assert best(models, ("rhd", "rgb")).experiment == "b"
+    assert best(models, ("stb", "rgb")) is None
+
+
 def test_the_papers_tables_agree_with_each_other():
     """Tables 2 and 6 repeat the best variant of each column of Tables 1 and 5."""
     for variants, invariances in (
