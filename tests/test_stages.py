@@ -113,7 +113,13 @@ def interrupted(folder, number):
     """What a training says on a terminal, whose progress line shows that steps are done, when it gets the signal."""
     terminal, end = os.openpty()
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    process = subprocess.Popen([sys.executable, "-m", "stages.train"], cwd=folder, env=environment, stderr=end)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.train"],
+        cwd=folder,
+        env=environment,
+        stderr=end,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what runs in the background
+    )
     os.close(end)
     seen = b""
     while b" gone, " not in seen:
