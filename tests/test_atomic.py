@@ -56,12 +56,3 @@ def test_a_file_is_on_disk_before_it_has_its_name_and_files_synced_together_at_t
     assert sorted(synced[1:]) == sorted(map(str, paths))
     atomic.write_text(tmp_path / "later", "whole")  # as ever
     assert synced[101:] == [f"{tmp_path}/later.partial"]
-
-
-def test_a_failed_sync_at_the_end_is_an_error(tmp_path, monkeypatch):
-    def full(number: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"), atomic.synced_together():
-        atomic.write_text(tmp_path / "file", "whole")

@@ -3,33 +3,19 @@
 import contextlib
 import importlib
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import (
-    bench,
-    data,
-    growth,
-    larger_sets,
-    measure,
-    multivae,
-    page,
-    plain_loop,
-    programs,
-    time_to,
-    training,
-)
-from handvae.base import params, workers
+from benchmarks import bench, data, growth, measure, page, plain_loop, programs, training
+from handvae.base import workers
 from handvae.base.errors import InputError
 from handvae.model import batches
 from handvae.model.draws import Draw
 from handvae.model.settings import settings_of
 from handvae.preprocessing import preprocess
-from tests.conftest import REPOSITORY
 
 CPU = torch.device("cpu")
 RHD = {"rhd": {"training": 36, "evaluation": 12, "image_px": 64}}
@@ -90,29 +76,6 @@ def test_a_programs_memory_is_its_own_and_its_childrens_and_its_last_line_says_w
         measure.command([sys.executable, "-c", "raise ValueError('no hands')"], tmp_path)
 
 
-def test_every_kind_of_row_is_measured_against_its_bare_network(tmp_path, monkeypatch):
-    loaded = params.load(REPOSITORY / "params.yaml")
-    kinds = {(row.input, str(row.variant), row.encoder) for row in loaded.experiments.values()}
-    chosen = [loaded.experiments[name] for name in training.kinds(loaded)]
-    assert {(row.input, str(row.variant), row.encoder) for row in chosen} == kinds and len(chosen) == len(kinds)
-    monkeypatch.setattr(training, "ROUNDS", 1)
-    monkeypatch.setattr(training, "HANDS", 40)
-    monkeypatch.setattr(training, "kinds", lambda _: ["rhd-2d-v4", "icvl-resnet18"])
-    first, second = sane(training.rows(tmp_path, "tiny"))
-    assert first.what == "training step, joints_2d, variant 4, batch 4"
-    assert second.what == "training step, depth, resnet18, variant 1, batch 4"
-
-
-def test_a_bare_step_moves_every_network_of_the_pairs(workspace):
-    settings = settings_of(data.loaded(workspace), "rhd-rgb-v4")
-    run = training.training.Run(settings, CPU)
-    before = {name: value.clone() for name, value in run.model.named_parameters()}
-    training.bare_step(run, training.random_batch(settings, CPU), torch.randn(len(settings.pairs), 4, 30))
-    after = run.model.named_parameters()
-    moved = {".".join(name.split(".")[:2]) for name, value in after if not torch.equal(value, before[name])}
-    assert moved == {f"{part}.{modality}" for part in ("encoders", "decoders") for modality in ("rgb", "joints_3d")}
-
-
 @pytest.mark.parametrize("ready", [False, True])
 def test_the_plain_loop_sees_the_pictures_and_joints_that_ours_does(workspace, ready):
     """The same draws, each way: pictures cut from the set's files, joints from its labels. Eight bits and the fill of
@@ -138,18 +101,6 @@ def test_the_plain_loop_sees_the_pictures_and_joints_that_ours_does(workspace, r
         assert other.abs().mean() > 2 * difference.abs().mean()
 
 
-def test_the_plain_loops_samples_are_drawn_from_the_same_ranges(workspace):
-    augmentation = settings_of(data.loaded(workspace), "rhd-rgb-v1").augmentation
-    torch.manual_seed(0)
-    drawn = [plain_loop.draw(augmentation, True) for _ in range(2000)]
-    rotation, shift, scale, flip = (torch.tensor(values, dtype=torch.float32) for values in zip(*drawn, strict=True))
-    largest = torch.tensor(augmentation.rotation_deg).deg2rad()
-    assert 0.99 * largest < rotation.abs().max() <= largest and abs(rotation.mean()) < 0.05 * largest
-    assert 0.99 * augmentation.shift < shift.abs().max() <= augmentation.shift
-    assert augmentation.scale[0] <= scale.min() and scale.max() <= augmentation.scale[1] and 900 < flip.sum() < 1100
-    assert not any(plain_loop.draw(augmentation, False)[3] for _ in range(50))
-
-
 def test_the_plain_loops_loss_is_ours(workspace):
     """One step from the same start on the same batch and noise: the squared error and the weighted KL."""
     settings = settings_of(data.loaded(workspace), "rhd-rgb-v1")
@@ -173,42 +124,6 @@ def test_the_plain_loop_is_timed_beside_ours(workspace, monkeypatch):
     assert row.against.startswith("plain loop, no workers: ")
 
 
-SAME_LOSS = """
-import math, sys
-from pathlib import Path
-import torch
-from benchmarks import multivae, multivae_run, training
-from handvae.model import vae
-from handvae.model.vae import CrossModalVAE
-settings, _ = multivae.settings_for(Path(sys.argv[1]), 1, 0)
-batch = training.random_batch(settings, torch.device("cpu"))
-network = CrossModalVAE(settings.architecture, 0)
-model = multivae_run.model_of(network, settings)
-data = {"rgb": batch["rgb"], "side": batch["side_onehot"], "joints_3d": batch["joints_3d"]}
-torch.manual_seed(1)
-theirs = model(multivae_run.DatasetOutput(data=data)).loss.item()
-torch.manual_seed(1)
-noise = torch.normal(torch.zeros(len(batch["rgb"]), 30), torch.ones(len(batch["rgb"]), 30))
-terms = vae.terms(network, "rgb", ("joints_3d",), batch, noise[None], settings.loss)[0]
-constant = 63 * 0.5 * math.log(2 * math.pi * 0.5)
-print(theirs - constant, (terms[0] + settings.loss.kl_weight * terms[1]).item())
-"""
-
-
-def test_multivaes_loss_is_ours(workspace):
-    if not (multivae.ENVIRONMENT / ".ready").is_file():
-        pytest.skip("multivae is not installed: `python -m benchmarks.bench multivae` makes .bench-venv")
-    check = measure.command([multivae.environment(), "-c", SAME_LOSS, workspace], workspace)
-    theirs, ours = map(float, check.output.split()[-2:])
-    assert theirs == pytest.approx(ours, rel=1e-4)
-
-
-def test_time_to_an_error_is_told_and_so_is_what_was_not_reached(workspace):
-    easy, hard = (time_to.reach(workspace, "rhd-rgb-v1", goal_mm, 0, 0.5) for goal_mm in (1000.0, 0.1))
-    assert easy.seconds > 0 and easy.step <= 3 and hard.seconds is None and hard.best_mm > 0.1
-    assert re.fullmatch(r"\d+ s, 3 steps; not reached: \d+\.\d mm in 3 steps", time_to.text([easy, hard]))
-
-
 def test_growth_tells_what_is_flat_and_what_linear():
     tiny = growth.Run(10, 2.0, 90.0, Path())
     runs = {times: growth.Run(100 * times, 2.0 + 3 * times, 100.0 + times, Path()) for times in (1, 4, 16)}
@@ -218,44 +133,12 @@ def test_growth_tells_what_is_flat_and_what_linear():
     assert growth.grown([1, 10, 40], [5, 25, 100]) == (1, 1, 1) and growth.grown([7, 7], [1, 4]).median == 0.25
 
 
-FEW = RHD | {"icvl": {"training": 4, "evaluation": 3}, "nyu": {"training": 2, "evaluation": 2}}
-
-
-@pytest.mark.parametrize(("name", "few"), FEW.items())
-def test_a_larger_set_has_as_many_times_the_images(name, few, tmp_path):
-    growth.generate(name, tmp_path / "set", few, 0, 1)
-    larger_sets.LARGER[name](tmp_path / "set", tmp_path / "larger", 3)
-    assert growth.images(name, tmp_path / "larger") == 3 * growth.images(name, tmp_path / "set")
-
-
 def test_rendering_is_told_at_both_sizes_without_its_start(tmp_path, monkeypatch):
     seconds = {"rendering-160-8": 1.0, "rendering-160-380": 3.0, "rendering-320-380": 5.0}
     monkeypatch.setattr(data, "stage", lambda folder, *_: measure.Finished(seconds[folder.name], 100.0, ""))
     small, large = sane(programs.rendering_rows(tmp_path, "tiny"))
     assert small.measured.startswith("190 (190–190) images/s after 1.0 s") and small.ratio.median == 2.0  # 380 in 2 s
     assert large.measured.startswith("95 (95–95) images/s") and large.ratio.median == 0.5
-
-
-def test_the_pipelines_rows_come_of_the_grids_with_one_worker_and_with_two(tmp_path, monkeypatch):
-    """The programs themselves are run by tests/test_pipeline.py."""
-    calls = []
-
-    def finished(arguments, folder, **_):
-        calls.append((folder.name, *map(str, arguments[1:])))
-        return measure.Finished(8.0 if "1" in calls[-1] else 4.0, 100.0, "")
-
-    def clone(command, **_):
-        Path(command[-1]).mkdir()
-        (Path(command[-1]) / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
-
-    monkeypatch.setattr(measure, "command", finished)
-    monkeypatch.setattr(subprocess, "run", clone)
-    rows = sane(programs.pipeline_rows(tmp_path, "tiny"))
-    assert rows[0].ratio.median == 2.0 and rows[0].what.endswith("2 workers")
-    assert len(rows) == 5 and rows[-1].what == "dvc repro with nothing to do"
-    grids = [call for call in calls if "stages.grid" in call]
-    assert [(call[0], call[-1]) for call in grids] == [("grid-1", "1"), ("grid-2", "2"), ("whole", "2")]
-    assert ("whole", "-m", "dvc", "repro") in calls
 
 
 def test_the_page_has_a_line_a_row_and_a_part_that_fails_says_why(tmp_path, monkeypatch, capsys):

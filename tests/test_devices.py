@@ -25,13 +25,6 @@ def test_a_gpu_that_is_needed_or_asked_for_and_not_there_is_one_line_that_says_w
         devices.choose("cuda")
 
 
-def test_repeatable_fills_no_new_tensor():
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    devices.make_repeatable(CPU)
-    assert torch.are_deterministic_algorithms_enabled()
-    assert not torch.utils.deterministic.fill_uninitialized_memory
-
-
 def test_running_out_of_memory_is_one_line_with_its_remedies():
     def guarded():
         return devices.out_of_memory("train x", CPU, "buy more")

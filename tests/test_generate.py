@@ -55,13 +55,6 @@ def test_neither_processes_nor_units_change_a_byte(made, tmp_path, monkeypatch):
     assert tree(tmp_path / "rhd") == tree(made["rhd"])
 
 
-def test_fewer_frames_are_the_first_frames(made, tmp_path):
-    make(tmp_path / "rhd", training=3, evaluation=1)
-    fewer, more = tree(tmp_path / "rhd"), tree(made["rhd"])
-    images = [name for name in fewer if name.endswith(".png")]
-    assert len(images) == 12 and all(fewer[name] == more[name] for name in images)
-
-
 @pytest.mark.parametrize("name", SIZES)
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_set(tmp_path, name):
     rendered, labels, trees = generate.SETS[name], [], []

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from handvae.synthetic import render
-from handvae.synthetic.mesh import Template, load_template
-from handvae.synthetic.raster import EMPTY, NEAR_M, depth_m, rasterise, triangle
+from handvae.synthetic.mesh import load_template
+from handvae.synthetic.raster import EMPTY, depth_m, rasterise, triangle
 from handvae.synthetic.scenes import sample_scene, scene_rng
 from handvae.synthetic.shading import shade
 
@@ -63,20 +63,6 @@ def test_the_rasteriser_agrees_with_testing_every_pixel_against_every_triangle(s
     np.testing.assert_allclose(depth_m(keys).numpy()[both], depth[both], atol=3e-6)
 
 
-def test_neither_the_order_of_triangles_nor_of_their_corners_matters():
-    triangles = random_triangles(60, 7)
-    keys = rasterised(triangles)
-    order = np.random.default_rng(0).permutation(60)
-    mixed = rasterised(triangles[order])
-    assert torch.equal(keys == EMPTY, mixed == EMPTY)
-    drawn = keys != EMPTY
-    assert torch.equal(depth_m(keys)[drawn], depth_m(mixed)[drawn])
-    assert torch.equal(triangle(keys)[drawn], torch.from_numpy(order)[triangle(mixed)[drawn]])
-    turned = rasterised(triangles[:, [2, 0, 1]])  # other roundings of the same planes
-    assert torch.equal(triangle(turned)[drawn], triangle(keys)[drawn])
-    torch.testing.assert_close(depth_m(turned)[drawn], depth_m(keys)[drawn], atol=2e-5, rtol=0)
-
-
 def test_a_pixel_is_sampled_at_its_integer_coordinates():
     point = np.array([[[4.8, 6.7, 1.0], [5.3, 6.8, 1.0], [5.0, 7.4, 1.0]]])  # a speck around u = 5, v = 7
     assert (rasterised(point) != EMPTY).nonzero().tolist() == [[7, 5]]
@@ -93,44 +79,6 @@ def test_a_surface_cut_into_slivers_has_no_cracks():
     assert (rasterised(triangles) != EMPTY).all()
 
 
-def test_triangles_at_or_behind_the_lens_are_left_out():
-    wide = np.array([[-50.0, -50.0], [100.0, -50.0], [0.0, 100.0]])
-    for z, drawn in ((0.5, True), (0.9 * NEAR_M, False), (-0.5, False)):
-        triangles = np.concatenate([wide, np.full((3, 1), z)], axis=1)[None]
-        assert bool((rasterised(triangles) != EMPTY).any()) == drawn
-
-
-CAMERA = torch.tensor([[[10.0, 0, 10.3], [0, 10.0, 10], [0, 0, 1]]])
-
-
-@pytest.fixture
-def square() -> Template:
-    """A square of 2 m at z = 0 whose skin belongs to bone 3 at the left edge and to bone 4 at the right edge."""
-    vertices = torch.tensor([[-1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
-    normals = torch.tensor([[0.0], [0.0], [-1.0]]).expand(3, 4)
-    weights = torch.zeros(17, 4)
-    weights[3], weights[4] = torch.tensor([1.0, 0, 0, 1]), torch.tensor([0, 1.0, 1, 0])
-    faces = torch.tensor([[0, 0], [2, 3], [1, 2]])
-    return Template(vertices, normals, weights, faces, weights.argmax(0), torch.ones(2) > 0)
-
-
-def test_only_faces_that_look_at_the_camera_are_drawn_of_a_hand_and_of_its_mirror_image(square):
-    for signs, drawn in (((1, 1, 1), 2), ((-1, 1, 1), 2), ((-1, 1, -1), 0), ((1, 1, -1), 0)):
-        matrices = torch.cat([torch.diag(torch.tensor(signs).float()), torch.tensor([[0.0], [0.0], [1.5]])], dim=1)
-        posed = render.pose_mesh(square, matrices.repeat(1, 17, 1, 1), CAMERA)
-        assert len(posed.drawn) == drawn, signs
-
-
-def test_the_visible_surface_knows_where_it_is_on_the_template(square):
-    tilt = torch.tensor([[0.8, 0.0, 0.6, 0.1], [0.0, 1.0, 0.0, 0.0], [-0.6, 0.0, 0.8, 1.9]])
-    posed = render.pose_mesh(square, tilt.repeat(1, 17, 1, 1), CAMERA)
-    keys = render.draw(posed, HEIGHT, WIDTH)
-    surface = render.visible_surface(square, posed, keys, CAMERA, HEIGHT, WIDTH)
-    assert len(surface.pixels) > 50
-    torch.testing.assert_close(tilt[:, :3] @ surface.rest_m + tilt[:, 3:], surface.position_m, atol=1e-5, rtol=0)
-    torch.testing.assert_close(surface.normal, (tilt[:, 2:3] * -1).expand_as(surface.normal), atol=1e-5, rtol=0)
-
-
 @pytest.fixture(scope="module", params=[0, 1])
 def drawn_hand(request):
     """The surface of a hand, and its picture over a grey that is the same everywhere, in a light that casts shadows."""
@@ -145,13 +93,6 @@ def drawn_hand(request):
         return render.compose(surface, colour, [torch.full((3, *SIZE), grey)])[0]
 
     return surface, picture
-
-
-def test_normals_of_the_visible_skin_face_the_camera(drawn_hand):
-    surface, _ = drawn_hand
-    towards_camera = (surface.normal * -surface.position_m).sum(0) / surface.position_m.norm(dim=0)
-    assert (towards_camera > -0.5).all()  # smooth normals may turn away a little at the outline
-    assert (towards_camera < 0).float().mean() < 0.02
 
 
 def test_the_hand_changes_only_its_own_pixels_and_their_blurred_rim(drawn_hand):

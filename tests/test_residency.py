@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from handvae.base.errors import InputError
-from handvae.model import batches, residency
-from handvae.model.draws import unaugmented
+from handvae.model import residency
 from handvae.model.parts import Part, whole
 from handvae.model.residency import HostImages, read_images, stays_on_host
 from handvae.preprocessing import store
 from tests.conftest import REPOSITORY
-from tests.test_batches import load, write_depth_hands, write_hands
+from tests.test_batches import write_depth_hands
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -71,17 +69,6 @@ def test_rows_that_travel_are_the_rows_asked_for_whatever_was_sent_before():
     assert torch.equal(host.take(second), images[second]) and not host.sent  # what nobody came for is dropped
 
 
-@pytest.mark.parametrize(("write", "modality"), [(write_hands, "rgb"), (write_depth_hands, "depth")])
-def test_a_split_in_host_memory_makes_the_same_batches(tmp_path, write, modality):
-    path = write(tmp_path / "set.h5")
-    there, here = (load(path, resident=resident) for resident in ("host", "device"))
-    draw = unaugmented(torch.tensor([4, 0, 4]))
-    draw.rotation_rad[:], draw.flip[1] = 0.3, True
-    a, b = (batches.batch(split, draw, {modality, "joints_3d"}) for split in (there, here))
-    assert there.host is not None and here.host is None
-    assert set(a) == set(b) and all(torch.equal(a[key], b[key]) for key in a)
-
-
 def test_images_stay_on_the_host_where_they_do_not_fit_beside_the_network(monkeypatch, capsys):
     monkeypatch.setattr(residency, "free_device_bytes", lambda device: 12_000_000_000)
     fits = 12_000_000_000 - residency.RESERVE_BYTES
@@ -100,9 +87,3 @@ def test_the_papers_rhd_stays_on_the_host_of_a_16_gb_card_and_icvl_does_not(monk
     monkeypatch.setattr(residency, "free_device_bytes", lambda device: 15_500_000_000)
     rhd, icvl = 41_258 * 384 * 384 * 3, 22_067 * 384 * 384 * 2
     assert stays_on_host("rhd train", rhd, GPU, "auto") and not stays_on_host("icvl train", icvl, GPU, "auto")
-
-
-def test_images_of_another_kind_are_refused(tmp_path):
-    path = write_hands(tmp_path / "set.h5")
-    with pytest.raises(InputError, match=r"set\.h5: expected train with depth_f16; run `dvc repro preprocess`"):
-        read_images([whole(path, ["train"])], "depth_f16", CPU, "auto")
