@@ -1,61 +1,36 @@
-"""`make bench` at toy size: what each part says of itself, and that both sides of a comparison do the same."""
+"""`make bench`: both sides of a comparison do the same, and the page says what was measured."""
 
-import contextlib
-import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import bench, data, growth, measure, page, plain_loop, programs, training
+from benchmarks import bench, data, growth, measure, page, plain_loop, training
 from handvae.base import workers
 from handvae.base.errors import InputError
 from handvae.model import batches
 from handvae.model.draws import Draw
 from handvae.model.settings import settings_of
 from handvae.preprocessing import preprocess
+from stages import download as download_stage
+from stages import preprocess as preprocess_stage
 
 CPU = torch.device("cpu")
 RHD = {"rhd": {"training": 36, "evaluation": 12, "image_px": 64}}
 
 
-def stage(folder: Path, name: str, *arguments: str) -> measure.Finished:
-    with contextlib.chdir(folder):
-        importlib.import_module(f"stages.{name}").main(*arguments)
-    return measure.Finished(1.0, 100.0, "")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def in_this_process():
-    """No process of its own for a stage or a measurement: each takes seconds to start."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "stage", stage)
-        patch.setattr(measure, "apart", lambda function, *arguments: (function(*arguments), 100.0))
-        patch.setattr(workers, "in_order", lambda function, items, processes: map(function, items))
-        patch.setattr(preprocess, "_keep_freed_memory", lambda: None)
-        patch.setattr(training.training, "keep_freed_memory", lambda: None)
-        yield
-
-
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Path:
-    """A folder in which a small RHD at profile tiny is rendered and preprocessed."""
+    """A folder in which a small RHD at profile tiny is rendered and preprocessed, in this process."""
     folder = data.workspace(tmp_path_factory.mktemp("bench") / "plain_loop", "tiny", RHD)
-    data.prepared(folder, "rhd")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(workers, "in_order", lambda function, items, processes: map(function, items))
+        patch.setattr(preprocess, "_keep_freed_memory", lambda: None)
+        for stage in (download_stage, preprocess_stage):
+            stage.main("rhd")
     return folder
-
-
-def sane(rows: list[measure.Row]) -> list[measure.Row]:
-    """Rows that say what was measured, with ratios between their extremes and the memory of a whole process."""
-    assert rows and len({(row.what, row.against, row.held_to) for row in rows}) == len(rows)
-    for row in rows:
-        assert re.search(r"\d", row.measured) and "not measured" not in row.measured
-        assert row.peak_mb > 20
-        if row.ratio is not None:
-            assert row.against and row.ratio.low <= row.ratio.median <= row.ratio.high
-    return rows
 
 
 def test_ratios_are_of_one_round_each_and_sides_take_turns():
@@ -64,16 +39,6 @@ def test_ratios_are_of_one_round_each_and_sides_take_turns():
     assert measure.alternating(sides, 2) == {"a": [3, 5], "b": [4, 6]} and order == list("ababab")
     assert measure.ratios([2, 9, 4], [1, 3, 4]) == (2, 1, 3)
     assert measure.Spread(2, 1, 1234.5).text() == "2.00 (1.00–1,234.50)"
-
-
-def test_a_programs_memory_is_its_own_and_its_childrens_and_its_last_line_says_why_it_failed(tmp_path):
-    block = "import sys; held = bytearray(300 * 2**20); import time; time.sleep(0.3)"
-    child = f"import subprocess, sys; print('done'); subprocess.run([sys.executable, '-c', {block!r}])"
-    small = measure.command([sys.executable, "-c", "import time; time.sleep(0.3)"], tmp_path)
-    large = measure.command([sys.executable, "-c", child], tmp_path)
-    assert 3 < small.peak_mb < 60 and 300 < large.peak_mb < 360 and large.output == "done\n"
-    with pytest.raises(InputError, match="expected to end well, found: ValueError: no hands"):
-        measure.command([sys.executable, "-c", "raise ValueError('no hands')"], tmp_path)
 
 
 @pytest.mark.parametrize("ready", [False, True])
@@ -115,30 +80,13 @@ def test_the_plain_loops_loss_is_ours(workspace):
     assert theirs == pytest.approx((ours[0] + settings.loss.kl_weight * ours[1]).item(), rel=1e-4)
 
 
-def test_the_plain_loop_is_timed_beside_ours(workspace, monkeypatch):
-    monkeypatch.setattr(plain_loop, "SIZES", RHD)
-    monkeypatch.setattr(plain_loop, "ROUNDS", 1)
-    monkeypatch.setattr(plain_loop, "BLOCKS", 1)
-    monkeypatch.setattr(plain_loop, "LOOPS", {"no workers": (0, 1, False)})
-    (row,) = sane(plain_loop.rows(workspace.parent, "tiny"))
-    assert row.against.startswith("plain loop, no workers: ")
-
-
 def test_growth_tells_what_is_flat_and_what_linear():
     tiny = growth.Run(10, 2.0, 90.0, Path())
     runs = {times: growth.Run(100 * times, 2.0 + 3 * times, 100.0 + times, Path()) for times in (1, 4, 16)}
-    time, memory = sane(growth.preprocessing_rows("icvl", tiny, runs))
+    time, memory = growth.preprocessing_rows("icvl", tiny, runs)
     assert time.measured == "3.0, 12.0, 48.0 s after 2.0 s of start-up" and time.ratio.median == 1.0
     assert memory.ratio.median == pytest.approx(116 / 101) and "10.2 KB more an image" in memory.measured
     assert growth.grown([1, 10, 40], [5, 25, 100]) == (1, 1, 1) and growth.grown([7, 7], [1, 4]).median == 0.25
-
-
-def test_rendering_is_told_at_both_sizes_without_its_start(tmp_path, monkeypatch):
-    seconds = {"rendering-160-8": 1.0, "rendering-160-380": 3.0, "rendering-320-380": 5.0}
-    monkeypatch.setattr(data, "stage", lambda folder, *_: measure.Finished(seconds[folder.name], 100.0, ""))
-    small, large = sane(programs.rendering_rows(tmp_path, "tiny"))
-    assert small.measured.startswith("190 (190–190) images/s after 1.0 s") and small.ratio.median == 2.0  # 380 in 2 s
-    assert large.measured.startswith("95 (95–95) images/s") and large.ratio.median == 0.5
 
 
 def test_the_page_has_a_line_a_row_and_a_part_that_fails_says_why(tmp_path, monkeypatch, capsys):

@@ -50,17 +50,6 @@ def test_the_surface_is_closed_oriented_and_without_handles(template):
     assert vertices - len(forward) // 2 + faces.shape[1] == 2  # Euler: one sphere, so no web closed to a ring
 
 
-def test_the_hand_measures_what_hands_measure(template):
-    x, y, z = 1e3 * template.vertices_m.numpy()
-    palm = (np.abs(y - 70) < 4) & (x < 45)
-    wrist = np.abs(y) < 4
-    assert 74 < np.ptp(x[palm]) < 92  # breadth across the knuckles
-    assert 24 < np.ptp(z[palm]) < 40
-    assert 50 < np.ptp(x[wrist]) < 64
-    assert 33 < np.ptp(z[wrist]) < 46
-    assert 180 < y.max() < 192
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_joints_lie_inside_the_skin_and_fingertips_on_it(template, seed):
     rng = np.random.default_rng(seed)

@@ -94,14 +94,3 @@ def test_gestures_extend_the_fingers_of_the_table_and_vary_a_little(gesture):
     poses = batch(motion, range(0, 101, 25))
     assert (is_straight(motion.shape, poses) == [letter != "-" for letter in motions.GESTURES[gesture][1:]]).all()
     assert 0.3 < np.degrees(poses.angles_rad).std(axis=0).mean() < 5
-
-
-def test_gestures_differ_and_thumbs_touch_where_they_should():
-    angles = [motions.gesture_deg(gesture) for gesture in motions.GESTURES]
-    assert all(np.abs(a - b).max() > 20 for i, a in enumerate(angles) for b in angles[:i])
-    shape = motions.subject_shape(0, 0, 0.187)
-    for gesture, finger in motions.TOUCHING.items():
-        pose = HandPose(np.radians(motions.gesture_deg(gesture)), np.zeros(2))
-        tips_m = forward_kinematics(shape, pose).joints_m[4::4]
-        gaps_m = np.linalg.norm(tips_m[1:] - tips_m[0], axis=1)
-        assert 1 + gaps_m.argmin() == finger and gaps_m.min() < 0.025

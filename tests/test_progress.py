@@ -7,7 +7,7 @@ import termios
 
 import pytest
 
-from handvae.base.progress import Progress, tracked
+from handvae.base.progress import Progress
 from tests.conftest import REPOSITORY
 
 PROGRAM = """
@@ -54,13 +54,3 @@ def test_a_log_has_plain_lines_seldom_and_one_at_the_end(capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("train: 100% 00:00 gone, 00:00 left, 4,000/4,000 samples, ") and "loss 0.5" in line
     assert line.isascii() and "\r" not in line
-
-
-def test_what_is_broken_off_ends_its_line_and_nothing_says_nothing(capsys):
-    with pytest.raises(KeyboardInterrupt), Progress("train", 10, "samples") as progress:
-        progress.advance(4)
-        raise KeyboardInterrupt
-    assert capsys.readouterr().err.startswith("train:  40%")
-    assert list(tracked([], "unpack", 0, "files")) == [] and capsys.readouterr().err == ""
-    assert list(tracked("abc", "unpack", 3, "files")) == ["a", "b", "c"]
-    assert capsys.readouterr().err.startswith("unpack: 100%")
