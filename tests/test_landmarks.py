@@ -15,12 +15,6 @@ STB_ROOT_MM = np.array([31.0, 41.9, 39.1, 38.8, 36.8])  # real labels: palm to t
 ICVL_MM = np.array([[29.5, 30.6, 25.4], [56.2, 28.1, 18.1], [52.4, 32.2, 20.4], [44.2, 28.6, 19.6], [41.9, 22.2, 18.1]])
 
 
-def placed(index: int, side: int) -> PlacedHand:
-    rng = np.random.default_rng([21, index])
-    shape = sample_shape(rng)
-    return place_hand(shape, sample_pose(rng, shape), side, random_rotation(rng), np.array([0.05, -0.03, 0.6]))
-
-
 def reference() -> PlacedHand:
     """The hand of 187 mm in its own frame: x to the thumb, y to the fingers, z out of the palm."""
     return place_hand(REFERENCE_SHAPE, REST_POSE, RIGHT, np.eye(3), np.zeros(3))
