@@ -250,6 +250,8 @@ def test_a_snapshot_is_taken_of_a_whole_run_and_of_no_other(clone, monkeypatch):
     snapshot.main("results/tiny")
     page = Path("results/tiny/README.md").read_text()
     assert f"| models | {len(ROWS)}: {len(ROWS)} rows of 1 seed |" in page and "| MSRA15, 1 folds, ResNet-18 |" in page
+    pages = [Path(place, "index.html").read_text() for place in ("reports", "results/tiny")]
+    assert ["own_experiment.html" in page for page in pages] == [True, False]
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(params.replace("\nseeds: 1", "\nseeds: 2"))
     with pytest.raises(InputError, match=r"^reports: expected the report of params\.yaml .* train_paper@"):
