@@ -60,9 +60,6 @@ def made(name, data, seed=0, certain=False):
     [
         ("stb-cross", "rgb joints_2d joints_3d"),
         ("stb-separate", "rgb joints_2d joints_3d"),
-        ("rhd-rgb-v4", "rgb joints_3d"),
-        ("rhd-2d-v1", "joints_2d"),
-        ("stb-rgb-v3-l10", "rgb"),
         ("icvl-resnet18", "depth"),
     ],
 )
@@ -83,8 +80,6 @@ def test_every_kind_of_experiment_has_its_columns(name, encoders, colour, depth)
             expected |= {f"{walk}_uv_px": (count, 9, joints, 2), f"{walk}_projected_px": (count, 9, joints, 2)}
         expected["walk_rgb_u8"] = (2, 9, 64, 64, 3)
     assert {key: values.shape for key, values in columns.items()} == expected
-    kinds = {key: values.dtype.name for key, values in columns.items() if not key.endswith(("_row", "_u8"))}
-    assert set(kinds.values()) == {"float32"}
     # what is scored is the decoding of the encodings kept
     np.testing.assert_allclose(columns[f"decoded_mm_{of_name.encoded}"], predictions["joints_pred_mm"], atol=1e-3)
 
@@ -94,17 +89,6 @@ def test_the_same_experiment_gives_the_same_bytes_and_another_seed_other_samples
     assert all(first[key].tobytes() == again[key].tobytes() for key in first)
     assert not np.array_equal(first["posterior_spread_mm"], other["posterior_spread_mm"])
     np.testing.assert_array_equal(first["mu_rgb"], other["mu_rgb"])
-
-
-@pytest.mark.parametrize(("name", "data"), [("stb-cross", "colour"), ("icvl-resnet18", "depth")])
-def test_images_in_host_memory_give_the_same_predictions_and_columns(name, data, request):
-    data = request.getfixturevalue(data)
-    of_name, *here = made(name, data)
-    model = CrossModalVAE(of_name.architecture, seed=0).eval()
-    predictions = predict.predict_split(model, of_name, whole(data, ["test"]), [whole(data, ["train"])], CPU, "host")
-    there = predictions, latent.latent_columns(model, of_name, whole(data, ["test"]), predictions, CPU, "host")
-    for a, b in zip(here, there, strict=True):
-        assert set(a) == set(b) and all(np.array_equal(a[key], b[key]) for key in a)
 
 
 @pytest.mark.parametrize(("name", "data"), [("rhd-rgb-v1", "colour"), ("icvl-resnet18", "depth")])
@@ -135,22 +119,11 @@ def test_walks_begin_and_end_at_what_is_decoded_from_their_two_images(colour):
     for end, step in ((0, 0), (1, -1)):
         rows = torch.from_numpy(columns["walk_row"][:, end])
         np.testing.assert_allclose(columns["walk_joints_mm"][:, step], columns["decoded_mm_rgb"][rows], atol=1e-3)
-        draw = unaugmented(rows)
-        inputs = batches.batch(split, draw, {"rgb"})
+        inputs = batches.batch(split, unaugmented(rows), {"rgb"})
         with torch.inference_mode():
             image = model.predict("rgb", "rgb", inputs["rgb"], inputs["side_onehot"])
-            flat = model.predict("rgb", "joints_2d", inputs["rgb"], inputs["side_onehot"]).view(len(rows), -1, 2)
         displayed = ((image + 0.5) * 255).clamp(0, 255).permute(0, 2, 3, 1).numpy()
         np.testing.assert_allclose(columns["walk_rgb_u8"][:, step], displayed, atol=0.51)
-        palm_px = split.warped_uv_px(draw)[:, :1]
-        np.testing.assert_allclose(columns["walk_uv_px"][:, step], flat * 32 + palm_px, atol=1e-2)
-
-
-def test_the_walks_shown_are_among_the_random_ones(colour):
-    columns = made("stb-cross", colour)[2]
-    places = [columns["random_walk_row"].tolist().index(pair) for pair in columns["walk_row"].tolist()]
-    for key in ("uv_px", "joints_mm", "projected_px"):
-        np.testing.assert_array_equal(columns[f"walk_{key}"], columns[f"random_walk_{key}"][places])
 
 
 class Truth:
