@@ -97,15 +97,6 @@ def test_along_a_video_blocks_cover_the_true_mean_and_frames_do_not(block_frames
     assert low < covered / 300 < high
 
 
-def test_few_blocks_cover_as_often_as_many():
-    generator, covered = np.random.default_rng(1), 0
-    for seed in range(400):
-        values = generator.normal(size=(8, 1))
-        ends = interval(values, np.ones((8, 1), bool), np.arange(8), seed=seed, resamples=500)
-        covered += ends[0] <= 0 <= ends[1]
-    assert 0.915 < covered / 400 < 0.98  # plain percentiles: 0.88
-
-
 def test_resampled_numbers_are_those_of_the_resampled_blocks():
     errors_mm, visible = simulated(25, 0)
     block = np.sort(np.arange(25) % 9)
@@ -133,11 +124,3 @@ def test_the_same_seed_gives_the_same_draws_and_all_statistics_share_them():
     first, again, other = (bootstrap.resampled(statistics, np.arange(60), seed) for seed in (4, 4, 5))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other) and np.ptp(first[1] - first[0]) < 1e-9
-
-
-def test_joints_of_one_hand_are_drawn_together():
-    """Independent joints would give an interval about 1/sqrt(21) as wide when all joints of a hand err alike."""
-    alike_mm = np.repeat(np.random.default_rng(0).gamma(4, 5, size=(100, 1)), 21, axis=1)
-    low, high = interval(alike_mm, np.ones_like(alike_mm, dtype=bool), np.arange(100))
-    expected_mm = 2 * 1.96 * alike_mm[:, 0].std() / np.sqrt(100)
-    assert high - low == pytest.approx(expected_mm, rel=0.15)

@@ -58,22 +58,14 @@ def test_workers_that_are_lost_again_and_again_and_a_lost_head_node_are_one_line
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("workers", "rows", "on_gpu", "expected"),
-    [
-        (None, 99, True, (2, 1.0)),
-        (3, 99, True, (3, 0.5)),  # a whole number on each GPU
-        (8, 2, True, (2, 1.0)),  # no more than rows
-        (None, 99, False, (16, 0.0)),
-        (None, 3, False, (3, 0.0)),
-    ],
-)
-def test_workers_share_two_gpus_or_sixteen_cores(monkeypatch, workers, rows, on_gpu, expected):
+@pytest.mark.parametrize(("workers", "rows", "expected"), [(None, 9, (2, 1.0)), (3, 9, (3, 0.5)), (8, 1, (1, 1.0))])
+def test_two_gpus_or_sixteen_cores_are_shared_by_no_more_workers_than_rows(monkeypatch, workers, rows, expected):
     monkeypatch.setattr(ray, "init", lambda **_: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 2.0})
-    assert cluster.connect(workers, rows, 16, on_gpu=on_gpu) == expected
+    assert cluster.connect(workers, rows, 16, on_gpu=True) == expected
+    assert cluster.connect(None, rows, 16, on_gpu=False) == (rows, 0.0)
     with pytest.raises(InputError, match="17 workers: expected at most the 16 cores of the Ray cluster"):
-        cluster.connect(17, 99, 16, on_gpu=on_gpu)
+        cluster.connect(17, 99, 16, on_gpu=False)
 
 
 def test_a_full_disk_is_told_with_the_last_error_even_where_no_log_can_be_written(tmp_path):
@@ -145,25 +137,9 @@ def test_what_another_run_left_at_work_is_swept_and_nothing_else(tmp_path):
             process.wait()
 
 
-@pytest.fixture
-def interrupts():
+def test_a_signal_while_a_command_is_started_reaches_it_and_no_other_is_started(tmp_path, monkeypatch):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    interrupts = processes.Interrupts()
-    interrupts.listen()
-    yield interrupts
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def test_a_signal_between_commands_starts_no_other(interrupts, tmp_path):
-    signal.raise_signal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt, match="interrupted; the same command goes on from here"):
-        interrupts.run([sys.executable, "-c", "open('ran', 'w')"], tmp_path)
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_signal_while_a_command_is_started_reaches_it(interrupts, tmp_path, monkeypatch):
-    start = subprocess.Popen
+    start, interrupts = subprocess.Popen, processes.Interrupts()
 
     def then_a_signal(*arguments, **options):
         process = start(*arguments, **options)
@@ -174,4 +150,11 @@ def test_a_signal_while_a_command_is_started_reaches_it(interrupts, tmp_path, mo
 
     monkeypatch.setattr(processes.subprocess, "Popen", then_a_signal)
     code = "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(5))"
-    assert interrupts.run([sys.executable, "-c", f"{code}; open('ready', 'w'); time.sleep(20)"], tmp_path) == 5
+    try:
+        interrupts.listen()
+        assert interrupts.run([sys.executable, "-c", f"{code}; open('ready', 'w'); time.sleep(20)"], tmp_path) == 5
+        with pytest.raises(KeyboardInterrupt, match="interrupted; the same command goes on from here"):
+            interrupts.run([sys.executable, "-c", ""], tmp_path)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -13,7 +13,6 @@ from handvae.evaluation import predict
 from handvae.model import batches, checkpoints, schedules, training, vae
 from handvae.model.draws import BLOCK, unaugmented
 from handvae.model.parts import whole
-from handvae.model.residency import HostImages
 from handvae.model.settings import settings_of
 from tests.conftest import REPOSITORY
 from tests.test_batches import load, write_depth_hands, write_hands
@@ -225,34 +224,6 @@ def test_a_loss_that_is_not_finite_stops_with_step_pair_and_terms(data, tmp_path
 def test_data_of_another_crop_size_are_refused(data, tmp_path):
     with pytest.raises(InputError, match="expected crops of 128 px, found 64 px"):
         train(replace(settings(), crop_px=128), data, tmp_path)
-
-
-def test_too_little_memory_on_the_device_is_one_line_that_says_what_to_change(data, tmp_path, monkeypatch):
-    def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    monkeypatch.setattr(training, "training_step", full)
-    remedies = (
-        r"lower profiles.small.training.rgb.batch_size or profiles.small.encoder_width, or, .*, set resident: host$"
-    )
-    with pytest.raises(InputError, match=r"^train rhd-rgb-v4: the memory of CPU.* is too small; " + remedies):
-        train(settings(), data, tmp_path)
-    assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.parametrize(("name", "fraction"), [("rhd-rgb-v3", 1 / 3), ("icvl-resnet18", 1.0)])
-def test_images_in_host_memory_train_the_same_bytes_and_every_block_is_sent_once(
-    data, tmp_path, monkeypatch, name, fraction
-):
-    sent, original = [], HostImages.send
-    monkeypatch.setattr(HostImages, "send", lambda host, rows: sent.append(rows) or original(host, rows))
-    chosen = settings(name, fraction, steps=2 * BLOCK)
-    if name.startswith("icvl"):
-        data = write_depth_hands(tmp_path / "depth.h5", count=24)
-    there = train(chosen, data, tmp_path, "host", "host")
-    draws = 1 if fraction == 1 else 2  # of the labelled rows and of all
-    assert [len(rows) for rows in sent] == 2 * draws * [6 * BLOCK]
-    assert there == train(chosen, data, tmp_path, "device", "device") and len(sent) == 2 * draws
 
 
 def test_no_memory_is_read_before_it_is_written(data, tmp_path, monkeypatch):

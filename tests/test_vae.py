@@ -82,14 +82,6 @@ def test_the_modality_weight_scales_the_reconstruction_and_not_the_kl():
     torch.testing.assert_close(twice[1], once[1])
 
 
-def test_prediction_is_the_decoded_posterior_mean():
-    network = model().eval()
-    joints = torch.randn(4, 63, generator=generator())
-    mu, _ = network.encode("joints_3d", joints, SIDE)
-    predicted = network.predict("joints_3d", "joints_3d", joints, SIDE)
-    torch.testing.assert_close(predicted, network.decode("joints_3d", mu))
-
-
 def test_one_batch_is_overfitted():
     """Negative control inside: the same network does not fit targets that no input can tell apart."""
     joints, side, noise = torch.randn(8, 63, generator=generator()), SIDE.repeat(2, 1), torch.zeros(8, 30)
