@@ -17,11 +17,6 @@ def strings(*words):
     return np.array(words, dtype=object)
 
 
-def interval(errors_mm, visible, block, kind=bootstrap.mean, seed=0, resamples=bootstrap.RESAMPLES):
-    draws = bootstrap.resampled([kind(errors_mm, visible, block)], block, seed, resamples)[0]
-    return uncertainty.expanded_percentiles(draws, bootstrap.count(block))
-
-
 def video(frames, block_frames, views=("left", "right"), name="B1Counting"):
     """The blocks of a stereo video, a row a view of a frame, as STB's reader names them."""
     rows = [(f"{name}/{number:04d}", f"{name} {view}", number) for number in range(frames) for view in views]
@@ -62,17 +57,6 @@ def test_turned_copies_lie_in_the_block_of_their_upright_picture():
     assert blocks(moment, sequence, np.array([0, 1, 0, 1]), 1).tolist() == [0, 1, 0, 1]
 
 
-def test_the_interval_of_doubled_rows_is_that_of_the_single_ones():
-    errors_mm, visible = simulated(120, 0)
-    single = np.arange(120)
-    for kind in (bootstrap.mean, bootstrap.median):
-        alone = interval(errors_mm, visible, single, kind)
-        twice = interval(errors_mm.repeat(2, 0), visible.repeat(2, 0), single.repeat(2), kind)
-        assert twice == pytest.approx(alone)
-        as_if = interval(errors_mm.repeat(2, 0), visible.repeat(2, 0), np.arange(240), kind)
-        assert np.ptp(as_if) < 0.8 * np.ptp(alone)  # drawn row by row: 1 / sqrt(2) of it
-
-
 def autocorrelated(videos, frames, rho, generator):
     """Errors (videos * frames,) whose neighbours in a video go together: an AR(1) process of mean 0."""
     noise = generator.normal(size=(videos, frames))
@@ -92,8 +76,10 @@ def test_along_a_video_blocks_cover_the_true_mean_and_frames_do_not(block_frames
     block = blocks(moment, sequence, np.tile(np.arange(600), 2), block_frames)
     for seed in range(300):
         values = autocorrelated(2, 600, 0.9, generator)[:, None]
-        ends = interval(values, np.ones((1200, 1), bool), block, seed=seed, resamples=400)
-        covered += ends[0] <= 0 <= ends[1]
+        mean = bootstrap.mean(values, np.ones((1200, 1), bool), block)
+        draws = bootstrap.resampled([mean], block, seed, resamples=400)[0]
+        low_end, high_end = uncertainty.expanded_percentiles(draws, bootstrap.count(block))
+        covered += low_end <= 0 <= high_end
     assert low < covered / 300 < high
 
 

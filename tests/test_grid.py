@@ -105,13 +105,6 @@ def test_each_run_leaves_a_line_and_dvcs_exit_code_is_passed_on_without_a_report
     assert first["profile"] == "small" and first["workers"] == 1 and 0 <= first["seconds"] < 60
 
 
-def test_the_longest_rows_are_trained_first():
-    loaded = params.load(REPOSITORY / "params.yaml")
-    rows = ("icvl-resnet50", "icvl-resnet18", "rhd-2d-v1")
-    assert sorted(rows, key=lambda row: grid.cost(row, loaded), reverse=True) == list(rows)
-    assert grid.cost("stb-cross", loaded) == 7 * grid.cost("stb-rgb-v1", loaded)  # seven pairs
-
-
 @pytest.fixture
 def due(folder, asked, monkeypatch):
     """Two cores; of the rows those in the list are due."""

@@ -13,12 +13,6 @@ def test_errors_are_euclidean_distances_without_recentring():
     np.testing.assert_allclose(metrics.joint_errors_mm(pred_mm, true_mm), [[13, 13]])
 
 
-def test_errors_of_float32_joints_are_computed_in_float64():
-    true_mm = np.full((1, 1, 3), 1000, dtype=np.float32)
-    pred_mm = true_mm + np.float32(0.25)
-    np.testing.assert_allclose(metrics.joint_errors_mm(pred_mm, true_mm), 0.25 * np.sqrt(3), rtol=1e-12)
-
-
 def test_mean_epe_is_the_mean_of_joint_means_not_of_all_errors():
     errors_mm = np.array([[10.0, 2], [30, 999], [50, 999]])
     visible = np.array([[True, True], [True, False], [True, False]])

@@ -12,7 +12,6 @@ import pytest
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from handvae.base import params
-from handvae.base.errors import InputError
 from handvae.report import pages
 from handvae.report.snapshot import main_table
 from stages import run, snapshot

@@ -89,9 +89,9 @@ def test_hidden_joints_count_in_the_numbers_of_all_joints_alone():
     assert differs == {name for name in summary if "all_joints" in name} != set()
 
 
-def test_the_summary_agrees_with_the_metrics():
+def test_summary_and_curve_agree_with_the_metrics():
     errors_mm, visible = simulated(40, 2)
-    summary = summary_of([errors_mm], visible)
+    summary, (pred_mm, true_mm) = summary_of([errors_mm], visible), joints_with(errors_mm)
     assert summary["epe_mean_mm"] == pytest.approx(metrics.mean_over_joints(errors_mm, visible), abs=1e-4)
     assert summary["epe_median_mm"] == pytest.approx(metrics.median_over_joints(errors_mm, visible), abs=1e-4)
     assert summary["auc_20_50"] == pytest.approx(metrics.auc_exact(errors_mm, visible, 20, 50), abs=1e-4)
@@ -100,14 +100,8 @@ def test_the_summary_agrees_with_the_metrics():
     assert summary["mean_pose_epe_mm"] == 8
     assert summary["epe_share_of_mean_pose"] == pytest.approx(summary["epe_mean_mm"] / 8, abs=1e-4)
     assert all(summary[f"{name}_low"] < summary[name] < summary[f"{name}_high"] for name in INTERVALS)
-
-
-def test_the_pck_table_has_the_protocols_thresholds():
-    errors_mm, visible = simulated(40, 2)
-    pred_mm, true_mm = joints_with(errors_mm)
-    rows = np.array(statistics.pck_table([pred_mm], true_mm, visible))
-    np.testing.assert_allclose(rows[:, 0], metrics.THRESHOLDS_MM, atol=1e-4)
-    np.testing.assert_allclose(rows[:, 1], metrics.pck(errors_mm, visible, metrics.THRESHOLDS_MM), atol=1e-4)
+    curve = np.column_stack([metrics.THRESHOLDS_MM, metrics.pck(errors_mm, visible, metrics.THRESHOLDS_MM)])
+    np.testing.assert_allclose(statistics.pck_table([pred_mm], true_mm, visible), curve, atol=1e-4)
 
 
 def test_depth_is_scored_over_all_joints_at_once_and_by_whole_frames():
