@@ -48,7 +48,6 @@ def verdicts_of(part, results):
         (-0.1, 0.4, above(0, "mm"), OPEN),
         (-0.4, 0.0, above(0, "mm"), FAILS),  # the bound itself is not on the claim's side
         (3, 9, below(10, "%"), HOLDS),
-        (10, 11, below(10, "%"), FAILS),
         (-2, 2, Criterion(-1, 1, ""), OPEN),
         (np.nan, np.nan, below(10, "%"), OPEN),
     ],
@@ -101,19 +100,6 @@ def test_variants_that_differ_as_little_as_in_the_paper_are_alike(model):
     assert row["criterion"] == "below 11.8 %" and pytest.approx(11.8, abs=0.01) == 100 * (9.57 / 8.56 - 1)
     apart = rows_of(claims.variant_rows, [alike[0], model("v4-apart", hard_frames() * 1.2, variant=4)])[1]
     assert apart["value"] == pytest.approx(100 * (1.2 / 1.02 - 1)) and apart["verdict"] == FAILS
-
-
-def test_fewer_invariances_are_compared_with_the_papers_best_variant_frame_by_frame(model):
-    results = [
-        model("all", hard_frames()),
-        model("other", hard_frames() - 5, variant=2),  # not the variant of Table 2
-        model("ts", hard_frames() + 0.5, invariances="T+S"),
-        model("t", hard_frames() - 0.5, invariances="T"),
-    ]
-    rows = rows_of(claims.invariance_rows, results)
-    assert [row["verdict"] for row in rows] == [*3 * [ABSENT], HOLDS, ABSENT, FAILS, *3 * [ABSENT]]
-    assert (rows[3]["value"], rows[5]["value"]) == pytest.approx((0.5, -0.5))
-    assert rows[4]["data"] == "needs variant 1 of RGB->3D RHD with T+H and with T+S+H"
 
 
 def test_few_labels_compare_the_medians_of_variants_3_and_1_at_one_share(model):

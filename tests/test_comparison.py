@@ -115,28 +115,10 @@ def test_p_is_that_of_all_sign_flips():
     np.testing.assert_array_equal(twice, p_values)
 
 
-def test_where_nothing_differs_one_test_in_twenty_says_so():
-    single = np.random.default_rng(0).standard_t(3, (60, 500))
-    fours = single.repeat(4, axis=0) + np.random.default_rng(1).normal(0, 0.1, (240, 500))
-    for differences_mm, block in ((single, np.arange(60)), (fours, np.arange(60).repeat(4))):
-        p_values = comparison.sign_flip_p_values(differences_mm, block)
-        assert 0.03 < (p_values < 0.05).mean() < 0.075 and 0.45 < np.median(p_values) < 0.55
-    row_by_row = comparison.sign_flip_p_values(fours, np.arange(240))
-    assert (row_by_row < 0.05).mean() > 0.2
-
-
-@pytest.mark.parametrize(
-    ("given", "corrected", "factors"),
-    [
-        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02], [3, 1, 2, 4]),
-        ([0.9, 0.6], [1, 1], [1, 2]),
-        ([np.nan, 0.02, np.nan, 0.01], [np.nan, 0.02, np.nan, 0.02], [0, 1, 0, 2]),
-    ],
-)
-def test_holms_correction_by_hand(given, corrected, factors):
-    p_holm, their_factors = comparison.holm(np.array(given))
-    np.testing.assert_allclose(p_holm, corrected)
-    assert their_factors.tolist() == factors
+def test_holms_correction_by_hand():
+    p_holm, factors = comparison.holm(np.array([0.01, 0.04, np.nan, 0.03, 0.005]))
+    np.testing.assert_allclose(p_holm, [0.03, 0.06, np.nan, 0.06, 0.02])
+    assert factors.tolist() == [3, 1, 0, 2, 4]
 
 
 def test_verdicts_are_those_after_the_correction_for_all_rows(model):
@@ -202,13 +184,10 @@ def test_the_text_names_task_data_and_blocks_above_its_rows(model):
     pair = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
     stb = {"columns": {"block": np.arange(FRAMES) // 2}, "dataset": "stb"}
     pair += [model("c", hard_frames(), **stb), model("d", hard_frames(), invariances="T+S", **stb)]
-    header, rows = comparison.paired_text(comparison.paired_table(pair))
-    assert [row[0] for row in rows] == [
-        *("**RGB->3D RHD, synthetic, 40 blocks of frames**", "a"),
-        *("**RGB->3D STB, synthetic, 20 blocks of frames**", "c"),
-    ]
-    assert {len(row) for row in rows} == {len(header)}
+    _, rows = comparison.paired_text(comparison.paired_table(pair))
+    assert rows[0][0] == "**RGB->3D RHD, synthetic, 40 blocks of frames**"
     assert rows[1][:2] == ["a", "b"] and rows[1][2].startswith("−5.00 [−5.") and rows[1][3] == "0.0001"
     assert rows[1][6:] == ["−0.26", "3", "a better"]
+    assert rows[2][0] == "**RGB->3D STB, synthetic, 20 blocks of frames**"
     assert rows[3][2:7] == ["+0.00 [+0.00, +0.00]", "1.0000", "–", "–", "–"]
     assert rows[3][7:] == ["1", "cannot be told (1 seed; at least 3 are needed)"]

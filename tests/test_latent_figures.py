@@ -200,15 +200,6 @@ def test_figure_8_has_every_sample_of_every_modality_and_prints_the_purity_of_th
     assert printed["fig08b"] == 100 and printed["fig08a"] == round(claimed["value"]) < 50 and printed["fig01"] < 50
 
 
-def test_tsne_keeps_clusters_together_and_does_not_mind_few_points():
-    clusters = np.random.default_rng(0).normal(size=(3, 40, 30)) + np.array([-30, 0, 30.0])[:, None, None]
-    points = latent.tsne(clusters.reshape(-1, 30).astype(np.float32)).reshape(3, 40, 2)
-    centres = points.mean(axis=1)
-    radius = np.linalg.norm(points - centres[:, None], axis=2).max()
-    assert min(np.linalg.norm(centres[a] - centres[b]) for a, b in ((0, 1), (0, 2), (1, 2))) > radius
-    assert np.isfinite(latent.tsne(np.random.default_rng(0).normal(size=(8, 30)))).all()
-
-
 def test_points_are_spread_out_from_the_middle_by_hand():
     line = np.array([[0.0, 0], [1, 0], [4, 0], [9, 0], [10, 0]])
     assert latent.spread_out(line, 3).tolist() == [2, 4, 0]  # 4 is nearest to the mean 4.8; 10; 0

@@ -23,7 +23,7 @@ from handvae.report.results import expected_of
 from stages import report
 from tests import fabricated
 from tests.conftest import REPOSITORY
-from tests.fabricated import FRAMES, hands_mm, names, write_predictions
+from tests.fabricated import FRAMES
 
 HISTORY = "step,{pair}_reconstruction,{pair}_kl,loss\n8,2.0,1.0,2.01\n16,1.0,2.0,1.02\n"
 SOURCE = "synthetic hands, 48 training and 21 test images"
@@ -39,46 +39,32 @@ GRID = {f"rhd-rgb-v{v}": experiment("rgb", v) for v in (1, 2)} | {"rhd-2d-v3": e
 ERRORS_MM = {"rhd-rgb-v1": 30, "rhd-rgb-v2": 20, "rhd-2d-v3": 10}
 
 
-def attributes_of(name, row, **changes):
-    """What evaluate writes of a row's settings and data."""
+def write_experiment(name, row, error_mm, **changes):
+    """A row's predictions, metrics and losses: joints are off by about `error_mm`, hidden ones by a mile.
+
+    `changes`: of the attributes by which evaluate says of what settings and data they are.
+    """
+    made = fabricated.predicted(
+        report.PROCESSED, row.dataset, row.input, error_mm, variant=row.variant, encoder=row.encoder
+    )
     loaded = dataclasses.replace(LOADED, experiments={name: row})
     trained_by = json.dumps(settings_of(loaded, name).as_dict(), sort_keys=True)
     facts = {"settings": trained_by, "source": SOURCE, "synthetic": True, "published": False}
-    return expected_of(name, row, "small", row.dataset) | facts | changes
-
-
-def write_training_and_metrics(name, row, numbers):
+    samples, block = np.array([0, 3, 5, 8]), np.arange(FRAMES)
+    with h5py.File(made.predictions, "r+") as file:
+        file.attrs.update(expected_of(name, row, "small", row.dataset) | facts | changes)
+        keys = ("joints_pred_mm", "joints_true_mm", "mean_pose_mm", "visible")
+        pred_mm, true_mm, mean_pose_mm, visible = (file[key][:] for key in keys)
+        file["latent/posterior_row"], file["latent/posterior_spread_mm"] = samples, np.ones(visible.shape)
+        file["latent/posterior_joints_mm"] = pred_mm[samples, None] + np.arange(5)[:, None, None]
+    if row.input == "depth":
+        numbers = statistics.summarise_depth([pred_mm], true_mm, mean_pose_mm, block, seed=0)
+    else:
+        numbers = statistics.summarise([pred_mm], true_mm, visible, mean_pose_mm, block, 0)
+    report.PREDICTIONS.mkdir(parents=True, exist_ok=True)
+    made.predictions.rename(report.PREDICTIONS / f"{name}.h5")
     atomic.write_text(report.TRAINING / f"{name}.csv", HISTORY.format(pair=f"{row.input}->joints_3d"))
     atomic.write_text(report.METRICS / f"{name}.json", json.dumps(numbers))
-
-
-def write_experiment(name, row, error_mm, **changes):
-    """Predictions and metrics of one experiment whose joints are off by about `error_mm`; hidden joints by a mile."""
-    generator, true_mm = fabricated.seeded(name), hands_mm("rhd")
-    visible = np.random.default_rng(0).random((FRAMES, 21)) < 0.8  # a fact of the images
-    scale = error_mm / 1.6 * np.linspace(0.4, 1.6, FRAMES)[:, None, None]
-    pred_mm = true_mm + generator.normal(size=true_mm.shape) * scale
-    pred_mm[~visible] = 9999
-    latent = {"posterior_row": np.arange(4), "posterior_spread_mm": np.ones((FRAMES, 21))}
-    latent["posterior_joints_mm"] = pred_mm[:4, None] + generator.normal(size=(4, 5, 21, 3))
-    report.PREDICTIONS.mkdir(parents=True, exist_ok=True)
-    path, joints_mm = report.PREDICTIONS / f"{name}.h5", ([pred_mm.astype(np.float32)], true_mm.astype(np.float32))
-    attributes = attributes_of(name, row, **changes)
-    write_predictions(path, *joints_mm, attributes, [latent], visible=visible, name=names())
-    mean_pose_mm = np.broadcast_to(true_mm.mean(axis=0), true_mm.shape)
-    numbers = statistics.summarise([pred_mm], true_mm, visible, mean_pose_mm, np.arange(FRAMES), 0)
-    write_training_and_metrics(name, row, numbers)
-
-
-def write_depth(name, row):
-    """The same of a depth row, and its preprocessed set."""
-    fabricated.write_processed(report.PROCESSED, row.dataset, source=SOURCE)
-    path = fabricated.predicted(report.PROCESSED, row.dataset, "depth", 12, encoder=row.encoder).predictions
-    with h5py.File(path, "r+") as file:
-        file.attrs.update(attributes_of(name, row))
-        predicted, *others = [file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "mean_pose_mm")]
-    path.rename(report.PREDICTIONS / f"{name}.h5")
-    write_training_and_metrics(name, row, statistics.summarise_depth([predicted], *others, np.arange(FRAMES), seed=0))
 
 
 @pytest.fixture
@@ -187,7 +173,8 @@ def test_rows_without_results_are_left_out_and_named(project, capfd):
         shutil.rmtree(folder)
         folder.mkdir()
     project.settings.experiments = grid = LOADED.experiments
-    write_depth("icvl-resnet18", grid["icvl-resnet18"])
+    fabricated.write_processed(report.PROCESSED, "icvl", source=SOURCE)
+    write_experiment("icvl-resnet18", grid["icvl-resnet18"], 12)
     report.main()
     lacking = [name for name in grid if name != "icvl-resnet18"]
     (said,) = re.findall(r"report: (.* rows left out: .*); `python -m stages.grid", capfd.readouterr().out)
