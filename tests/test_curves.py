@@ -102,7 +102,8 @@ def test_figure_3_shows_both_variants_by_share_of_labels(grid, few_labels):
 
 
 def test_figure_3_says_of_how_many_seeds_it_is_and_shows_their_spread(few_labels):
-    several = [replace(one, metrics=one.metrics | {"seeds": 3, "epe_median_mm_sd": 0.5}) for one in few_labels[:2]]
+    seeds = {"seeds": 3, "epe_median_mm_sd": 0.5}
+    several = [replace(model, metrics=model.metrics | seeds) for model in few_labels[:2]]
     figure = curves.curves([*several, *few_labels[2:]])["fig03"]
     assert figure.get_supxlabel().startswith("Points: mean over 1 or 3 seeds. ")
     spreads = [drawn for drawn in figure.axes[0].containers if drawn.get_label().startswith("_")]

@@ -104,12 +104,11 @@ def test_figure_12_names_its_models_sets_and_the_rule(depth):
     assert [[text.get_text() for text in axes.texts][:1] for axes in figure.axes[::18]] == [["ICVL"], ["NYU"], ["MSRA"]]
 
 
-@pytest.mark.parametrize(("dataset", "input_"), [("stb", "rgb"), ("msra", "depth")])
-def test_predictions_of_other_images_are_refused(tmp_path, processed, dataset, input_):
-    result = predicted(tmp_path, dataset, input_, 10, subject="P0" if dataset == "msra" else "")
+def test_predictions_of_other_images_are_refused(tmp_path, processed):
+    result = predicted(tmp_path, "msra", "depth", 10, subject="P0")
     with h5py.File(result.predictions, "r+") as file:
         file["row"][:] = np.roll(np.arange(FRAMES), 1)
-    with pytest.raises(InputError, match=rf"expected row \d+ of {re.escape(str(processed / dataset))}\.h5 to be "):
+    with pytest.raises(InputError, match=rf"expected row \d+ of {re.escape(str(processed / 'msra.h5'))} to be P0/"):
         hands.hands([result], processed)
 
 
@@ -118,14 +117,10 @@ def test_what_does_not_fit_is_named(tmp_path, processed):
     with pytest.raises(InputError, match=r"nyu\.h5: expected the preprocessed dataset"):
         hands.hands([result], tmp_path)
     with h5py.File(result.predictions, "r+") as file:
-        values = file["joints_pred_mm"][:, :14]
+        fewer = file["joints_pred_mm"][:, :14]
         del file["joints_pred_mm"]
-        file["joints_pred_mm"] = values
+        file["joints_pred_mm"] = fewer
     with pytest.raises(InputError, match=r"nyu-.*: expected joints \(21, 36, 3\), found \(21, 14, 3\)"):
-        hands.hands([result], processed)
-    with h5py.File(result.predictions, "r+") as file:
-        del file["visible"]
-    with pytest.raises(InputError, match=r"nyu-.*: expected visible, found none"):
         hands.hands([result], processed)
 
 

@@ -39,12 +39,6 @@ def test_purity_is_one_where_each_modality_lies_apart_and_as_if_shuffled_where_t
     assert low < mixing.purities(mixed).mean() < high and low < 1 / 3 < high
 
 
-def test_where_a_samples_encodings_coincide_none_is_among_neighbours_of_its_modality_shuffled_or_not():
-    same = np.stack([cloud()] * 3)
-    assert mixing.purities(same, 2).max() == 0
-    assert mixing.purity_of_shuffled(same, seed=0, count=2) == (0, 0, 0)
-
-
 def test_nearer_than_own_by_hand():
     # the query at 0 has its own at 3, and that at 1 is nearer; of that at 5 the own is at 1: nearer is that at 3, and
     # equally near that at 9

@@ -94,17 +94,6 @@ def test_hands_are_those_at_evenly_spaced_ranks_of_their_own_error(tmp_path, pro
         np.testing.assert_array_equal(picture(hand["image"]), viewer.hand_picture(image_u8, uv_px))
 
 
-def test_depth_poses_stand_about_the_true_hands_centre_and_keep_their_offset(tmp_path, processed):
-    result = predicted(tmp_path, "icvl", "depth", 10)
-    [model] = viewer.viewer_data([result], processed)["predictions"]
-    offsets_mm = np.subtract(*read_arrays(result, "joints_pred_mm", "joints_true_mm"))
-    assert model["joints"] == "evaluated"
-    for hand in model["hands"]:
-        truth_mm, prediction_mm = np.array(hand["truth_mm"]), np.array(hand["prediction_mm"])
-        np.testing.assert_allclose(truth_mm.mean(axis=0), 0, atol=0.06)
-        assert np.abs(offsets_mm - (prediction_mm - truth_mm)).max(axis=(1, 2)).min() < 0.11  # some frame's
-
-
 def test_a_walks_steps_and_ends_are_those_of_the_file(tmp_path):
     results, processed = small_grid(tmp_path)
     walks = viewer.viewer_data(results, processed)["walks"]
