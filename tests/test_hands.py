@@ -9,7 +9,6 @@ from matplotlib.colors import to_rgb
 
 from handvae.base.errors import InputError
 from handvae.base.joints import BONES21, SKELETON_OF, SKELETONS
-from handvae.evaluation import statistics
 from handvae.report import hands, style
 from handvae.report.predictions import read_arrays
 from tests.fabricated import DEPTH, FRAMES, hands_mm, predicted, write_processed
@@ -58,13 +57,6 @@ def frame_of(picture, path, key, picture_of=np.asarray):
                 if np.array_equal(picture_of(file[group][key][frame]), picture):
                     return group, frame
     return None
-
-
-def test_samples_are_picked_by_rank_of_error_and_in_that_order():
-    errors_mm = np.random.default_rng(0).permutation(101).astype(float)
-    assert errors_mm[statistics.evenly_ranked(errors_mm, 5)].tolist() == [10, 30, 50, 70, 90]
-    assert sorted(statistics.evenly_ranked(np.array([3.0, 1, 2]), 6)) == [0, 1, 2]  # fewer frames than places
-    assert len(statistics.evenly_ranked(np.zeros(300), 6)) == 6  # ties
 
 
 def test_figure_10_shows_the_images_that_were_predicted_from(tmp_path, processed):

@@ -7,7 +7,6 @@ import pytest
 
 from handvae.base import params
 from handvae.base.errors import InputError
-from handvae.report import paper, tables
 from handvae.report.predictions import read_arrays
 from handvae.report.results import OtherSettingsError, expected_of, read_results
 from tests.conftest import REPOSITORY
@@ -76,9 +75,6 @@ def test_a_result_may_have_several_seeds_and_an_interval_that_is_not_there(tmp_p
     missing = {"epe_mean_mm_low": None, "epe_mean_mm_high": None}
     read = read_result(*write_result(tmp_path, metric_changes=seeds(3) | missing, further_seeds=2))
     assert read.seeds == 3 and np.isnan(read.interval("epe_mean_mm")[1:]).all()
-    table = tables.joint_table([replace(read, label_fraction=1.0)], paper.TABLES["table1"])
-    cell = tables.joint_text(table, paper.TABLES["table1"])[1][1][3]
-    assert cell.startswith("25.00 [1 block of frames: no interval]\nsd 1.25 over")
 
 
 def test_a_model_of_two_sets_has_a_result_on_each(tmp_path):
