@@ -39,10 +39,46 @@ def write_hands(path, count=6, seed=0, groups=("train",), sides=2, **attributes)
     return path
 
 
+JOINTS, CUBE_MM = 16, 200.0
+
+
+def write_depth_hands(path, groups=("train",), count=6, seed=1):
+    """Flat hands facing the camera: depth that grows to the right, and a hole where joint 3 is."""
+    rng = np.random.default_rng(seed)
+
+    def hands(group):
+        for number in range(count):
+            centre_mm = np.array([rng.uniform(-50, 50), rng.uniform(-50, 50), rng.uniform(300, 500)])
+            camera = np.eye(3) * (CROP * centre_mm[2] / CUBE_MM, CROP * centre_mm[2] / CUBE_MM, 1)
+            camera[:2, 2] = (CONTEXT - 1) / 2 - camera[0, 0] * centre_mm[:2] / centre_mm[2]
+            joints = centre_mm + rng.uniform(-60, 60, (JOINTS, 3))
+            joints[3] = centre_mm + [*rng.uniform(-40, 40, 2), 0]  # in the plane where the crop is to scale
+            uv = project(joints, camera)
+            v, u = np.mgrid[:CONTEXT, :CONTEXT]
+            depth = np.where(np.hypot(u - uv[3, 0], v - uv[3, 1]) < 4, -0.75, 1.0)
+            yield store.DepthHand(
+                depth.astype(np.float16), joints.astype(np.float32), uv.astype(np.float32), camera, 1,
+                centre_mm.astype(np.float32), CUBE_MM, number != 2, f"{group} {number}", group, group, number,
+                f"{group} {number}",
+            )  # fmt: skip
+
+    store.write(path, {group: hands(group) for group in groups}, {"crop_px": CROP, "context_px": CONTEXT})
+    return path
+
+
+def load(path, groups=("train",), images=True, unit_mm=None, label_fraction=1.0, resident="auto"):
+    """All rows of some groups of one file, on the CPU."""
+    return batches.load_split([whole(path, list(groups))], images, unit_mm, CPU, label_fraction, resident)
+
+
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
-    path = write_hands(tmp_path_factory.mktemp("store") / "set.h5")
-    return load(path)
+    return load(write_hands(tmp_path_factory.mktemp("store") / "set.h5"))
+
+
+@pytest.fixture(scope="module")
+def depth_split(tmp_path_factory):
+    return load(write_depth_hands(tmp_path_factory.mktemp("store") / "set.h5"), unit_mm=50.0)
 
 
 @pytest.fixture(scope="module")
@@ -53,115 +89,86 @@ def joint(tmp_path_factory):
     return batches.load_split([whole(both, ["train"]), whole(left, ["train"])], True, 50.0, CPU)
 
 
-def load(path, groups=("train",), images=True, unit_mm=None, label_fraction=1.0, resident="auto"):
-    """All rows of some groups of one file, on the CPU."""
-    return batches.load_split([whole(path, list(groups))], images, unit_mm, CPU, label_fraction, resident)
-
-
 def drawn(seed, block, size, rows, pairs=1, augmentation=AUGMENTATION, mirrored=True):
     """A draw from one pool of rows that are all mirrored half of the times, or none of which is."""
     pools, mirrored = [torch.arange(rows)], torch.full((rows,), mirrored)
     return draw_block(seed, block, size, pools, pairs, augmentation, mirrored)
 
 
-def some_draw(rows=6, seed=0):
-    return drawn(seed, 0, 1, rows)[0]
+def some_draw():
+    """Eight samples of six rows, some of them mirrored."""
+    draw, _ = drawn(0, 0, 1, 6)
+    assert draw.flip.any() and not draw.flip.all() and draw.rotation_rad.abs().max() > 0.3
+    return draw
+
+
+def changed_draw(**changes):
+    """Six rows, all warped in the same way."""
+    draw = unaugmented(torch.arange(6))
+    for key, value in changes.items():
+        getattr(draw, key)[:] = value
+    return draw
 
 
 def test_without_augmentation_the_crop_is_the_middle_of_the_context(split):
-    draw = unaugmented(torch.arange(6))
-    image = split.inputs(draw)
     margin = (CONTEXT - CROP) // 2
     stored = split.images[:, margin:-margin, margin:-margin].permute(0, 3, 1, 2) / 255 - 0.5
-    torch.testing.assert_close(image, stored, atol=1e-4, rtol=0)
+    torch.testing.assert_close(split.inputs(changed_draw()), stored, atol=1e-4, rtol=0)
 
 
-def test_warped_joints_reproject_through_the_warped_camera(split):
-    draw = some_draw()
-    uv = split.warped_uv_px(draw)
-    projected = project(split.warped_joints_mm(draw).numpy(), split.warped_cameras(draw).numpy())
-    assert draw.flip.any() and not draw.flip.all() and draw.rotation_rad.abs().max() > 0.3
-    np.testing.assert_allclose(projected, uv, atol=2e-3)
-
-
-def test_warped_cameras_are_plain_pinhole_cameras(split):
+def test_warped_joints_reproject_through_the_warped_camera_which_is_a_plain_one(split):
     draw = some_draw()
     cameras = split.warped_cameras(draw)
+    projected = project(split.warped_joints_mm(draw).numpy(), cameras.numpy())
+    np.testing.assert_allclose(projected, split.warped_uv_px(draw), atol=2e-3)
     torch.testing.assert_close(cameras[:, 0, 0], cameras[:, 1, 1])
     assert cameras[:, 0, 1].abs().max() < 1e-3 and cameras[:, 1, 0].abs().max() < 1e-3
-    assert (cameras[:, 0, 0] > 0).all() and torch.equal(
-        cameras[:, 2], torch.tensor([0.0, 0.0, 1.0]).expand(len(cameras), 3)
-    )
+    assert (cameras[:, 0, 0] > 0).all() and (cameras[:, 2] == torch.tensor([0.0, 0.0, 1.0])).all()
 
 
 def test_the_image_moves_with_its_joints(split):
     draw = some_draw()
     image, uv = split.inputs(draw), split.warped_uv_px(draw)
+    grid_v, grid_u = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     checked = 0
     for number in range(len(draw.rows)):
         u, v = uv[number, 9].tolist()
         if 6 < u < CROP - 7 and 6 < v < CROP - 7:
             weight = (image[number, 0].double() - 0.01).clamp(min=0)
-            grid_v, grid_u = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
             centre = [(weight * grid).sum() / weight.sum() for grid in (grid_u, grid_v)]
             assert abs(centre[0] - u) < 0.3 and abs(centre[1] - v) < 0.3
             checked += 1
     assert checked >= 8
 
 
-def test_a_flip_swaps_the_side_mirrors_the_hand_and_is_its_own_inverse(split):
-    rows = torch.arange(6)
-    plain, mirrored = unaugmented(rows), unaugmented(rows)
-    mirrored.flip[:] = True
-    a, b = (batches.batch(split, draw, {"rgb", "joints_2d", "joints_3d"}) for draw in (plain, mirrored))
+def test_a_flip_swaps_the_side_and_mirrors_the_hand(split):
+    draws = changed_draw(), changed_draw(flip=True)
+    a, b = (batches.batch(split, draw, {"rgb", "joints_2d", "joints_3d"}) for draw in draws)
     assert torch.equal(a["side_onehot"], b["side_onehot"].flip(1))
     torch.testing.assert_close(a["rgb"], b["rgb"].flip(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(
-        a["joints_3d"].view(6, 21, 3) * torch.tensor([-1.0, 1, 1]), b["joints_3d"].view(6, 21, 3)
-    )
-    torch.testing.assert_close(a["joints_2d"].view(6, 21, 2) * torch.tensor([-1.0, 1]), b["joints_2d"].view(6, 21, 2))
-
-
-def test_rotation_turns_the_pose_about_the_cameras_axis_and_keeps_its_depths_and_lengths(split):
-    rows = torch.arange(6)
-    turned = unaugmented(rows)
-    turned.rotation_rad[:] = 0.6
-    a, b = (split.warped_joints_mm(draw) for draw in (unaugmented(rows), turned))
-    torch.testing.assert_close(a[..., 2], b[..., 2])
-    torch.testing.assert_close(a.norm(dim=-1), b.norm(dim=-1))
-    angle = torch.atan2(b[..., 1], b[..., 0]) - torch.atan2(a[..., 1], a[..., 0])
-    torch.testing.assert_close(torch.sin(angle), torch.full_like(angle, np.sin(0.6)), atol=1e-4, rtol=0)
+    for key, signs in (("joints_3d", [-1.0, 1, 1]), ("joints_2d", [-1.0, 1])):
+        torch.testing.assert_close(a[key].view(6, 21, -1) * torch.tensor(signs), b[key].view(6, 21, -1))
 
 
 def test_shift_and_zoom_change_the_view_and_not_the_3d_target(split):
-    rows = torch.arange(6)
-    moved = unaugmented(rows)
-    moved.shift[:], moved.scale[:] = 0.1, 1.2
-    a, b = (batches.batch(split, draw, {"joints_2d", "joints_3d"}) for draw in (unaugmented(rows), moved))
+    draws = changed_draw(), changed_draw(shift=0.1, scale=1.2)
+    a, b = (batches.batch(split, draw, {"joints_2d", "joints_3d"}) for draw in draws)
     assert torch.equal(a["joints_3d"], b["joints_3d"])
     torch.testing.assert_close(1.2 * a["joints_2d"], b["joints_2d"], atol=1e-5, rtol=1e-5)
 
 
-def test_targets_are_palm_relative_in_units_of_the_scale(split):
-    rows = torch.tensor([4])
-    target = batches.batch(split, unaugmented(rows), {"joints_3d"})["joints_3d"].view(21, 3)
-    expected = (split.joints_mm[4] - split.joints_mm[4, ROOT]) / 44.0
-    torch.testing.assert_close(target, expected)
+def test_targets_are_palm_relative_in_units_of_the_scale_bone_or_of_one_length(split, joint):
+    target = batches.batch(split, changed_draw(), {"joints_3d"})["joints_3d"].view(6, 21, 3)[4]
+    torch.testing.assert_close(target, (split.joints_mm[4] - split.joints_mm[4, ROOT]) / 44.0)
     assert not target[ROOT].any()
-
-
-def test_without_scale_invariance_every_hand_has_the_same_unit(tmp_path):
-    path = write_hands(tmp_path / "set.h5")
-    split = load(path, images=False, unit_mm=1000.0)
-    assert split.scale_mm.unique().tolist() == [1000.0] and split.images is None
+    assert joint.scale_mm.unique().tolist() == [50.0]
 
 
 def test_each_epoch_visits_every_row_once_and_in_another_order():
     rows, size = 50, 7
-    count = 2 * rows
-    blocks = -(-count // (BLOCK * size))
+    blocks = -(-2 * rows // (BLOCK * size))
     visited = torch.cat([drawn(0, block, size, rows)[0].rows for block in range(blocks)])
-    first, second = visited[:rows].tolist(), visited[rows:count].tolist()
+    first, second = visited[:rows].tolist(), visited[rows : 2 * rows].tolist()
     assert sorted(first) == sorted(second) == list(range(rows)) and first != second
 
 
@@ -179,98 +186,62 @@ def test_draws_follow_from_seed_and_block_alone_and_stay_in_their_ranges():
     assert abs(noise.mean()) < 0.01 and abs(noise.std() - 1) < 0.01
 
 
+def test_augmentation_can_be_switched_off():
+    draw, _ = drawn(0, 0, 32, 100, augmentation=Augmentation(0.0, 0.0, [1.0, 1.0], "never"), mirrored=False)
+    plain = unaugmented(draw.rows)
+    assert all(torch.equal(getattr(draw, field), getattr(plain, field)) for field in Draw.__dataclass_fields__)
+
+
 def test_only_sets_with_hands_of_both_sides_are_mirrored_unless_asked_for(joint):
     for flip, expected in (("two_sided", (6, 0)), ("always", (6, 10)), ("never", (0, 0))):
         rows = joint.mirrored(replace(AUGMENTATION, flip=flip))
         assert (int(rows[:6].sum()), int(rows[6:].sum())) == expected
 
 
-def test_augmentation_can_be_switched_off():
-    off = Augmentation(0.0, 0.0, [1.0, 1.0], "never")
-    draw, _ = drawn(0, 0, 32, 100, augmentation=off, mirrored=False)
-    plain = unaugmented(draw.rows)
-    for field in Draw.__dataclass_fields__:
-        assert torch.equal(getattr(draw, field), getattr(plain, field))
+def test_two_sets_are_one_split_and_each_may_have_an_equal_share_of_every_batch(joint):
+    assert len(joint) == len(joint.images) == 16 and [len(rows) for rows in joint.set_rows] == [6, 10]
+    draw, _ = draw_block(0, 0, 4, joint.set_rows, 1, AUGMENTATION, joint.two_sided)
+    assert all((batch_rows < 6).sum() == 2 for batch_rows in draw.rows.split(4))
+    seconds = draw.rows[draw.rows >= 6]
+    assert sorted(seconds[:10].tolist()) == list(range(6, 16))  # each set has epochs of its own
+    assert not draw.flip[draw.rows >= 6].any() and draw.flip[draw.rows < 6].any()
 
 
 # depth: the cube takes the palm's place
 
-JOINTS, CUBE_MM = 16, 200.0
-
-
-def write_depth_hands(path, groups=("train",), count=6, seed=1):
-    """Flat hands facing the camera: depth that grows to the right, and a hole where joint 3 is."""
-    rng = np.random.default_rng(seed)
-
-    def hands(group):
-        for number in range(count):
-            centre_mm = np.array([rng.uniform(-50, 50), rng.uniform(-50, 50), rng.uniform(300, 500)])
-            camera = np.array(
-                [[CROP * centre_mm[2] / CUBE_MM, 0, 0], [0, CROP * centre_mm[2] / CUBE_MM, 0], [0, 0, 1.0]]
-            )
-            camera[:2, 2] = (CONTEXT - 1) / 2 - camera[0, 0] * centre_mm[:2] / centre_mm[2]
-            joints = centre_mm + rng.uniform(-60, 60, (JOINTS, 3))
-            joints[3] = centre_mm + [*rng.uniform(-40, 40, 2), 0]  # in the plane where the crop is to scale
-            uv = project(joints, camera)
-            v, u = np.mgrid[:CONTEXT, :CONTEXT]
-            depth = np.where(np.hypot(u - uv[3, 0], v - uv[3, 1]) < 4, -0.75, 1.0)
-            yield store.DepthHand(
-                depth.astype(np.float16), joints.astype(np.float32), uv.astype(np.float32), camera, 1,
-                centre_mm.astype(np.float32), CUBE_MM, number != 2, f"{group} {number}", group, group, number,
-                f"{group} {number}",
-            )  # fmt: skip
-
-    store.write(path, {group: hands(group) for group in groups}, {"crop_px": CROP, "context_px": CONTEXT})
-    return path
-
-
-@pytest.fixture(scope="module")
-def depth_split(tmp_path_factory):
-    path = write_depth_hands(tmp_path_factory.mktemp("store") / "set.h5")
-    return load(path, unit_mm=50.0)
-
 
 def test_depth_joints_are_in_units_of_half_the_cube_about_its_centre(depth_split):
-    draw = unaugmented(torch.arange(6))
-    normalised = depth_split.targets(draw)
+    normalised = depth_split.targets(changed_draw())
     torch.testing.assert_close(normalised, (depth_split.joints_mm - depth_split.centre_mm[:, None]) / 100)
-    torch.testing.assert_close(depth_split.to_mm(draw.rows, normalised), depth_split.joints_mm)
+    torch.testing.assert_close(depth_split.to_mm(torch.arange(6), normalised), depth_split.joints_mm)
 
 
-def test_warped_depth_and_its_joints_move_together(depth_split):
+def test_warped_depth_and_its_joints_move_together_and_hands_keep_their_shape(depth_split):
     """The blob at joint 3 lies where its normalised x and y say, in units of half the crop, whatever the warp."""
     draw = some_draw()
     depth, normalised = depth_split.inputs(draw), depth_split.targets(draw)
-    assert depth.shape == (8, 1, CROP, CROP) and draw.flip.any() and not draw.flip.all()
+    assert depth.shape == (8, 1, CROP, CROP)
     checked = 0
     for number in range(len(draw.rows)):
         v, u = torch.nonzero(depth[number, 0] < 1, as_tuple=True)
         expected = (CROP - 1) / 2 + normalised[number, 3, :2] * CROP / 2
         if ((expected > 6) & (expected < CROP - 7)).all():
-            found = torch.stack([u.double().mean(), v.double().mean()])
-            assert (found - expected).abs().max() < 0.6
+            middle = torch.stack([u.double().mean(), v.double().mean()])
+            assert (middle - expected).abs().max() < 0.6
             torch.testing.assert_close(normalised[number, 3, 2], torch.tensor(0.0), atol=1e-5, rtol=0)
             seen = depth[number, 0][v, u]
             torch.testing.assert_close(seen, torch.full_like(seen, -0.75) * draw.scale[number])
             checked += 1
     assert checked >= 6
-
-
-def test_turned_depth_hands_keep_their_shape(depth_split):
-    draw = some_draw()
-    a = depth_split.targets(unaugmented(draw.rows))
-    b = depth_split.targets(draw) / draw.scale[:, None, None]
-    for one in range(JOINTS):
-        torch.testing.assert_close((a - a[:, one : one + 1]).norm(dim=2), (b - b[:, one : one + 1]).norm(dim=2))
-    torch.testing.assert_close(a[..., 2], b[..., 2])
+    plain, warped = depth_split.targets(unaugmented(draw.rows)), normalised / draw.scale[:, None, None]
+    plain_lengths, warped_lengths = ((hands[:, :, None] - hands[:, None]).norm(dim=3) for hands in (plain, warped))
+    torch.testing.assert_close(plain_lengths, warped_lengths)
+    torch.testing.assert_close(plain[..., 2], warped[..., 2])
 
 
 def test_outside_the_context_crop_is_background_and_zoomed_background_stays(depth_split):
-    draw = unaugmented(torch.arange(6))
-    draw.shift[:], draw.scale[:] = 2.0, 0.5
-    assert (depth_split.inputs(draw) == 1).all()
-    draw.shift[:] = 0.0
-    seen = depth_split.inputs(draw)
+    assert (depth_split.inputs(changed_draw(shift=2.0, scale=0.5)) == 1).all()
+    seen = depth_split.inputs(changed_draw(scale=0.5))
     torch.testing.assert_close(seen.unique(), torch.tensor([-0.375, 1.0]))
 
 
@@ -282,13 +253,3 @@ def test_one_subject_is_left_out_in_turn(tmp_path):
     assert store.digest(path, ["P0", "P2"]) != store.digest(path, ["P0", "P1"]) != store.digest(path, ["P0"])
     with pytest.raises(InputError, match="expected the subject P7, found P0, P1, P2"):
         store.split_groups(path, "test", "P7")
-
-
-def test_two_sets_are_one_split_and_each_may_have_an_equal_share_of_every_batch(joint):
-    assert len(joint) == len(joint.images) == 16 and [len(rows) for rows in joint.set_rows] == [6, 10]
-    draw, _ = draw_block(0, 0, 4, joint.set_rows, 1, AUGMENTATION, joint.two_sided)
-    for batch_rows in draw.rows.split(4):
-        assert (batch_rows < 6).sum() == 2
-    seconds = draw.rows[draw.rows >= 6]
-    assert sorted(seconds[:10].tolist()) == list(range(6, 16))  # each set has epochs of its own
-    assert not draw.flip[draw.rows >= 6].any() and draw.flip[draw.rows < 6].any()

@@ -17,11 +17,6 @@ def strings(*words):
     return np.array(words, dtype=object)
 
 
-def interval(errors_mm, visible, block, kind=bootstrap.mean, seed=0, resamples=bootstrap.RESAMPLES):
-    draws = bootstrap.resampled([kind(errors_mm, visible, block)], block, seed, resamples)[0]
-    return uncertainty.expanded_percentiles(draws, bootstrap.count(block))
-
-
 def video(frames, block_frames, views=("left", "right"), name="B1Counting"):
     """The blocks of a stereo video, a row a view of a frame, as STB's reader names them."""
     rows = [(f"{name}/{number:04d}", f"{name} {view}", number) for number in range(frames) for view in views]
@@ -62,17 +57,6 @@ def test_turned_copies_lie_in_the_block_of_their_upright_picture():
     assert blocks(moment, sequence, np.array([0, 1, 0, 1]), 1).tolist() == [0, 1, 0, 1]
 
 
-def test_the_interval_of_doubled_rows_is_that_of_the_single_ones():
-    errors_mm, visible = simulated(120, 0)
-    single = np.arange(120)
-    for kind in (bootstrap.mean, bootstrap.median):
-        alone = interval(errors_mm, visible, single, kind)
-        twice = interval(errors_mm.repeat(2, 0), visible.repeat(2, 0), single.repeat(2), kind)
-        assert twice == pytest.approx(alone)
-        as_if = interval(errors_mm.repeat(2, 0), visible.repeat(2, 0), np.arange(240), kind)
-        assert np.ptp(as_if) < 0.8 * np.ptp(alone)  # drawn row by row: 1 / sqrt(2) of it
-
-
 def autocorrelated(videos, frames, rho, generator):
     """Errors (videos * frames,) whose neighbours in a video go together: an AR(1) process of mean 0."""
     noise = generator.normal(size=(videos, frames))
@@ -92,18 +76,11 @@ def test_along_a_video_blocks_cover_the_true_mean_and_frames_do_not(block_frames
     block = blocks(moment, sequence, np.tile(np.arange(600), 2), block_frames)
     for seed in range(300):
         values = autocorrelated(2, 600, 0.9, generator)[:, None]
-        ends = interval(values, np.ones((1200, 1), bool), block, seed=seed, resamples=400)
-        covered += ends[0] <= 0 <= ends[1]
+        mean = bootstrap.mean(values, np.ones((1200, 1), bool), block)
+        draws = bootstrap.resampled([mean], block, seed, resamples=400)[0]
+        low_end, high_end = uncertainty.expanded_percentiles(draws, bootstrap.count(block))
+        covered += low_end <= 0 <= high_end
     assert low < covered / 300 < high
-
-
-def test_few_blocks_cover_as_often_as_many():
-    generator, covered = np.random.default_rng(1), 0
-    for seed in range(400):
-        values = generator.normal(size=(8, 1))
-        ends = interval(values, np.ones((8, 1), bool), np.arange(8), seed=seed, resamples=500)
-        covered += ends[0] <= 0 <= ends[1]
-    assert 0.915 < covered / 400 < 0.98  # plain percentiles: 0.88
 
 
 def test_resampled_numbers_are_those_of_the_resampled_blocks():
@@ -133,27 +110,3 @@ def test_the_same_seed_gives_the_same_draws_and_all_statistics_share_them():
     first, again, other = (bootstrap.resampled(statistics, np.arange(60), seed) for seed in (4, 4, 5))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other) and np.ptp(first[1] - first[0]) < 1e-9
-
-
-def test_the_interval_covers_the_true_mean_about_95_times_in_100():
-    true_mean_mm = 4 * 6  # of the two gamma distributions that `simulated` multiplies
-    covered = 0
-    for seed in range(200):
-        errors_mm, visible = simulated(60, seed, joints=4)
-        low, high = interval(errors_mm, visible, np.arange(60), seed=seed, resamples=300)
-        covered += low <= true_mean_mm <= high
-    assert 0.88 <= covered / 200 <= 0.99
-
-
-def test_joints_of_one_hand_are_drawn_together():
-    """Independent joints would give an interval about 1/sqrt(21) as wide when all joints of a hand err alike."""
-    alike_mm = np.repeat(np.random.default_rng(0).gamma(4, 5, size=(100, 1)), 21, axis=1)
-    low, high = interval(alike_mm, np.ones_like(alike_mm, dtype=bool), np.arange(100))
-    expected_mm = 2 * 1.96 * alike_mm[:, 0].std() / np.sqrt(100)
-    assert high - low == pytest.approx(expected_mm, rel=0.15)
-
-
-def test_more_frames_narrow_the_intervals_by_the_square_root():
-    for kind in (bootstrap.mean, bootstrap.median):
-        few, many = (np.ptp(interval(*simulated(frames, 1), np.arange(frames), kind)) for frames in (100, 1600))
-        assert many == pytest.approx(few / 4, rel=0.35)

@@ -1,4 +1,4 @@
-"""The pages of docs/ tell the truth: their code runs, their commands exist."""
+"""The pages of docs/ tell the truth: their code runs, their parameters and programs exist."""
 
 import re
 from pathlib import Path
@@ -11,37 +11,27 @@ from handvae.datasets import rhd
 from tests.conftest import REAL, REPOSITORY, needs_real
 
 
-def block(page: str, language: str) -> str:
-    return re.search(rf"```{language}\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)[1]
-
-
 @needs_real
 def test_the_code_for_ones_own_hands_writes_a_set_that_reads_back(tmp_path):
     """With the real photographs as somebody's own: what the page's function writes is what they were."""
-    code = block("docs/own_hands.md", "python")
-    definitions = code[: code.index("\nwrite(Path(")]
+    page = (REPOSITORY / "docs/own_hands.md").read_text()
     names: dict = {}
-    exec(definitions, names)
+    exec(page.partition("```python\n")[2].partition("\nwrite(Path(")[0], names)
     for split in rhd.SPLITS.values():
-        annotations = rhd.read_annotations(REAL / "photos", split)[:5]
-        folder = REAL / "photos" / split
-        images, masks = (
-            np.stack([read(folder / kind / f"{number:05d}.png") for number in range(5)])
-            for kind, read in (("color", rhd.png.read_rgb_u8), ("mask", rhd.png.read_grey_u8))
-        )
-        xyz_m, visible, K = (np.stack([getattr(one, key) for one in annotations]) for key in ("xyz_m", "visible", "K"))
-        names["write"](tmp_path / split, images, masks, xyz_m, visible, K)
-    assert {split: facts["frames"] for split, facts in rhd.inspect(tmp_path)["splits"].items()} == {
-        "training": 5,
-        "evaluation": 5,
-    }
-    for ours, theirs in zip(
-        *(rhd.frames(root, "dominant")["test"] for root in (tmp_path, REAL / "photos")), strict=False
-    ):
-        (a,), (b,) = rhd.read(ours), rhd.read(theirs)
-        np.testing.assert_allclose(a.joints_mm, b.joints_mm, atol=1e-3)
-        np.testing.assert_array_equal(a.image_u8, b.image_u8)
-        assert a.side == b.side
+        folder, annotations = REAL / "photos" / split, rhd.read_annotations(REAL / "photos", split)[:5]
+        images = np.stack([rhd.png.read_rgb_u8(folder / f"color/{number:05d}.png") for number in range(5)])
+        masks = np.stack([rhd.png.read_grey_u8(folder / f"mask/{number:05d}.png") for number in range(5)])
+        labels = (np.stack([getattr(sample, key) for sample in annotations]) for key in ("xyz_m", "visible", "K"))
+        names["write"](tmp_path / split, images, masks, *labels)
+    splits = rhd.inspect(tmp_path)["splits"]
+    assert {split: facts["frames"] for split, facts in splits.items()} == {"training": 5, "evaluation": 5}
+    written, original = (rhd.frames(root, "dominant")["test"][:5] for root in (tmp_path, REAL / "photos"))
+    assert len(written) == 5
+    for pair in zip(written, original, strict=True):
+        (ours,), (theirs,) = map(rhd.read, pair)
+        np.testing.assert_allclose(ours.joints_mm, theirs.joints_mm, atol=1e-3)
+        np.testing.assert_array_equal(ours.image_u8, theirs.image_u8)
+        assert ours.side == theirs.side
     assert doctor.examine(rhd.labelled_hands(tmp_path)).problems == []
 
 

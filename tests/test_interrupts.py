@@ -1,4 +1,3 @@
-import os
 import signal
 
 import pytest
@@ -6,32 +5,25 @@ import pytest
 from handvae.model import interrupts
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_is_noted_and_the_second_stops_at_once(number, capfd):
-    before = signal.signal(number, signal.default_int_handler)  # tests that run in the background have SIGINT ignored
-    try:
-        with interrupts.noted() as signals:
-            os.kill(os.getpid(), number)
-            assert signals == [number]
-            with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), number)
-    finally:
-        signal.signal(number, before)
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM])
+def number(request):
+    before = signal.signal(request.param, signal.default_int_handler)  # in the background SIGINT is ignored
+    yield request.param
+    signal.signal(request.param, before)
+
+
+def test_the_first_signal_is_noted_the_second_stops_at_once_and_later_ones_do_what_they_did_before(number, capfd):
+    with interrupts.noted() as signals:
+        signal.raise_signal(number)
+        assert signals == [number]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
     assert capfd.readouterr().err.count("stopping at the end of this block of steps") == 1
+    assert signal.getsignal(number) is signal.default_int_handler
 
 
-def test_afterwards_signals_do_what_they_did_before():
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ValueError), interrupts.noted():
-        raise ValueError
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-
-
-def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup and shells have it for what runs in the background
-    try:
-        with interrupts.noted() as signals:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert signals == []
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_a_signal_that_is_ignored_stays_ignored(number):
+    signal.signal(number, signal.SIG_IGN)  # as nohup and shells have it for what runs in the background
+    with interrupts.noted() as signals:
+        signal.raise_signal(number)
+    assert signals == []

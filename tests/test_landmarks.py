@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from handvae.base.joints import HAND21, LEFT, NYU36, RIGHT, ROOT, SKELETONS
+from handvae.base.geometry import handedness
+from handvae.base.joints import LEFT, NYU36, RIGHT, ROOT, SKELETONS
 from handvae.synthetic.kinematics import REFERENCE_SHAPE, REST_POSE, sample_shape
 from handvae.synthetic.landmarks import icvl16, msra21, nyu36, stb21
 from handvae.synthetic.motion import ICVL_HAND_LENGTH_M, ICVL_VIEW, Motion, Subject
@@ -14,51 +15,9 @@ STB_ROOT_MM = np.array([31.0, 41.9, 39.1, 38.8, 36.8])  # real labels: palm to t
 ICVL_MM = np.array([[29.5, 30.6, 25.4], [56.2, 28.1, 18.1], [52.4, 32.2, 20.4], [44.2, 28.6, 19.6], [41.9, 22.2, 18.1]])
 
 
-def placed(index: int, side: int, shape=None) -> PlacedHand:
-    rng = np.random.default_rng([21, index])
-    shape = shape or sample_shape(rng)
-    return place_hand(shape, sample_pose(rng, shape), side, random_rotation(rng), np.array([0.05, -0.03, 0.6]))
-
-
 def reference() -> PlacedHand:
     """The hand of 187 mm in its own frame: x to the thumb, y to the fingers, z out of the palm."""
     return place_hand(REFERENCE_SHAPE, REST_POSE, RIGHT, np.eye(3), np.zeros(3))
-
-
-def rows(points: np.ndarray, *names: str) -> np.ndarray:
-    return points[[(NYU36 if len(points) == 36 else HAND21).index(name) for name in names]]
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_landmarks_follow_their_skeleton(name):
-    landmarks, skeleton = SETS[name]
-    points = landmarks(placed(0, RIGHT))
-    assert points.shape == (len(SKELETONS[skeleton]), 3)
-    assert len(np.unique(points.round(6), axis=0)) == len(points)
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_landmarks_are_fixed_to_their_bones(name):
-    """Distances within one bone, or along the digit's joints, are the same in every pose, place and side."""
-    landmarks, skeleton = SETS[name]
-    lengths = []
-    for index in range(12):
-        points = landmarks(placed(index, (LEFT, RIGHT)[index % 2], REFERENCE_SHAPE))
-        lengths.append([np.linalg.norm(points[child] - points[parent]) for parent, child in SKELETONS[skeleton].bones])
-    changing = np.ptp(lengths, axis=0) > 1e-9
-    if name == "icvl":  # its bones join the middles of segments, across a joint
-        assert changing.all()
-    else:
-        assert not changing.any()
-
-
-def test_icvls_points_stay_in_the_middle_of_their_segments():
-    hand = placed(3, LEFT)
-    points, chains = icvl16(hand)[1:].reshape(5, 3, 3), hand.joints_m[1:].reshape(5, 4, 3)
-    np.testing.assert_allclose(points[:, :2], (chains[:, :2] + chains[:, 1:3]) / 2, atol=1e-12)
-    along, length = chains[:, 3] - chains[:, 2], np.linalg.norm(chains[:, 3] - chains[:, 2], axis=1)
-    fraction = ((points[:, 2] - chains[:, 2]) * along).sum(axis=1) / length**2
-    assert (np.abs(fraction - (0.5 - 0.25 * hand.radii_m[4::4] / length)) < 1e-9).all()
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -73,10 +32,9 @@ def test_a_left_hand_is_the_mirror_image(name):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_side_test_tells_left_from_right(name):
-    """datasets.md 0.3: the palm's normal against the direction in which the fingertips are bent."""
+def test_bent_fingers_tell_left_from_right(name):
     landmarks, skeleton = SETS[name]
-    chain, checked = SKELETONS[skeleton], 0
+    checked = 0
     for index in range(60):
         rng = np.random.default_rng([22, index])
         shape = sample_shape(rng)
@@ -86,33 +44,25 @@ def test_the_side_test_tells_left_from_right(name):
         checked += 1
         for side, sign in ((LEFT, -1), (RIGHT, 1)):
             points = landmarks(place_hand(shape, pose, side, random_rotation(rng), rng.standard_normal(3)))
-            root, index_base, little_base = points[list(chain.palm_plane)]
-            bent = points[list(chain.tips)].mean(axis=0) - points[list(chain.bases)].mean(axis=0)
-            assert sign * (np.cross(index_base - root, little_base - root) @ bent) > 0
+            assert sign * handedness(points, SKELETONS[skeleton]) > 0
     assert checked > 20
 
 
-def test_stbs_palm_has_the_ratios_of_the_real_labels():
+def test_stbs_palm_has_the_ratios_of_the_real_labels_and_msras_root_is_the_wrist():
     points = stb21(reference())
     lengths_mm = 1e3 * np.linalg.norm(points[1::4] - points[ROOT], axis=1)
-    np.testing.assert_allclose(
-        lengths_mm / lengths_mm.mean(), STB_ROOT_MM / STB_ROOT_MM.mean(), rtol=0.07
-    )  # of another hand
+    real = STB_ROOT_MM / STB_ROOT_MM.mean()  # of another hand
+    np.testing.assert_allclose(lengths_mm / lengths_mm.mean(), real, rtol=0.07)
     np.testing.assert_array_equal(points[1:], msra21(reference())[1:])
-
-
-def test_msras_root_is_the_wrist():
     np.testing.assert_allclose(msra21(reference())[ROOT], 0, atol=1e-12)
 
 
 def test_icvls_bones_have_the_lengths_of_the_real_labels():
     """Inferred from bone lengths alone: segment middles of a hand of 160 mm, in poses like the set's."""
     motion = Motion((8,), "random", LEFT, Subject(8, 0, ICVL_HAND_LENGTH_M), ICVL_VIEW)
-    points = np.array([icvl16(motion.hand(frame)) for frame in range(0, 1500, 25)])
-    lengths_mm = 1e3 * np.stack(
-        [np.linalg.norm(points[:, child] - points[:, parent], axis=1) for parent, child in SKELETONS["ICVL16"].bones], 1
-    )
-    ratios = lengths_mm.mean(axis=0).reshape(5, 3) / ICVL_MM
+    points_mm = 1e3 * np.array([icvl16(motion.hand(frame)) for frame in range(0, 1500, 25)])
+    bones_mm = [points_mm[:, child] - points_mm[:, parent] for parent, child in SKELETONS["ICVL16"].bones]
+    ratios = np.linalg.norm(bones_mm, axis=-1).mean(axis=1).reshape(5, 3) / ICVL_MM
     assert abs(np.exp(np.log(ratios).mean()) - 1) < 0.06
     assert np.abs(ratios[1:] - 1).max() < 0.20
     assert np.abs(ratios[0] - 1).max() < 0.25  # the thumb fits worst
@@ -121,48 +71,21 @@ def test_icvls_bones_have_the_lengths_of_the_real_labels():
 
 
 def test_nyus_palm_is_that_of_the_model_in_millimetres():
-    points_mm = 1e3 * nyu36(reference())
-    np.testing.assert_allclose(rows(points_mm, "wrist"), 0, atol=1e-9)
-    sides = rows(points_mm, "wrist_side_1", "wrist_side_2")
-    np.testing.assert_allclose(sides[:, :2], [[-17.7, 5.8], [17.7, 5.8]], atol=0.1)
-    assert np.linalg.norm(sides[1] - sides[0]) == pytest.approx(35.3, abs=0.1)  # the first test subject's labels
-    np.testing.assert_allclose(rows(points_mm, "palm_3"), [[0, 85, 0]], atol=0.1)
-    palm_4, palm_5 = rows(points_mm, "palm_4", "palm_5")
-    np.testing.assert_allclose(palm_4[:2], [-23.7, 75.7], atol=0.1)
-    np.testing.assert_allclose(palm_5, [0, 57.1, 0], atol=0.1)
-
-
-def test_nyus_palm_grows_with_the_hand():
-    small = Motion((8,), "random", RIGHT, Subject(8, 0, 0.0935), ICVL_VIEW).hand(0)
-    sides = rows(nyu36(small), "wrist_side_1", "wrist_side_2")
-    assert np.linalg.norm(sides[1] - sides[0]) == pytest.approx(0.0353 / 2, rel=0.01)
-
-
-def test_nyus_spheres_lie_along_the_digits_and_inside_the_tips():
-    hand = placed(5, RIGHT)
-    points, joints = nyu36(hand), hand.joints_m
-    for finger in ("thumb", "index", "middle", "ring", "little"):
-        tip, dip, knu2, pip, knu1, mcp = (
-            points[NYU36.index(f"{finger}_{joint}")] for joint in ("tip", "dip", "knu2_a", "pip", "knu1_a", "mcp")
-        )
-        base = HAND21.index(f"{finger}_cmc" if finger == "thumb" else f"{finger}_mcp")
-        for point, joint in ((mcp, base), (pip, base + 1), (dip, base + 2)):
-            np.testing.assert_allclose(point, joints[joint], atol=1e-12)
-        np.testing.assert_allclose(knu2, (dip + pip) / 2, atol=1e-12)
-        np.testing.assert_allclose(knu1, (pip + mcp) / 2, atol=1e-12)
-        assert np.linalg.norm(tip - joints[base + 3]) == pytest.approx(hand.radii_m[base + 3])
-        assert np.linalg.norm(tip - dip) < np.linalg.norm(joints[base + 3] - dip)
+    points_mm = dict(zip(NYU36, 1e3 * nyu36(reference()), strict=True))
+    expected = {"wrist_side_1": (-17.7, 5.8), "wrist_side_2": (17.7, 5.8), "palm_3": (0, 85), "palm_4": (-23.7, 75.7)}
+    for name, xy_mm in (expected | {"palm_5": (0, 57.1), "wrist": (0, 0)}).items():
+        np.testing.assert_allclose(points_mm[name][:2], xy_mm, atol=0.1)
+    width_mm = np.linalg.norm(points_mm["wrist_side_2"] - points_mm["wrist_side_1"])
+    assert width_mm == pytest.approx(35.3, abs=0.1)  # the first test subject's labels
 
 
 @pytest.mark.parametrize("name", ["icvl", "nyu"])
 def test_landmarks_of_an_open_hand_lie_under_the_skin_that_is_seen(name):
-    landmarks, _ = SETS[name]
     view = ICVL_VIEW
     hand = place_hand(REFERENCE_SHAPE, REST_POSE, RIGHT, np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.09, 0.40]))
     depth_m = render_depth(hand, view.camera, view.height, view.width)
-    points = landmarks(hand)
-    uv = np.round((points @ view.camera.T)[:, :2] / points[:, 2:]).astype(int)
-    under_m = points[:, 2] - depth_m[uv[:, 1], uv[:, 0]]
-    assert np.isfinite(under_m).all()
+    points = SETS[name][0](hand)
+    u, v = np.round((points @ view.camera.T)[:, :2] / points[:, 2:]).astype(int).T
+    under_m = points[:, 2] - depth_m[v, u]
     assert (under_m > 0.001).all()
     assert (under_m < 0.035).all()

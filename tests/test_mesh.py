@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from handvae.synthetic.kinematics import (
-    REFERENCE_SHAPE,
-    REST,
-    bone_matrices,
-    forward_kinematics,
-    sample_shape,
-)
+from handvae.synthetic.kinematics import bone_matrices, forward_kinematics, sample_shape
 from handvae.synthetic.mesh import TEMPLATE_FILE, load_template, skin
 from handvae.synthetic.poses import sample_pose
 from handvae.synthetic.template import build_template
@@ -19,9 +13,9 @@ def template():
     return load_template()
 
 
-def skinned(template, matrices: np.ndarray) -> list[torch.Tensor]:
+def skinned(template, matrices: np.ndarray) -> list[np.ndarray]:
     """Vertices and normals (3, V) of one hand."""
-    return [of_hands[:, 0] for of_hands in skin(template, torch.from_numpy(matrices[None].astype(np.float32)))]
+    return [of_hands[:, 0].numpy() for of_hands in skin(template, torch.from_numpy(matrices[None].astype(np.float32)))]
 
 
 def winding_numbers(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -44,7 +38,6 @@ def test_the_shipped_template_is_what_the_code_builds():
         np.testing.assert_array_equal(shipped["faces_u16"], built["faces_u16"])
         for name in ("vertices_i16", "normals_i8", "weights_u8"):  # one step: another libm may round the other way
             np.testing.assert_allclose(shipped[name].astype(int), built[name].astype(int), atol=1)
-    assert TEMPLATE_FILE.stat().st_size < 500_000
 
 
 def test_the_surface_is_closed_oriented_and_without_handles(template):
@@ -57,63 +50,13 @@ def test_the_surface_is_closed_oriented_and_without_handles(template):
     assert vertices - len(forward) // 2 + faces.shape[1] == 2  # Euler: one sphere, so no web closed to a ring
 
 
-def test_normals_look_outward(template):
-    outside = (template.vertices_m + 0.001 * template.normals).numpy()[:, ::400].T
-    inside = (template.vertices_m - 0.001 * template.normals).numpy()[:, ::400].T
-    vertices, faces = template.vertices_m.numpy(), template.faces.numpy()
-    assert (np.abs(winding_numbers(outside, vertices, faces)) < 0.1).all()
-    assert (np.abs(winding_numbers(inside, vertices, faces) - 1) < 0.1).all()
-
-
-def test_the_hand_measures_what_hands_measure(template):
-    x, y, z = 1e3 * template.vertices_m.numpy()
-    palm = (np.abs(y - 70) < 4) & (x < 45)
-    wrist = np.abs(y) < 4
-    assert 74 < np.ptp(x[palm]) < 92  # breadth across the knuckles
-    assert 24 < np.ptp(z[palm]) < 40
-    assert 50 < np.ptp(x[wrist]) < 64
-    assert 33 < np.ptp(z[wrist]) < 46
-    assert 180 < y.max() < 192
-
-
-def test_skinning_with_one_rigid_motion_moves_the_template_rigidly(template):
-    angle, shift = 0.7, np.array([0.1, -0.2, 0.6])
-    rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    motion = np.concatenate([rotation, shift[:, None]], axis=1)
-    vertices, normals = skinned(template, np.broadcast_to(motion, (17, 3, 4)))
-    expected = rotation @ template.vertices_m.numpy() + shift[:, None]
-    np.testing.assert_allclose(vertices.numpy(), expected, atol=1e-6)
-    np.testing.assert_allclose(normals.numpy(), rotation @ template.normals.numpy(), atol=1e-5)
-
-
-def test_moving_one_fingertip_bone_leaves_the_other_fingers_where_they_are(template):
-    matrices = np.broadcast_to(np.eye(3, 4), (17, 3, 4)).copy()
-    matrices[6, 2, 3] = 0.01  # the last bone of the index finger, 1 cm to the palm side
-    moved = (skinned(template, matrices)[0] - template.vertices_m).norm(dim=0)
-    is_index = (template.bones >= 4) & (template.bones <= 6)
-    assert moved[template.bones == 6].max() > 0.0099
-    assert moved[~is_index].max() < 1e-6
-
-
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(4))
 def test_joints_lie_inside_the_skin_and_fingertips_on_it(template, seed):
     rng = np.random.default_rng(seed)
     shape = sample_shape(rng)
     skeleton = forward_kinematics(shape, sample_pose(rng, shape))
-    vertices = skinned(template, bone_matrices(shape, skeleton))[0].double().numpy()
+    vertices = skinned(template, bone_matrices(shape, skeleton))[0].astype(float)
     is_tip = np.isin(np.arange(21), (4, 8, 12, 16, 20))
-    inside = winding_numbers(skeleton.joints_m[~is_tip], vertices, template.faces.numpy())
-    assert (inside > 0.5).all()
+    assert (winding_numbers(skeleton.joints_m[~is_tip], vertices, template.faces.numpy()) > 0.5).all()
     to_skin = np.linalg.norm(vertices[:, :, None] - skeleton.joints_m[is_tip].T[:, None, :], axis=0).min(axis=0)
     assert (to_skin < 0.004).all()
-
-
-def test_each_bones_skin_lies_around_that_bone(template):
-    rest = 1e3 * template.vertices_m.numpy().T
-    for bone in range(1, 16):
-        base = 1 + (bone - 1) // 3 * 4 + (bone - 1) % 3
-        start, end = 1e3 * REST.joints_m[base], 1e3 * REST.joints_m[base + 1]
-        skin_mm = rest[template.bones.numpy() == bone]
-        along = np.clip((skin_mm - start) @ (end - start) / np.sum((end - start) ** 2), 0, 1)
-        distance = np.linalg.norm(skin_mm - start - along[:, None] * (end - start), axis=1)
-        assert np.percentile(distance, 90) < 1.6e3 * REFERENCE_SHAPE.joint_radii_m[base]

@@ -7,24 +7,10 @@ from handvae.evaluation import metrics
 ALL = np.ones((2, 2), dtype=bool)
 
 
-def joints_at(distances_mm):
-    """Truth at the origin and predictions (N, J, 3) at the given distances (N, J), in varying directions."""
-    distances_mm = np.asarray(distances_mm, dtype=float)
-    directions = np.random.default_rng(0).normal(size=(*distances_mm.shape, 3))
-    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
-    return directions * distances_mm[..., None], np.zeros_like(directions)
-
-
 def test_errors_are_euclidean_distances_without_recentring():
     true_mm = np.zeros((1, 2, 3))
     pred_mm = true_mm + np.array([3, 4, 12])  # the whole hand is off by 13 mm; re-centring on the root would hide it
     np.testing.assert_allclose(metrics.joint_errors_mm(pred_mm, true_mm), [[13, 13]])
-
-
-def test_errors_of_float32_joints_are_computed_in_float64():
-    true_mm = np.full((1, 1, 3), 1000, dtype=np.float32)
-    pred_mm = true_mm + np.float32(0.25)
-    np.testing.assert_allclose(metrics.joint_errors_mm(pred_mm, true_mm), 0.25 * np.sqrt(3), rtol=1e-12)
 
 
 def test_mean_epe_is_the_mean_of_joint_means_not_of_all_errors():
@@ -54,8 +40,7 @@ def test_the_reference_range_starts_above_21_mm_and_has_12_of_20_thresholds():
 
 
 def test_an_error_between_20_and_21_mm_counts_fully_in_the_reference_auc_and_partly_in_the_true_one():
-    errors_mm = np.full((1, 1), 21.0)
-    visible = np.ones((1, 1), dtype=bool)
+    errors_mm, visible = np.full((1, 1), 21.0), np.ones((1, 1), bool)
     assert metrics.auc_by_trapezoid(errors_mm, visible, metrics.THRESHOLDS_21_50_MM) == pytest.approx(1)
     assert metrics.auc_exact(errors_mm, visible, 20, 50) == pytest.approx(29 / 30)
 
@@ -66,19 +51,8 @@ def test_exact_auc_by_hand():
 
 
 def test_trapezoid_auc_by_hand():
-    errors_mm = np.array([[10.0, 25]])
-    # PCK 0, 0.5, 0.5, 1 at 0, 10, 20, 30 mm
-    curve_mm = np.array([0, 10, 20, 30])
+    errors_mm, curve_mm = np.array([[10.0, 25]]), np.array([0, 10, 20, 30])  # where PCK is 0, 0.5, 0.5, 1
     assert metrics.auc_by_trapezoid(errors_mm, ALL[:1], curve_mm) == pytest.approx((2.5 + 5 + 7.5) / 30)
-
-
-def test_the_trapezoid_rule_on_a_fine_grid_approaches_the_exact_auc():
-    generator = np.random.default_rng(1)
-    errors_mm, visible = generator.gamma(4, 8, size=(200, 21)), generator.random((200, 21)) < 0.7
-    fine = metrics.auc_by_trapezoid(errors_mm, visible, np.linspace(20, 50, 3001))
-    assert metrics.auc_exact(errors_mm, visible, 20, 50) == pytest.approx(fine, abs=2e-4)
-    coarse = metrics.auc_by_trapezoid(errors_mm, visible, metrics.THRESHOLDS_21_50_MM)
-    assert coarse - fine > 0.005  # leaving out 20 to 21.05 mm, the worst part of the curve, flatters
 
 
 def test_pcf_needs_every_joint_of_a_frame_within_the_threshold():
@@ -108,16 +82,15 @@ def test_integers_in_place_of_a_visibility_mask_are_refused():
         metrics.median_over_joints(np.ones((2, 2)), np.ones((2, 2), dtype=int))
 
 
-@pytest.mark.parametrize("broken", [np.nan, np.inf])
-@pytest.mark.parametrize("which", ["predicted", "true"])
+@pytest.mark.parametrize(("which", "broken"), [("predicted", np.nan), ("true", np.inf)])
 def test_joints_that_are_not_finite_are_refused_with_the_frame(which, broken):
-    pred_mm, true_mm = joints_at(np.ones((5, 21)))
+    pred_mm, true_mm = np.ones((5, 21, 3)), np.zeros((5, 21, 3))
     (pred_mm if which == "predicted" else true_mm)[3, 7, 1] = broken
     with pytest.raises(InputError, match=f"{which} joints.*in 1 of 5 frames, first in frame 3"):
         metrics.joint_errors_mm(pred_mm, true_mm)
 
 
-@pytest.mark.parametrize("shapes", [((4, 21, 3), (5, 21, 3)), ((4, 21, 3), (4, 1, 3)), ((0, 21, 3), (0, 21, 3))])
+@pytest.mark.parametrize("shapes", [((4, 21, 3), (4, 1, 3)), ((0, 21, 3), (0, 21, 3))])
 def test_joints_that_do_not_pair_up_are_refused_rather_than_broadcast(shapes):
     with pytest.raises(InputError, match="two equal shapes"):
         metrics.joint_errors_mm(*(np.zeros(shape) for shape in shapes))

@@ -9,14 +9,11 @@ import torch
 from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.model import batches, parts
-from handvae.model.parts import labelled_rows
 from handvae.preprocessing import store
 from tests.conftest import REPOSITORY
 from tests.test_batches import write_depth_hands, write_hands
 
-
-def experiment(name, **changes):
-    return replace(params.load(REPOSITORY / "params.yaml").experiments[name], **changes)
+EXPERIMENTS = params.load(REPOSITORY / "params.yaml").experiments
 
 
 def video(path, frames=100, sequences=("B2Counting", "B2Random")):
@@ -33,7 +30,7 @@ def video(path, frames=100, sequences=("B2Counting", "B2Random")):
 
 def test_frames_with_a_wrong_label_are_left_out_of_training_only(tmp_path):
     write_depth_hands(tmp_path / "msra.h5", ["P0", "P1", "P2"])
-    of_p2 = experiment("msra-resnet18-p2")
+    of_p2 = EXPERIMENTS["msra-resnet18-p2"]
     (part,) = parts.training_parts(tmp_path, of_p2)
     assert part.groups == ["P0", "P1"] and part.rows.sum() == 10
     assert len(batches.load_split([part], False, None, torch.device("cpu"))) == 10
@@ -42,13 +39,13 @@ def test_frames_with_a_wrong_label_are_left_out_of_training_only(tmp_path):
 
 def test_validation_rows_are_whole_moments_and_stretches_of_video_and_never_trained_on(tmp_path):
     path = video(tmp_path / "stb.h5")
-    chosen = experiment("stb-rgb-v1", validation=0.25)
+    chosen = replace(EXPERIMENTS["stb-rgb-v1"], validation=0.25)
     (trained_on,), held_out = parts.training_parts(tmp_path, chosen), parts.scored_part(tmp_path, chosen, "stb")
     assert held_out.groups == ["train"] and not (trained_on.rows & held_out.rows).any()
     assert (trained_on.rows | held_out.rows).all() and held_out.rows.sum() == 100  # a quarter of 400
     assert not set(trained_on.column("moment")) & set(held_out.column("moment"))
     frames = sorted(set(held_out.column("moment")))
-    neighbours = sum(1 for a, b in pairwise(frames) if int(b[-4:]) == int(a[-4:]) + 1)
+    neighbours = sum(int(b[-4:]) == int(a[-4:]) + 1 for a, b in pairwise(frames))
     assert len(frames) == 50 and neighbours >= 48  # two stretches of 25 frames
     whole = parts.scored_part(tmp_path, replace(chosen, validation=0.0), "stb")
     assert whole.groups == ["test"] and whole.rows.all()
@@ -58,13 +55,13 @@ def test_validation_rows_are_whole_moments_and_stretches_of_video_and_never_trai
 def test_a_set_that_is_held_out_whole_is_refused_by_name(tmp_path):
     video(tmp_path / "stb.h5", frames=20, sequences=("B2Counting",))  # a single stretch
     with pytest.raises(InputError, match=r"stb\.h5: expected hands to train on, found none of 40 \(validation 0.1"):
-        parts.training_parts(tmp_path, experiment("stb-rgb-v1", validation=0.1))
+        parts.training_parts(tmp_path, replace(EXPERIMENTS["stb-rgb-v1"], validation=0.1))
 
 
 def test_an_experiment_on_two_sets_trains_on_both_and_is_scored_on_each(tmp_path):
     write_hands(tmp_path / "rhd.h5", groups=("train", "test"))
     write_hands(tmp_path / "stb.h5", count=10, seed=1, groups=("train", "test"))
-    chosen = experiment("both-rgb-v1-t")
+    chosen = EXPERIMENTS["both-rgb-v1-t"]
     trained_on = parts.training_parts(tmp_path, chosen)
     assert [part.rows.sum() for part in trained_on] == [6, 10] and chosen.datasets == ["rhd", "stb"]
     assert [parts.scored_part(tmp_path, chosen, dataset).rows.sum() for dataset in chosen.datasets] == [6, 10]
@@ -73,19 +70,12 @@ def test_an_experiment_on_two_sets_trains_on_both_and_is_scored_on_each(tmp_path
     assert parts.digest(parts.training_parts(tmp_path, chosen)) != before
 
 
-def moments(sequences=4, frames=25, views=2):
-    """The moment of every row of a video set seen by some cameras."""
-    names = [f"S{s}/{frame}" for s in range(sequences) for _ in range(views) for frame in range(frames)]
-    return np.array(names, object)
-
-
-def test_the_labelled_part_is_a_share_of_moments_in_all_their_rows():
-    rows = labelled_rows(moments(), 0.3)
-    chosen = set(moments()[rows])
+def test_labelled_parts_are_shares_of_moments_in_all_their_rows_and_lie_in_one_another():
+    """Of a video set of 4 sequences of 25 frames, seen by 2 cameras."""
+    moments = np.array([f"S{s}/{frame}" for s in range(4) for _ in range(2) for frame in range(25)], object)
+    rows = parts.labelled_rows(moments, 0.3)
+    chosen = set(moments[rows])
     assert len(chosen) == 30 and len(rows) == 60 and (np.diff(rows) > 0).all()
     assert len({moment.split("/")[0] for moment in chosen}) == 4  # from everywhere, not the first part
-
-
-def test_a_smaller_labelled_part_lies_in_every_larger_one():
-    parts = [set(labelled_rows(moments(), fraction)) for fraction in (0.001, 0.1, 0.5, 1.0)]
-    assert parts[0] < parts[1] < parts[2] < parts[3] == set(range(200)) and len(parts[0]) == 2
+    shares = [set(parts.labelled_rows(moments, fraction)) for fraction in (0.001, 0.1, 0.5, 1.0)]
+    assert shares[0] < shares[1] < shares[2] < shares[3] == set(range(200)) and len(shares[0]) == 2

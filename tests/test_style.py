@@ -18,9 +18,8 @@ def open_hand(seed=0):
     for finger in range(5):
         angle = np.deg2rad(-60 + 27 * finger)
         for joint in range(4):
-            joints_mm[1 + 4 * finger + joint] = (40 + 22 * joint) * np.array(
-                [np.sin(angle), -np.cos(angle), 0.2 * joint]
-            )
+            along = np.array([np.sin(angle), -np.cos(angle), 0.2 * joint])
+            joints_mm[1 + 4 * finger + joint] = (40 + 22 * joint) * along
     return joints_mm + np.random.default_rng(seed).normal(size=(21, 3)) * 3
 
 
@@ -36,25 +35,25 @@ CURVES = [
     curves.Curve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), style.RED),
     curves.Curve("mean pose", np.linspace(0, 50, 6), np.linspace(0, 0.4, 6), style.GREY, ":"),
 ]
-
-
 MODELS = [[result("a"), result("b")]]
 
 
 def curves_figure():
-    figure = curves.curves_figure(CURVES, ("error threshold (mm)", "PCK"))
-    return style.titled(figure, "fig04a", MODELS, set="RHD")
+    return style.titled(curves.curves_figure(CURVES, ("error threshold (mm)", "PCK")), "fig04a", MODELS, set="RHD")
 
 
-def predictions_figure(count=6):
-    figure = hands.predictions_figure({"": [predicted_hand(seed) for seed in range(count)]})
+def predictions_figure():
+    figure = hands.predictions_figure({"": [predicted_hand(seed) for seed in range(2)]})
     words = {"set": "RHD", "direction": "RGB->3D", "model": "a", "rule": 20 * "words "}
     return style.titled(figure, "fig10b", MODELS, **words)
 
 
 @pytest.mark.parametrize("make", [curves_figure, predictions_figure])
-def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
-    first = style.png_bytes(make())
+def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings_and_says_what_it_is_made_from(make):
+    figure = make()
+    data = "Data: RHD: synthetic hands, 2,000 training images; profile small; 2,728 test frames."
+    assert figure.get_supxlabel().split("\n")[-1] == data
+    first = style.png_bytes(figure)
     with matplotlib.rc_context(
         {"font.size": 20, "axes.facecolor": "black", "savefig.bbox": "tight", "savefig.dpi": 30}
     ):
@@ -62,23 +61,16 @@ def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings(make):
     assert "Software" not in Image.open(io.BytesIO(first)).info
 
 
-def is_of(name):
-    return lambda artist: isinstance(artist, matplotlib.text.Text) and name in artist.get_text().replace(r"\$", "$")
-
-
 @pytest.mark.parametrize("name", ["_hidden", r"$\frac{$ $x^2$", "a <b>x & y|z_1_2 % `c`"])
 def test_names_of_users_are_drawn_as_they_are(name):
+    def is_of_name(artist):
+        return isinstance(artist, matplotlib.text.Text) and name in artist.get_text().replace(r"\$", "$")
+
     drawn = [curves.Curve(name, np.arange(3.0), np.arange(3) / 3, style.RED)]
     for figure in (curves.curves_figure(drawn, ("", "")), hands.predictions_figure({name: [predicted_hand()]})):
         style.worded(figure, name, name)
         assert len(style.png_bytes(figure)) > 5000
-        assert [text._preprocess_math(text.get_text()) for text in figure.findobj(is_of(name))] == [(name, False)] * 3
-
-
-@pytest.mark.parametrize("make", [curves_figure, predictions_figure])
-def test_every_figure_says_what_it_was_made_from(make):
-    last = make().get_supxlabel().split("\n")[-1]
-    assert last == "Data: RHD: synthetic hands, 2,000 training images; profile small; 2,728 test frames."
+        assert [text._preprocess_math(text.get_text()) for text in figure.findobj(is_of_name)] == [(name, False)] * 3
 
 
 def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():

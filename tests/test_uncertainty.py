@@ -36,11 +36,6 @@ def test_frames_and_seeds_add_up_by_hand():
     assert number.p_value() == pytest.approx(2 * stats.t.sf(5 / np.sqrt(sum(parts)), freedom))
 
 
-def test_many_blocks_and_many_seeds_give_the_normal_interval():
-    number = Number(0.0, draws_of(3.0), blocks=10**6, deviations=(40.0,), counts=(10_000,))
-    assert number.interval()[1] == pytest.approx(1.96 * np.hypot(3, 0.4), rel=1e-3)
-
-
 def test_with_one_seed_the_interval_is_of_the_frames_alone():
     draws = 5 + draws_of(1.0)
     number = Number(5.0, draws, blocks=10**6, deviations=(np.nan, np.nan), counts=(1, 1))
@@ -70,15 +65,16 @@ def test_the_spread_of_a_ratio_is_that_of_its_parts():
 
 def test_two_ways_of_training_that_are_alike_are_told_apart_one_time_in_twenty_at_most():
     """Frames and seeds both make a difference of models of which in the mean there is none."""
-    generator, wrong, covered = np.random.default_rng(0), 0, 0
+    generator, wrong = np.random.default_rng(0), 0
     for _ in range(600):
         frames = generator.normal(0, 0.4)  # these test frames favour a, whatever the seed
         values = [generator.normal(0, 0.8, 3) + shift for shift in (frames, 0)]
-        draws = [value[:, None] + draws_of(0.4 * (place == 0), 1) for place, value in enumerate(values)]
+        draws = [values[0][:, None] + draws_of(0.4, 1), values[1][:, None] + draws_of(0.0, 1)]
         number = uncertainty.number(difference, values, draws, blocks=30)
+        low, high = number.interval()
+        assert (number.p_value() < 0.05) == (not low <= 0 <= high)
         wrong += number.p_value() < 0.05
-        covered += number.interval()[0] <= 0 <= number.interval()[1]
-    assert covered == 600 - wrong and 0.01 < wrong / 600 < 0.07
+    assert 0.01 < wrong / 600 < 0.07
 
 
 def test_the_seeds_needed_are_the_fewest_that_would_tell():
@@ -92,25 +88,16 @@ def test_the_seeds_needed_are_the_fewest_that_would_tell():
     assert number.seeds_needed(0.19) is None  # 1.97 times the frames' 0.1 reaches as far
 
 
-def number_of(seeds, value=1.0, deviation=1.0, frames=0.1, blocks=200):
-    return Number(value, draws_of(frames), blocks, (deviation, deviation), (seeds, seeds))
-
-
 @pytest.mark.parametrize(
-    ("number", "expected"),
+    ("seeds", "frames", "blocks", "lacking"),
     [
-        (number_of(1), "cannot be told (1 seed; at least 3 are needed)"),
-        (number_of(2), "cannot be told (2 seeds; at least 3 are needed)"),
-        (number_of(3, frames=2.0), "cannot be told (3 seeds; more test frames would be needed)"),
-        (number_of(3, blocks=1), "cannot be told (3 seeds; more test frames would be needed)"),
-        (number_of(3, value=np.nan), "cannot be told"),
+        (2, 0.1, 200, "2 seeds; at least 3 are needed"),
+        (3, 2.0, 200, "3 seeds; more test frames would be needed"),
+        (3, 0.1, 1, "3 seeds; more test frames would be needed"),
+        (3, 0.1, 200, "3 seeds; about {} would be needed"),
     ],
 )
-def test_what_cannot_be_told_says_what_is_lacking(number, expected):
-    assert uncertainty.untold(number, abs(number.value)) == expected
-
-
-def test_what_cannot_be_told_names_the_seeds_that_would_tell_it():
-    number = number_of(3)
-    needed = number.seeds_needed(1.0)
-    assert uncertainty.untold(number, 1.0) == f"cannot be told (3 seeds; about {needed} would be needed)"
+def test_what_cannot_be_told_says_what_is_lacking(seeds, frames, blocks, lacking):
+    number = Number(1.0, draws_of(frames), blocks, (1.0, 1.0), (seeds, seeds))
+    needed = number.seeds_needed(1.0) if "{}" in lacking else None
+    assert uncertainty.untold(number, 1.0) == f"cannot be told ({lacking.format(needed)})"

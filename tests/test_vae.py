@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 
-from handvae.base.errors import InputError
 from handvae.base.sections import Loss
 from handvae.model import vae
 
@@ -16,23 +15,15 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
-def model(pairs=PAIRS, side=True):
-    return vae.CrossModalVAE(vae.Architecture(pairs, 64, 16, 16, side, 21, "resnet18"), seed=0)
+def model(pairs=PAIRS):
+    return vae.CrossModalVAE(vae.Architecture(pairs, 64, 16, 16, True, 21, "resnet18"), seed=0)
 
 
-def test_kl_by_hand():
-    mu, log_var = torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, math.log(4.0)]])
-    # N(0, 1) against itself is 0; N(2, 4): -0.5 (1 + ln 4 - 4 - 4)
-    assert vae.kl_to_standard_normal(mu, log_var).item() == pytest.approx(-0.5 * (1 + math.log(4) - 8), rel=1e-6)
-
-
-def test_kl_agrees_with_torchs_distributions_and_is_never_negative():
+def test_kl_is_that_of_torchs_distributions():
     mu, log_var = torch.randn(2, 64, 30, generator=generator())
     normal, prior = torch.distributions.Normal(mu, (0.5 * log_var).exp()), torch.distributions.Normal(0.0, 1.0)
     expected = torch.distributions.kl_divergence(normal, prior).sum(dim=1)
-    found = vae.kl_to_standard_normal(mu, log_var)
-    torch.testing.assert_close(found, expected)
-    assert (found >= 0).all()
+    torch.testing.assert_close(vae.kl_to_standard_normal(mu, log_var), expected)
 
 
 def test_samples_have_the_posteriors_mean_and_variance():
@@ -81,29 +72,6 @@ def terms(network, pair, source, target, noise, loss=LOSS, side=SIDE):
     return vae.terms(network, pair[0], (pair[1],), batch, noise[None], loss)[0]
 
 
-def test_a_pairs_loss_reaches_its_encoder_and_decoder_and_nothing_else():
-    network = model()
-    joints, image = torch.randn(4, 63, generator=generator()), torch.rand(4, 3, 64, 64, generator=generator())
-    noise = torch.randn(4, 30, generator=generator())
-    of_pair = terms(network, PAIRS[0], image, joints, noise)
-    of_pair.sum().backward()
-    touched = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
-    expected = {name for name, _ in network.named_parameters() if name.startswith(("encoders.rgb", "decoders.joints"))}
-    assert touched == expected
-
-
-def test_an_encoding_is_shared_by_the_pairs_that_decode_it():
-    """Each pair has the terms that it has alone, and its own noise."""
-    network = model(pairs=(("rgb", "joints_3d"), ("rgb", "rgb"))).eval()
-    batch = {"rgb": torch.rand(4, 3, 64, 64, generator=generator()), "side_onehot": SIDE}
-    batch["joints_3d"] = torch.randn(4, 63, generator=generator())
-    noise = torch.randn(2, 4, 30, generator=generator())
-    together = vae.terms(network, "rgb", ("joints_3d", "rgb"), batch, noise, LOSS)
-    for number, target in enumerate(("joints_3d", "rgb")):
-        alone = vae.terms(network, "rgb", (target,), batch, noise[number : number + 1], LOSS)
-        torch.testing.assert_close(together[number], alone[0])
-
-
 def test_the_modality_weight_scales_the_reconstruction_and_not_the_kl():
     network = model().eval()
     image, noise = torch.rand(4, 3, 64, 64, generator=generator()), torch.zeros(4, 30)
@@ -114,19 +82,9 @@ def test_the_modality_weight_scales_the_reconstruction_and_not_the_kl():
     torch.testing.assert_close(twice[1], once[1])
 
 
-def test_prediction_is_the_decoded_posterior_mean():
-    network = model().eval()
-    joints = torch.randn(4, 63, generator=generator())
-    mu, _ = network.encode("joints_3d", joints, SIDE)
-    predicted = network.predict("joints_3d", "joints_3d", joints, SIDE)
-    torch.testing.assert_close(predicted, network.decode("joints_3d", mu))
-
-
 def test_one_batch_is_overfitted():
     """Negative control inside: the same network does not fit targets that no input can tell apart."""
-    joints = torch.randn(8, 63, generator=generator())
-    side = SIDE.repeat(2, 1)
-    noise = torch.zeros(8, 30)
+    joints, side, noise = torch.randn(8, 63, generator=generator()), SIDE.repeat(2, 1), torch.zeros(8, 30)
     errors = []
     for source in (joints[:, :42], torch.zeros(8, 42)):
         network = model(pairs=(("joints_2d", "joints_3d"),))
@@ -138,8 +96,3 @@ def test_one_batch_is_overfitted():
             optimiser.step()
         errors.append(reconstruction.item())
     assert errors[0] < 0.01 * 63 < 0.5 * 63 < errors[1]
-
-
-def test_unfit_weights_are_refused_in_one_line():
-    with pytest.raises(InputError, match="somewhere: expected the weights of Architecture"):
-        vae.load_weights(model(), model(side=False).state_dict(), "somewhere")

@@ -12,33 +12,37 @@ from handvae.base.errors import InputError
 from handvae.base.joints import BONES21
 from handvae.preprocessing import store
 from handvae.report import viewer
+from handvae.report.predictions import read_arrays
 from tests.fabricated import CONTEXT_PX, CROP_PX, DEPTH, FRAMES, hands_mm, predicted, seeded, write_processed
 
 WALKS, STEPS = 2, 3
 
 
-def add_walks(result, side_px=CROP_PX):
+def add_walks(result):
     """The group `latent` with WALKS walks of STEPS steps between hands of the set."""
-    random, true_mm = seeded("walks"), hands_mm(result.dataset)
-    rows = np.array([[0, 5], [7, 3]])
+    true_mm, rows = hands_mm(result.dataset), np.array([[0, 5], [7, 3]])
     share = np.linspace(0, 1, STEPS)[None, :, None, None]
     joints_mm = (1 - share) * true_mm[rows[:, 0]][:, None] + share * true_mm[rows[:, 1]][:, None]
-    uv_px = joints_mm[..., :2] * 0.08 + side_px / 2
+    uv_px = joints_mm[..., :2] * 0.08 + CROP_PX / 2
+    pictures = seeded("walks").integers(0, 255, (WALKS, STEPS, CROP_PX, CROP_PX, 3), dtype=np.uint8)
     with h5py.File(result.predictions, "r+") as file:
         latent = file.create_group("latent")
-        latent["walk_row"] = rows
-        latent["walk_rgb_u8"] = random.integers(0, 255, (WALKS, STEPS, side_px, side_px, 3), dtype=np.uint8)
+        latent["walk_row"], latent["walk_rgb_u8"] = rows, pictures
         latent["walk_uv_px"], latent["walk_projected_px"] = uv_px.astype(np.float32), uv_px.astype(np.float32) + 2
         latent["walk_joints_mm"] = joints_mm.astype(np.float32)
     return result
 
 
-def small_grid(folder, walks=True):
+def small_grid(folder):
     """A model from RGB, one from depth and, with its walks, a cross-trained one; their preprocessed sets."""
-    processed = write_processed(folder / "processed", "rhd", "icvl")
     results = [predicted(folder, "rhd", "rgb", 20, hidden=False), predicted(folder, "icvl", "depth", 10)]
-    results += [add_walks(predicted(folder, "rhd", "rgb", 25, variant="cross", hidden=False))] * walks
-    return results, processed
+    results.append(add_walks(predicted(folder, "rhd", "rgb", 25, variant="cross", hidden=False)))
+    return results, write_processed(folder / "processed", "rhd", "icvl")
+
+
+@pytest.fixture(scope="module")
+def processed(tmp_path_factory):
+    return write_processed(tmp_path_factory.mktemp("processed"), "rhd", "stb", *DEPTH)
 
 
 def picture(uri):
@@ -47,114 +51,87 @@ def picture(uri):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
-def stored(processed, dataset, key, frame, group="test"):
-    return store.read(processed / f"{dataset}.h5", [group], [key])[key][frame]
+def stored(processed, dataset, key, frame):
+    return store.read(processed / f"{dataset}.h5", ["test"], [key])[key][frame]
 
 
-def test_the_best_model_of_each_task_and_depth_set_is_shown_in_the_tables_order(tmp_path):
-    processed = write_processed(tmp_path / "processed", "rhd", "stb", *DEPTH)
+def test_the_best_model_of_each_task_and_depth_set_stands_in_the_tables_order(tmp_path, processed):
     results = [
         *(predicted(tmp_path, dataset, "depth", 10) for dataset in ("nyu", "icvl")),
         *(predicted(tmp_path, "msra", "depth", 10, subject=subject) for subject in ("P0", "P1")),
-        predicted(tmp_path, "stb", "rgb", 9, variant=3),
-        *(
-            predicted(tmp_path, "rhd", "rgb", error_mm, variant=variant)
-            for error_mm, variant in ((30, 1), (20, 2), (1, "cross"))
-        ),
+        *(predicted(tmp_path, "rhd", "rgb", error_mm, variant=variant) for error_mm, variant in ((30, 1), (20, 2))),
+        add_walks(predicted(tmp_path, "rhd", "rgb", 1, variant="cross")),
         predicted(tmp_path, "rhd", "joints_2d", 12, variant=4),
     ]
-    add_walks(results[-2])
-    shown = viewer.viewer_data(results, processed)["predictions"]
-    assert [model["name"] for model in shown] == [
-        "2D->3D RHD, variant 4",
-        "RGB->3D RHD, variant 2",
-        "RGB->3D STB, variant 3",
-        "depth->3D ICVL, ResNet-18, variant 1",
-        "depth->3D NYU, ResNet-18, variant 1",
-        "depth->3D MSRA, ResNet-18, variant 1, 2 of 9 subjects",
+    models = viewer.viewer_data(results, processed)["predictions"]
+    assert [(model["name"], len(model["hands"][0]["truth_mm"])) for model in models] == [
+        ("2D->3D RHD, variant 4", 21),
+        ("RGB->3D RHD, variant 2", 21),
+        ("depth->3D ICVL, ResNet-18, variant 1", 16),
+        ("depth->3D NYU, ResNet-18, variant 1", 36),
+        ("depth->3D MSRA, ResNet-18, variant 1, 2 of 9 subjects", 21),
     ]
-    for model, joints in zip(shown, (21, 21, 21, 16, 36, 21), strict=True):
-        assert {len(hand["truth_mm"]) for hand in model["hands"]} == {joints} and len(model["hands"]) == 9
-        assert max(map(max, model["bones"])) == joints - 1 and "synthetic" in model["data"]
-    assert shown[0]["bones"] == BONES21 and shown[0]["palm"] == (0, 5, 9, 13, 17)
+    assert all(len(model["hands"]) == 9 and "synthetic" in model["data"] for model in models)
+    assert models[0]["bones"] == BONES21 and models[0]["palm"] == (0, 5, 9, 13, 17)
+    assert max(map(max, models[3]["bones"])) == 35
 
 
-def test_hands_are_those_at_evenly_spaced_ranks_of_their_own_error(tmp_path):
-    processed = write_processed(tmp_path / "processed", "rhd")
+def test_hands_are_those_at_evenly_spaced_ranks_of_their_own_error(tmp_path, processed):
     result = predicted(tmp_path, "rhd", "rgb", 20)
     [model] = viewer.viewer_data([result], processed)["predictions"]
-    with h5py.File(result.predictions) as file:
-        pred_mm, true_mm, visible = (file[key][:] for key in ("joints_pred_mm", "joints_true_mm", "visible"))
+    pred_mm, true_mm, visible = read_arrays(result, "joints_pred_mm", "joints_true_mm", "visible")
     frames = [frame for frame in range(FRAMES) if frame != 2]  # of which nothing is visible
     errors_mm = [np.linalg.norm((pred_mm - true_mm)[frame][visible[frame]], axis=1).mean() for frame in frames]
     order = np.argsort(errors_mm)
-    picked = [frames[order[round(rank)]] for rank in np.linspace(0.1 * 19, 0.9 * 19, 9)]
-    assert model["joints"] == "visible" and len(model["hands"]) == 9
-    for frame, hand in zip(picked, model["hands"], strict=True):
-        assert hand["error_mm"] == pytest.approx(errors_mm[frames.index(frame)], abs=0.051)
+    picked = [order[round(rank)] for rank in np.linspace(0.1 * 19, 0.9 * 19, 9)]
+    assert model["joints"] == "visible"
+    for index, hand in zip(picked, model["hands"], strict=True):
+        frame = frames[index]
+        assert hand["error_mm"] == pytest.approx(errors_mm[index], abs=0.051)
         np.testing.assert_allclose(hand["truth_mm"], true_mm[frame], atol=0.051)
         np.testing.assert_allclose(hand["prediction_mm"], pred_mm[frame], atol=0.051)
         image_u8, uv_px = (stored(processed, "rhd", key, frame) for key in ("image_u8", "uv_px"))
         np.testing.assert_array_equal(picture(hand["image"]), viewer.hand_picture(image_u8, uv_px))
 
 
-def test_depth_poses_stand_about_the_true_hands_centre_and_keep_their_offset(tmp_path):
-    processed = write_processed(tmp_path / "processed", "icvl")
-    result = predicted(tmp_path, "icvl", "depth", 10)
-    [model] = viewer.viewer_data([result], processed)["predictions"]
-    with h5py.File(result.predictions) as file:
-        offsets_mm = file["joints_pred_mm"][:] - file["joints_true_mm"][:]
-    assert model["joints"] == "evaluated"
-    for hand in model["hands"]:
-        truth_mm, prediction_mm = np.array(hand["truth_mm"]), np.array(hand["prediction_mm"])
-        np.testing.assert_allclose(truth_mm.mean(axis=0), 0, atol=0.06)
-        assert np.abs(offsets_mm - (prediction_mm - truth_mm)).max(axis=(1, 2)).min() < 0.11  # some frame's
-
-
 def test_a_walks_steps_and_ends_are_those_of_the_file(tmp_path):
     results, processed = small_grid(tmp_path)
     walks = viewer.viewer_data(results, processed)["walks"]
     assert len(walks["walks"]) == WALKS and walks["bones"] == BONES21
-    with h5py.File(results[-1].predictions) as file:
-        latent = {key: values[:] for key, values in file["latent"].items()}
+    keys = ("row", "rgb_u8", "joints_mm", "uv_px", "projected_px")
+    of_file = read_arrays(results[-1], *(f"latent/walk_{key}" for key in keys))
     margin = (CONTEXT_PX - CROP_PX) // 2
-    for number, walk in enumerate(walks["walks"]):
-        for end, frame in zip(("from", "to"), latent["walk_row"][number], strict=True):
+    for walk, rows, *decoded in zip(walks["walks"], *of_file, strict=True):
+        for end, frame in zip(("from", "to"), rows, strict=True):
             crop = stored(processed, "rhd", "image_u8", frame)[margin:-margin, margin:-margin]
             np.testing.assert_array_equal(picture(walk[end]), crop)
-        for place, step in enumerate(walk["steps"]):
-            np.testing.assert_array_equal(picture(step["image"]), latent["walk_rgb_u8"][number, place])
-            np.testing.assert_allclose(step["joints_mm"], latent["walk_joints_mm"][number, place], atol=0.051)
-            for key, name in (("uv", "walk_uv_px"), ("projected", "walk_projected_px")):
-                expected = latent[name][number, place]  # the first pixel's centre is at 0, its left border at -0.5
+        for step, image_u8, joints_mm, *points_px in zip(walk["steps"], *decoded, strict=True):
+            np.testing.assert_array_equal(picture(step["image"]), image_u8)
+            np.testing.assert_allclose(step["joints_mm"], joints_mm, atol=0.051)
+            for key, expected in zip(("uv", "projected"), points_px, strict=True):
+                # the first pixel's centre is at 0, its left border at -0.5
                 np.testing.assert_allclose(np.array(step[key]) * CROP_PX - 0.5, expected, atol=0.01)
 
 
-@pytest.mark.parametrize(("side_px", "shown_px"), [(64, 64), (128, 128), (256, 128)])
-def test_large_pictures_are_reduced_and_joints_stay_on_them(side_px, shown_px):
-    image_u8 = np.zeros((side_px, side_px, 3), np.uint8)
-    quarter_px = side_px // 4
-    image_u8[quarter_px : 2 * quarter_px, 2 * quarter_px : 3 * quarter_px] = 255
-    corner = np.array([[2 * quarter_px - 0.5, quarter_px - 0.5]])  # the white square's, between four pixels
+def test_large_pictures_are_reduced_and_joints_stay_on_them():
+    image_u8 = np.zeros((256, 256, 3), np.uint8)
+    image_u8[64:128, 128:192] = 255
+    corner = np.array([[127.5, 63.5]])  # the white square's, between four pixels
     step = viewer._step(image_u8, corner, np.zeros((1, 3)), corner)
-    assert picture(step["image"]).shape == (shown_px, shown_px, 3) and step["uv"] == [[0.5, 0.25]]
-    left, top = (round(share * shown_px) for share in step["uv"][0])
-    assert picture(step["image"])[top + 4, left + 4].min() > 250 > 5 > picture(step["image"])[top - 4, left - 4].max()
+    assert picture(step["image"]).shape == (128, 128, 3) and step["uv"] == [[0.5, 0.25]]
+    assert picture(step["image"])[32 + 4, 64 + 4].min() > 250 > 5 > picture(step["image"])[32 - 4, 64 - 4].max()
 
 
-@pytest.mark.parametrize("low", [(0, 0), (20, 4), (40, 40)])
-def test_a_hands_picture_is_a_square_that_holds_its_joints_where_the_crop_does(low):
-    size = 48
-    uv_px = np.array(low) + np.array([[0, 0], [7, 3], [4, 6]])
-    image_u8 = np.stack(np.broadcast_arrays(*np.ogrid[:size, :size], 0), axis=-1).astype(np.uint8)  # (v, u) itself
-    shown = viewer.hand_picture(image_u8, uv_px)
-    assert shown.shape[0] == shown.shape[1] == 9  # 1.2 x 7, rounded up
-    pixels = {(u, v) for v, u, _ in shown.reshape(-1, 3).tolist()}
-    assert {(u, v) for u, v in uv_px.tolist() if max(u, v) < size} <= pixels
+def test_a_hands_picture_is_a_square_that_holds_its_joints_where_the_crop_does():
+    uv_px = np.array([[20, 4], [27, 7], [24, 10]])
+    image_u8 = np.stack(np.broadcast_arrays(*np.ogrid[:48, :48], 0), axis=-1).astype(np.uint8)  # (v, u) itself
+    square = viewer.hand_picture(image_u8, uv_px)
+    assert square.shape == (9, 9, 3)  # 1.2 x 7, rounded up
+    assert set(map(tuple, uv_px.tolist())) <= {(u, v) for v, u, _ in square.reshape(-1, 3).tolist()}
+    assert viewer.hand_picture(image_u8, uv_px + 40).shape == (9, 9, 3)  # beyond the border
 
 
-def test_a_cross_trained_model_without_walks_or_with_broken_ones_is_refused(tmp_path):
-    processed = write_processed(tmp_path / "processed", "rhd")
+def test_a_cross_trained_model_without_walks_or_with_broken_ones_is_refused(tmp_path, processed):
     result = predicted(tmp_path, "rhd", "rgb", 25, variant="cross")
     with pytest.raises(InputError, match=r"rhd-rgb-cross-test-.*\.h5: expected latent/walk_row, .* found none"):
         viewer.viewer_data([result], processed)
