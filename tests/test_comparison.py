@@ -115,6 +115,14 @@ def test_p_is_that_of_all_sign_flips():
     np.testing.assert_array_equal(twice, p_values)
 
 
+def test_where_nothing_differs_one_test_in_twenty_says_so_and_with_blocks_torn_apart_four_times_as_many():
+    pairs_alike = np.random.default_rng(0).standard_t(3, (60, 500)).repeat(4, axis=0)
+    pairs_alike += np.random.default_rng(1).normal(0, 0.1, (240, 500))
+    p_values = comparison.sign_flip_p_values(pairs_alike, np.arange(60).repeat(4))
+    assert 0.03 < (p_values < 0.05).mean() < 0.075 and 0.45 < np.median(p_values) < 0.55
+    assert (comparison.sign_flip_p_values(pairs_alike, np.arange(240)) < 0.05).mean() > 0.2
+
+
 def test_holms_correction_by_hand():
     p_holm, factors = comparison.holm(np.array([0.01, 0.04, np.nan, 0.03, 0.005]))
     np.testing.assert_allclose(p_holm, [0.03, 0.06, np.nan, 0.06, 0.02])

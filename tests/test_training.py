@@ -13,6 +13,7 @@ from handvae.evaluation import predict
 from handvae.model import batches, checkpoints, schedules, training, vae
 from handvae.model.draws import BLOCK, unaugmented
 from handvae.model.parts import whole
+from handvae.model.residency import HostImages
 from handvae.model.settings import settings_of
 from tests.conftest import REPOSITORY
 from tests.test_batches import load, write_depth_hands, write_hands
@@ -224,6 +225,15 @@ def test_a_loss_that_is_not_finite_stops_with_step_pair_and_terms(data, tmp_path
 def test_data_of_another_crop_size_are_refused(data, tmp_path):
     with pytest.raises(InputError, match="expected crops of 128 px, found 64 px"):
         train(replace(settings(), crop_px=128), data, tmp_path)
+
+
+def test_images_in_host_memory_train_the_same_bytes_and_every_block_is_sent_once(data, tmp_path, monkeypatch):
+    sent, original = [], HostImages.send
+    monkeypatch.setattr(HostImages, "send", lambda host, rows: sent.append(rows) or original(host, rows))
+    chosen = settings("rhd-rgb-v3", 1 / 3, steps=2 * BLOCK)
+    there = train(chosen, data, tmp_path, "host", "host")
+    assert [len(rows) for rows in sent] == 2 * 2 * [6 * BLOCK]  # of the labelled rows and of all
+    assert there == train(chosen, data, tmp_path, "device", "device") and len(sent) == 4
 
 
 def test_no_memory_is_read_before_it_is_written(data, tmp_path, monkeypatch):
