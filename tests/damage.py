@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from handvae.base.errors import InputError
-from handvae.datasets import doubts
 
 COPIES = 200
 
@@ -74,11 +73,6 @@ def little_memory(most_bytes: int) -> Iterator[None]:
     before_kb = int(re.search(peak, status.read_text())[1])
     yield
     assert 1024 * (int(re.search(peak, status.read_text())[1]) - before_kb) < most_bytes
-
-
-def refuse_doubts(frames: list) -> None:
-    """As preprocessing does where no label may be doubtful."""
-    doubts.few("set", {"all": frames}, 0.0)
 
 
 def refused_or(check: Callable[[], None], path: Path, copies: list[bytes], names: str = "") -> int:

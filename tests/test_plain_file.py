@@ -16,12 +16,11 @@ def test_a_file_is_read_whole_up_to_the_limit(tmp_path):
     assert "a.bin: expected a picture of at most 4 bytes, found 5" in refusal(plain_file.read, path, 4, "a picture")
 
 
-@pytest.mark.parametrize("name", ["missing", "folder", "pipe", "device", "dangling", "loop"])
+@pytest.mark.parametrize("name", ["missing", "folder", "pipe", "device", "loop"])
 def test_what_is_no_file_is_refused_at_once(tmp_path, name):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
-    (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
     assert f"{name}: expected a picture, found " in refusal(plain_file.read, tmp_path / name, 10, "a picture")
 

@@ -64,15 +64,14 @@ def test_what_is_no_folder_of_the_set_is_refused(tmp_path, cache):
     assert "expected no SHA-256 for a folder" in refusal(cache, tmp_path / "data", "0" * 64)
 
 
-@pytest.mark.parametrize("name", ["a.rar", "a.ZIP", "a"])
-def test_a_file_of_another_type_is_refused_with_the_types_that_are_read(tmp_path, cache, name):
-    file = saved(tmp_path, name, zipped())
+def test_a_file_of_another_type_is_refused_with_the_types_that_are_read(tmp_path, cache):
+    file = saved(tmp_path, "a.rar", zipped())
     expected = f"{file}: expected a folder or an archive (.zip, .tar, .tar.gz, .tgz), found another file"
     assert refusal(cache, file) == expected
     assert "expected an archive (.zip, .tar, .tar.gz, .tgz) or the address of one" in refusal(cache, [file])
 
 
-@pytest.mark.parametrize("name", ["RHD.zip.001", "RHD.z01", "RHD.tar.gz.001", "RHD.7z.002"])
+@pytest.mark.parametrize("name", ["RHD.zip.001", "RHD.z01"])
 def test_the_pieces_of_a_split_archive_are_named(tmp_path, cache, name):
     message = refusal(cache, saved(tmp_path, name, zipped()[:500]))
     assert message.endswith("found a piece of a split one; join them first")
@@ -106,40 +105,31 @@ def test_the_message_of_find_is_kept_under_the_name_of_the_source_instead_of_the
     assert refusal(cache, pieces, find=find) == "rhd (B1.zip, B4.zip, labels.tar.gz): expected hands, found feet"
 
 
-@pytest.mark.parametrize("sha256", [["0" * 64, None], "0" * 64, []])
+@pytest.mark.parametrize("sha256", [["0" * 64, None], "0" * 64])
 def test_sums_of_another_number_are_refused_before_anything_is_fetched(server, pieces, cache, sha256):
     assert "null or one SHA-256 for each, found" in refusal(cache, pieces, sha256)
     assert "null or one SHA-256 for each, found" in refusal(cache, server.url, [None])
+    assert "expected archives, and null or one SHA-256 for each" in refusal(cache, [])
     assert server.asked() == []
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("B1.tar.gz", "expected archives of different names in a list"),
-        ("b1.zip", "expected archives of different names in a list"),
-        ("http://127.0.0.1:9/x/B1.tgz?dl=1", "expected archives of different names in a list"),
+        ("b1.tar.gz", "expected archives of different names in a list"),
         ("nowhere.zip", "nowhere.zip: expected an archive, found no file"),
-        ("a folder", "a folder: expected an archive (.zip, .tar, .tar.gz, .tgz) or the address of one, found neither"),
         ("folder.zip", "folder.zip: expected an archive (.zip, .tar, .tar.gz, .tgz) or the address of one"),
         ("...zip", "expected a file name that can name a folder, found '...zip'"),
-        ("http://127.0.0.1:9/.zip", "expected a file name that can name a folder, found '.zip'"),
-        ("ftp://127.0.0.1/B5.zip", "found 'ftp'"),
         ("http://127.0.0.1:9/B5.rar", "expected the address of an archive"),
     ],
 )
 def test_a_list_with_a_bad_entry_is_refused_before_anything_is_fetched(server, pieces, tmp_path, cache, name, expected):
-    (tmp_path / "other" / "a folder").mkdir(parents=True)
-    (tmp_path / "other" / "folder.zip").mkdir()
-    for file in ("B1.tar.gz", "b1.zip", "...zip"):
+    (tmp_path / "other" / "folder.zip").mkdir(parents=True)
+    for file in ("b1.tar.gz", "...zip"):
         saved(tmp_path / "other", file, ZIPS["B1.zip"])
     source = name if "://" in name else tmp_path / "other" / name
     assert expected in refusal(cache, [*pieces, source], find=whole)
     assert server.asked() == []
-
-
-def test_an_empty_list_is_refused(cache):
-    assert "expected archives, and null or one SHA-256 for each" in refusal(cache, [])
 
 
 # as Google Drive sends a folder: each part holds some of its files
@@ -150,7 +140,7 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("pattern", ["set-20240131T120000Z-{}.zip", "set-20240131T120000Z-1-{}.zip", "set-{}.zip"])
+@pytest.mark.parametrize("pattern", ["set-20240131T120000Z-1-{}.zip", "set-{}.zip"])
 def test_parts_of_one_download_are_unpacked_together_as_one_archive_is(tmp_path, cache, pattern):
     contents = enumerate(PARTS.values(), 1)
     parts = [saved(tmp_path / "mine", pattern.format(f"{n:03}"), content) for n, content in contents]
@@ -174,7 +164,7 @@ def test_parts_beside_other_archives_share_a_folder_named_like_what_they_are_par
     }
 
 
-@pytest.mark.parametrize("again", ["set/README", "set/README/x", "set/training"])
+@pytest.mark.parametrize("again", ["set/README", "set/training"])
 def test_parts_that_hold_the_same_path_are_refused(tmp_path, cache, again):
     contents = (zipped({again: b"1"}), PARTS[NAMES[1]])
     parts = [saved(tmp_path / "mine", name, content) for name, content in zip(NAMES, contents, strict=True)]
@@ -188,14 +178,11 @@ def test_type_and_short_name_of_a_source(tmp_path, monkeypatch):
     cases = [
         ("/a/b/RHD", "folder", "RHD"),
         ("sets/RHD/", "folder", "RHD"),
-        (".", "folder", tmp_path.name),
         ("x.zip", "folder", "x.zip"),
         ("/a/b/RHD_v1-1.zip", "archive", "RHD_v1-1.zip"),
         (url, "url", "labels.zip"),
-        (["/a/Training.tar.gz", "b/Testing.tar.gz"], "archive", "Training.tar.gz, Testing.tar.gz"),
         (["/a/B1.zip", url], "url", "B1.zip, labels.zip"),
         ([f"/a/B{i}.zip" for i in range(1, 7)], "archive", "B1.zip, B2.zip, B3.zip and 3 more"),
-        ([f"/a/{name}" for name in NAMES], "archive", ", ".join(NAMES)),
     ]
     for source, type_, name in cases:
         assert (sources.source_type(source), sources.short_name(source)) == (type_, name)
