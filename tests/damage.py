@@ -32,28 +32,6 @@ def damaged(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def damaged_text(content: bytes, rng: np.random.Generator) -> bytes:
-    """A copy of a text file with a token replaced by what is no joint, a line taken out, doubled or cut, or any damage
-    of `damaged`."""
-    lines = content.split(b"\n")
-    number = int(rng.integers(len(lines)))
-    tokens = lines[number].split(b" ")
-    match int(rng.integers(5)):
-        case 0:
-            bad = (b"nan", b"inf", b"-1e30", b"1e999", b"", b"0x10", b"1_0", b"--1", b"\xff\xfe", b"9" * 40)
-            tokens[int(rng.integers(len(tokens)))] = bad[int(rng.integers(len(bad)))]
-            lines[number] = b" ".join(tokens)
-        case 1:
-            del lines[number]
-        case 2:
-            lines.insert(int(rng.integers(len(lines))), lines[number])
-        case 3:
-            lines[number] = b" ".join(tokens[: int(rng.integers(len(tokens)))])
-        case 4:
-            return damaged(content, b"<html>not found</html>", rng)
-    return b"\n".join(lines)
-
-
 def refusal(function, *arguments) -> str:
     with pytest.raises(InputError) as caught:
         function(*arguments)

@@ -38,10 +38,10 @@ def tar_member(name: str, type_: bytes = tarfile.REGTYPE, link: str = "", size: 
     return info
 
 
-def tarred(files: dict[str, bytes] = FILES, extra=(), mode: str = "w", format_: int = tarfile.PAX_FORMAT) -> bytes:
+def tarred(files: dict[str, bytes] = FILES, extra=(), mode: str = "w") -> bytes:
     """`extra`: members without content, after the files."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode, format=format_) as archive:
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
         for name, content in files.items():
             archive.addfile(tar_member(name, size=len(content)), io.BytesIO(content))
         for info in extra:

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import os
 import shutil
 from pathlib import Path
@@ -67,11 +66,6 @@ def test_labels_that_cannot_be_right_are_problems():
     ):
         problems = doctor.examine(changed(good, **columns)).problems
         assert any(expected in problem for problem in problems), problems
-
-
-def test_pixels_that_were_made_from_the_joints_prove_nothing():
-    lines = "".join(doctor.examine(changed(hands(), pixels_labelled=False)).lines)
-    assert "only images show" in lines and "project to their pixels" not in lines
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -168,19 +162,6 @@ def test_the_protocol_of_params_must_find_its_frames(roots, here, capsys):
     last = says(capsys, "stb", "STB")[2]
     assert "stb: not ready: STB: data.stb.protocol: expected sequences whose labels are here" in last
     assert "found 'B3Random'" in last
-
-
-def test_what_another_source_left_is_not_taken_for_the_set(roots, here, capsys):
-    text = (here / "params.yaml").read_text()
-    (here / "params.yaml").write_text(text.replace("  nyu:\n    source: synthetic", "  nyu:\n    source: new.zip", 1))
-    (here / "data/raw").mkdir(parents=True)
-    for source, expected in (
-        ("old", "nyu: not ready: data/raw/nyu: expected new.zip, found nothing"),
-        ("new", "ready"),
-    ):
-        manifest = {"description": f"{source}.zip (NYU's layout)", "root": str(roots["nyu"])}
-        (here / "data/raw/nyu.json").write_text(json.dumps(manifest))
-        assert expected in says(capsys, "nyu")[2]
 
 
 @needs_real

@@ -24,7 +24,6 @@ from tests import test_icvl, test_msra, test_nyu, test_rhd
 from tests.conftest import REPOSITORY
 from tests.damage import refusal
 
-CPU = torch.device("cpu")
 HANDS = 8  # of each of the two label files that are spoilt
 Change = Callable[[np.ndarray], None]  # of joints (N, J, 3), in place; of ICVL u, v, z
 
@@ -165,71 +164,60 @@ def write_params(name: str, root: Path, share: float) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(tree))
 
 
-@pytest.fixture
-def processed(roots, tmp_path, monkeypatch) -> Callable[[str, Change, Change], Path]:
-    """A set with spoilt labels, through the two stages in this process and the working folder."""
+@pytest.fixture(params=SETS)
+def name(request, monkeypatch) -> str:
+    """A set whose own label files are as many as the published ones have."""
+    if request.param != "msra":
+        monkeypatch.setattr(DATASETS[request.param], "PUBLISHED_TEST", SETS[request.param].test_images)
+    monkeypatch.setattr(stb, "PUBLISHED_TEST_SEQUENCES", ("B1Counting",))
+    return request.param
+
+
+def frames_with_doubts(name: str, root: Path, training: Change, evaluation: Change) -> tuple[dict, dict]:
+    """The groups of a set with spoilt labels, and what is left of them."""
+    SETS[name].write(root, training, evaluation)
+    labelled = DATASETS[name].frames(root, **SETS[name].options)
+    doubtful = [frame for group in labelled.values() for frame in group if frame.doubt]
+    assert sum(map(len, labelled.values())) == SETS[name].images and len(doubtful) == 2 * SETS[name].views
+    return labelled, doubts.few(name, labelled, 0.2)
+
+
+def test_a_hand_out_of_reach_is_tested_on_but_not_trained_on(roots, name):
+    labelled, left = frames_with_doubts(name, roots[name], far(name, 3), far(name, 5))
+    assert {group: len(frames) for group, frames in left.items()} == {group: len(labelled[group]) for group in labelled}
+    assert preprocess.has_published_test(DATASETS[name], left, labelled)
+    views, tested = SETS[name].views, left[SETS[name].tested]
+    assert [row for row, frame in enumerate(tested) if frame.doubt] == list(range(5 * views, 6 * views))
+    for frame in tested[4 * views : 6 * views]:
+        (sample,) = DATASETS[name].read(frame)
+        assert sample.trainable == (frame.doubt is None) and np.isfinite(sample.joints_mm).all()
+        assert frame.doubt is None or f"{SETS[name].files[1]}: " in str(frame.doubt)
+
+
+def test_a_frame_of_zeros_or_of_no_numbers_is_left_out_and_the_test_split_is_no_longer_the_published_one(roots, name):
+    labelled, left = frames_with_doubts(name, roots[name], put(0.0, 3), put(np.nan, 5))
+    assert sum(map(len, left.values())) == SETS[name].images - 2 * SETS[name].views
+    assert not any(frame.doubt for group in left.values() for frame in group)
+    assert not preprocess.has_published_test(DATASETS[name], left, labelled)
+
+
+def test_the_stages_say_what_is_not_trained_on_and_mark_it(roots, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workers, "in_order", lambda function, items, processes: map(function, items))
-
-    def process(name: str, training: Change, evaluation: Change) -> Path:
-        SETS[name].write(roots[name], training, evaluation)
-        write_params(name, roots[name], 0.2)
-        download.main(name)
-        preprocess.main(name)
-        return Path(f"data/processed/{name}.h5")
-
-    return process
-
-
-def rows(path: Path, name: str) -> tuple[int, int]:
-    """How many are trained on and how many tested on."""
-    row = {"msra": "msra-resnet18-p1", "icvl": "icvl-resnet18", "nyu": "nyu-resnet18"}.get(name, f"{name}-rgb-v1")
-    experiment = params.load(REPOSITORY / "params.yaml").experiments[row]
-    trained_on = parts.training_parts(path.parent, experiment)
-    scored = parts.scored_part(path.parent, experiment, name)
-    return tuple(len(batches.load_split(of_split, True, 50.0, CPU)) for of_split in (trained_on, [scored]))
+    icvl_set(roots["icvl"], far("icvl", 3), far("icvl", 5))
+    write_params("icvl", roots["icvl"], 0.2)
+    download.main("icvl")
+    preprocess.main("icvl")
+    notes = [line for line in capsys.readouterr().out.splitlines() if "no hand can have" in line]
+    assert [note.partition("2 label(s)")[0] for note in notes] == ["icvl: note: ", "icvl: "]
+    for group in ("train", "test"):
+        trainable = store.read(Path("data/processed/icvl.h5"), [group], ["trainable"])["trainable"]
+        assert len(trainable) == HANDS and trainable.sum() == HANDS - 1
+    experiment = params.load(REPOSITORY / "params.yaml").experiments["icvl-resnet18"]
+    trained_on = parts.training_parts(Path("data/processed"), experiment)
+    assert len(batches.load_split(trained_on, True, 50.0, torch.device("cpu"))) == HANDS - 1
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_a_hand_out_of_reach_is_tested_on_but_not_trained_on(processed, capsys, name):
-    path, of_set = processed(name, far(name, 3), far(name, 5)), SETS[name]
-    said = [line for line in capsys.readouterr().out.splitlines() if "no hand can have" in line]
-    assert len(said) == 2 and said[0].startswith(f"{name}: note: ") and said[1].startswith(f"{name}: 2 label(s)")
-    for line in said:
-        assert all(file in line for file in of_set.files) and "not trained on but tested on" in line
-        assert line.count("expected joints within") == 2 and "left out" not in line
-    assert rows(path, name) == (of_set.images - of_set.test_images - of_set.views, of_set.test_images)
-    stored = store.read(path, [of_set.tested], ["trainable", "joints_mm"])
-    first = 5 * of_set.views  # row that shows the hand
-    assert np.flatnonzero(~stored["trainable"]).tolist() == list(range(first, first + of_set.views))
-    assert np.isfinite(stored["joints_mm"]).all()
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_a_frame_of_zeros_or_of_no_numbers_is_left_out(processed, capsys, name):
-    path, of_set = processed(name, put(0.0, 3), put(np.nan, 5)), SETS[name]
-    said = capsys.readouterr().out.splitlines()
-    assert len([line for line in said if "2 label(s)" in line and "left out: " in line]) == 2
-    assert not any("not trained on" in line for line in said)
-    trained_on, tested_on = of_set.images - of_set.test_images, of_set.test_images
-    assert rows(path, name) == (trained_on - of_set.views, tested_on - of_set.views)
-    stored = store.read(path, [of_set.tested], ["trainable", "joints_mm"])
-    assert stored["trainable"].all() and np.isfinite(stored["joints_mm"]).all()
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_without_all_its_test_hands_a_set_is_not_the_published_one(roots, monkeypatch, name):
-    dataset, of_set = DATASETS[name], SETS[name]
-    if name != "msra":
-        monkeypatch.setattr(dataset, "PUBLISHED_TEST", of_set.test_images)
-    monkeypatch.setattr(stb, "PUBLISHED_TEST_SEQUENCES", ("B1Counting",))
-    for evaluation, published in ((untouched, True), (put(0.0, 5), False)):
-        of_set.write(roots[name], untouched, evaluation)
-        labelled = dataset.frames(roots[name], **of_set.options)
-        assert preprocess.has_published_test(dataset, doubts.few(name, labelled, 0.2), labelled) == published
-
-
-@pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("unit, a_metre", doubts.UNITS_A_METRE.items())
 def test_a_file_in_another_unit_is_refused_with_that_unit(roots, name, unit, a_metre):
     own = SETS[name].unit
@@ -242,7 +230,6 @@ def test_a_file_in_another_unit_is_refused_with_that_unit(roots, name, unit, a_m
     assert message.endswith(f"; the set has {own}: are these {unit}?")
 
 
-@pytest.mark.parametrize("name", SETS)
 def test_the_doctor_names_them_and_their_share_is_a_problem(roots, tmp_path, monkeypatch, capsys, name):
     SETS[name].write(roots[name], far(name, 3), put(0.0, 5))
     monkeypatch.chdir(tmp_path)
@@ -270,6 +257,10 @@ def test_a_set_may_have_a_share_of_them_and_any_set_one_unless_none_is_allowed()
         "data.nyu.protocol.doubtful_labels: expected at most 0.09 of the labels to be none that a hand can have, found "
         f"2 of 20: {kept}; {gone}; mend them, or raise data.nyu.protocol.doubtful_labels"
     )
+    assert [note.rpartition(": file")[0] for note in doubts.notes([kept, None, gone, kept])] == [
+        "1 label(s) that no hand can have, not trained on but tested on where the protocol does so",
+        "1 label(s) that no hand can have and nothing can be cut out or scored by, left out",
+    ]
     two_views = {"train": 2 * frames["train"]}
     assert doubts.few("nyu", two_views, 0.001) == two_views
     assert "expected at most 0 of the labels" in refusal(doubts.few, "nyu", two_views, 0.0)

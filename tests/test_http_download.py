@@ -54,13 +54,6 @@ def test_a_broken_download_is_resumed_by_the_next_run(server, folder):
     assert server.ranges_asked() == ["bytes=899-"]
 
 
-def test_of_a_whole_file_one_byte_is_asked_for(server, folder):
-    http_download.download(server.url, folder)
-    server.requests.clear()
-    assert http_download.download(server.url, folder).read_bytes() == server.content
-    assert server.ranges_asked() == [f"bytes={len(server.content) - 1}-"]
-
-
 def test_a_server_that_answers_busy_is_tried_again(server, folder):
     statuses = iter([503, 200])
     answer = server.answer
@@ -111,11 +104,6 @@ def test_a_compressed_tar_is_kept_as_it_is_sent(server, folder):
 def test_a_page_instead_of_the_archive_is_refused(server, folder):
     server.headers = {"Content-Type": "text/html; charset=utf-8"}
     assert "expected an archive, found an HTML page" in refusal(server.url, folder)
-
-
-def test_a_part_that_was_not_asked_for_is_refused(server, folder):
-    server.status, server.headers = 206, {"Content-Range": f"bytes 0-{len(server.content) - 1}/{len(server.content)}"}
-    assert "a part of another file" in refusal(server.url, folder)
 
 
 def test_a_redirect_within_http_is_followed(server, folder):

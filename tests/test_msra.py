@@ -112,29 +112,20 @@ def test_missing_subjects_are_named(whole):
     assert "expected a folder for each of P0 to P8, found none for P0, P4" in message
 
 
-def test_pictures_beyond_the_labels_are_counted_and_named(whole):
+def test_pictures_beyond_the_labels_are_counted_and_named_and_missing_ones_refused(whole):
     more, preview = whole / "P1/4/000001_depth.bin", whole / "P1/4/000001_depth.jpg"
     msra.write_image(more, image(1))
     preview.touch()
+    first = whole / "P1/4/000000_depth.bin"
     facts = msra.inspect(whole)
+    first.rename(away := first.with_suffix(".away"))
+    message = refusal(msra.inspect, whole)
+    away.rename(first)
     for path in (more, preview):
         path.unlink()
+    assert f"{first}: expected the image of a label, found no file" in message
     assert facts["notes"] == ["1 pictures have no line in joint.txt and are left out: P1/4/000001_depth.bin"]
     assert facts["splits"]["P1"]["frames"] == 17
-
-
-@pytest.mark.parametrize("name", ["000000_depth.bin", "joint.txt"])
-def test_a_missing_file_is_named(whole, name):
-    path = whole / "P4/TIP" / name
-    path.rename(away := path.with_suffix(".away"))
-    message = refusal(msra.inspect, whole)
-    away.rename(path)
-    assert message.startswith(f"{path}: expected ") and message.endswith(", found no file")
-
-
-def test_the_root_is_found(whole):
-    assert msra.find(whole) == msra.find(whole.parent) == whole
-    assert "expected MSRA's P0/1/joint.txt" in refusal(msra.find, whole / "P0")
 
 
 @pytest.mark.parametrize(

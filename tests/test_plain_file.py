@@ -25,12 +25,6 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, name):
     assert f"{name}: expected a picture, found " in refusal(plain_file.read, tmp_path / name, 10, "a picture")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_refused(tmp_path):
-    (tmp_path / "secret").touch(mode=0o000)
-    assert "cannot be read" in refusal(plain_file.read, tmp_path / "secret", 10)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
 def test_memory_is_limited_inside_and_not_after(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_AS)

@@ -160,12 +160,6 @@ def test_archives_unpacked_without_a_folder_of_their_own_are_noticed(small):
     assert "images holds BB_left_0.png itself: the archives of B1 to B3" in stb.inspect(small)["notes"][1]
 
 
-def test_a_set_without_labels_is_not_found(tmp_path):
-    (tmp_path / "STB/images").mkdir(parents=True)
-    assert "expected STB's labels/<sequence>_BB.mat there or in one folder in it" in refusal(stb.find, tmp_path)
-    assert "found no folder" in refusal(stb.find, tmp_path / "none")
-
-
 @pytest.mark.parametrize(
     "array, expected",
     [
