@@ -123,6 +123,7 @@ def says(capsys, *words: str) -> tuple[int, str, str]:
 def here(tmp_path, monkeypatch) -> Path:
     """The working folder, with params.yaml; no picture is drawn."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "contact_sheet", lambda *arguments: None)
     monkeypatch.setattr(stage.style, "png_bytes", lambda figure: b"")
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     return tmp_path

@@ -11,7 +11,7 @@ from handvae.preprocessing import store
 from handvae.preprocessing.preprocess import crop_depth_hand, size
 from tests.damage import refusal
 
-COUNTS = {"train": 3, "test": 8}
+COUNTS = {"train": 3, "test": 4}
 
 
 def joints_mm(count: int, seed: int = 0) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_the_fourteen_evaluated_joints_are_those_of_the_literature():
 def test_the_second_test_subject_comes_after_2440_frames_and_has_the_smaller_cube(small):
     assert nyu.first_subject_frames("test", 8252) == 2440 and nyu.first_subject_frames("train", 72757) == 72757
     cubes = {split: [nyu.read(frame)[0].cube_mm for frame in frames] for split, frames in nyu.frames(small).items()}
-    assert cubes == {"train": [300.0] * 3, "test": [300.0] * 2 + [250.0] * 6}
+    assert cubes == {"train": [300.0] * 3, "test": [300.0] + [250.0] * 3}
 
 
 def test_the_root_is_found_and_missing_labels_are_named(small):
@@ -99,7 +99,7 @@ def test_the_root_is_found_and_missing_labels_are_named(small):
 def test_counts_of_labels_and_images_must_agree(small, monkeypatch):
     facts = nyu.inspect(small)
     assert not facts["published"] and {split: facts["splits"][split]["frames"] for split in COUNTS} == COUNTS
-    monkeypatch.setattr(nyu, "PUBLISHED_FRAMES", {"train": 3, "test": 8})
+    monkeypatch.setattr(nyu, "PUBLISHED_FRAMES", COUNTS)
     assert nyu.inspect(small)["published"]
     nyu.write_image(nyu.image_path(small, "train", "depth", 4), image(4))
     assert "expected 3 images as joint_data.mat has labels, found more" in refusal(nyu.inspect, small)

@@ -145,7 +145,10 @@ def test_selections_that_cannot_be_are_refused(small, training, evaluation, expe
 
 def test_the_published_set_is_known_by_all_its_frames(tmp_path, monkeypatch):
     monkeypatch.setattr(stb, "PUBLISHED_FRAMES", 1)
-    root = write_set(tmp_path / "STB", dict.fromkeys(stb.SEQUENCES, 1))
+    root = write_set(tmp_path / "STB", dict.fromkeys(stb.SEQUENCES, 1), images=False)
+    for path in (stb.image_path(root, sequence, view, 0) for sequence in stb.SEQUENCES for view in BOTH):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not decoded")
     assert stb.inspect(root)["published"] and stb.inspect(root)["notes"] == []
     (root / "images/B6Random/BB_right_0.png").unlink()
     facts = stb.inspect(root)

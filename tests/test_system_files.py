@@ -31,12 +31,6 @@ def sprinkle(folder: Path) -> None:
         path.write_bytes(b"\0\0\0\1Bud1")
 
 
-def copy_to_bins(root: Path, folder: Path) -> None:
-    """What zips of Finder hold beside the set, and what bins do: whole old copies of it."""
-    for name in ("__MACOSX", "$RECYCLE.BIN"):
-        shutil.copytree(root, folder / name)
-
-
 def read(name: str, folder: Path) -> tuple:
     """All that the package says of the set that lies in a folder."""
     dataset, root = DATASETS[name], sets.find(name, folder)
@@ -52,8 +46,8 @@ def test_files_and_folders_of_systems_everywhere_change_nothing_and_are_in_no_me
     SETS[name].write(root, untouched, untouched)
     before = read(name, folder)
     assert before[0] == root
-    copy_to_bins(root, folder)
-    shutil.copytree(folder / "__MACOSX", root / "__MACOSX")
+    shutil.copytree(root, folder / "$RECYCLE.BIN")  # bins hold whole old copies of the set
+    shutil.copytree(folder / "$RECYCLE.BIN", root / "__MACOSX")
     sprinkle(folder)
     assert read(name, folder) == before
 
