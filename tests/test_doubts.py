@@ -267,14 +267,6 @@ def test_a_set_may_have_a_share_of_them_and_any_set_one_unless_none_is_allowed()
     assert "expected at most 0 of the labels" in refusal(doubts.few, "nyu", two_views, 0.0)
 
 
-def test_only_the_units_that_people_use_are_named():
-    hand_m = np.random.default_rng(0).uniform(-0.05, 0.05, (5, 21, 3))
-    hints = {factor: doubts.unit_hint(factor * hand_m, 0, "millimetres") for factor in (1, 25.4, 39.4, 100, 1000, 1e6)}
-    named = {factor: hint.rpartition("these ")[2] for factor, hint in hints.items()}
-    assert named == {1: "metres?", 25.4: "", 39.4: "", 100: "centimetres?", 1000: "", 1e6: ""}
-    assert doubts.unit_hint(np.full((2, 21, 3), np.nan), 0, "metres") == doubts.unit_hint(hand_m[:0], 0, "metres") == ""
-
-
 @pytest.mark.parametrize("wrong, hands, refused", [(1, 1, False), (2, 4, False), (3, 4, True)])
 def test_half_of_a_file_may_be_wrong_or_one_hand_alone_and_more_is_an_error(wrong, hands, refused):
     check = doubts.Check("a number", np.arange(hands)[:, None] >= wrong, np.full((hands, 1), 4.0))

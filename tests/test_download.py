@@ -9,7 +9,7 @@ import pytest
 from handvae.base.errors import InputError
 from handvae.datasets import rhd
 from handvae.synthetic import generate
-from stages import download, run
+from stages import download
 from tests.conftest import REAL, needs_real
 from tests.test_rhd import write_set
 
@@ -85,12 +85,6 @@ def test_a_bad_source_leaves_no_manifest_old_or_new(data):
     with pytest.raises(InputError, match=r"mask: expected 00000\.png to 00001\.png .* found no 00001\.png"):
         downloaded()
     assert os.listdir("data/raw") == []
-
-
-def test_wrong_usage_ends_in_one_line():
-    with pytest.raises(SystemExit) as end:
-        run(download.main, "rhd", "rhd")
-    assert "Usage: python -m stages.download rhd|stb|icvl|nyu|msra" in end.value.code and "\n" not in end.value.code
 
 
 @needs_real

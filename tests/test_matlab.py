@@ -36,13 +36,6 @@ def test_numbers_come_back_in_the_order_that_scipy_reads_too(tmp_path, shape):
         assert np.array_equal(scipy.io.loadmat(path)["x"], array)
 
 
-def test_equal_variables_give_equal_bytes_without_a_date(tmp_path):
-    matlab.write(tmp_path / "a.mat", {"x": X, "names": NAMES})
-    matlab.write(tmp_path / "b.mat", {"x": np.asfortranarray(X), "names": list(NAMES)})
-    assert (content := (tmp_path / "a.mat").read_bytes()) == (tmp_path / "b.mat").read_bytes()
-    assert content[:116].rstrip() == b"MATLAB 5.0 MAT-file, written by handvae"
-
-
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("dtype", ["f8", ">f8", "u2"])
 def test_what_scipy_writes_is_read_whatever_stands_beside_it(tmp_path, dtype, compressed):
@@ -62,17 +55,12 @@ def test_what_is_not_there_or_not_wanted_is_named(tmp_path):
     assert refused(path, "empty", 2) == "double of shape (0, 3)"
 
 
-@pytest.mark.parametrize(
-    "content, expected",
-    [
-        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384), "a MATLAB 7.3 (HDF5) file; in MATLAB, save it"),
-        (b"<!DOCTYPE html><html>Log in</html>".ljust(500), "Unknown mat file type"),
-        (struct.pack("<IIIII", 0, 1, 1, 0, 2) + b"x\0" + bytes(200), "a file of MATLAB 4"),
-    ],
-)
-def test_other_files_are_told_apart(tmp_path, content, expected):
-    (tmp_path / "x.mat").write_bytes(content)
-    assert refused(tmp_path / "x.mat").startswith(expected)
+def test_other_files_are_told_apart(tmp_path):
+    path = tmp_path / "x.mat"
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384))
+    assert refused(path).startswith("a MATLAB 7.3 (HDF5) file; in MATLAB, save it")
+    path.write_bytes(b"<!DOCTYPE html><html>Log in</html>".ljust(500))
+    assert refused(path).startswith("Unknown mat file type")
 
 
 def matrix(content: bytes, shape=(2, 3), size: int | None = None) -> bytes:

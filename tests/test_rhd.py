@@ -256,7 +256,6 @@ def test_the_hand_that_is_not_seen_may_be_anywhere_or_have_no_numbers(small, uv,
 BAD_ANNOTATIONS = {
     "visibility 0.5": (put("uv_vis", (2, 2), 0.5), "sample 1, row 2: expected visibility 0 or 1, found 0.5"),
     "wrong shape": (lambda content: content[1].update(xyz=content[1]["xyz"][:21]), "expected xyz as numbers (42, 3)"),
-    "sample no dict": (lambda content: content.__setitem__(1, 5), "sample 1"),
     "id missing": (lambda content: content.__setitem__(7, content.pop(1)), "3 entries without id 1"),
     "a list of samples": (lambda content: list(content.values()), "found list"),
 }
