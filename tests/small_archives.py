@@ -38,10 +38,10 @@ def tar_member(name: str, type_: bytes = tarfile.REGTYPE, link: str = "", size: 
     return info
 
 
-def tarred(files: dict[str, bytes] = FILES, extra=(), mode: str = "w", format_: int = tarfile.PAX_FORMAT) -> bytes:
+def tarred(files: dict[str, bytes] = FILES, extra=(), mode: str = "w") -> bytes:
     """`extra`: members without content, after the files."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode, format=format_) as archive:
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
         for name, content in files.items():
             archive.addfile(tar_member(name, size=len(content)), io.BytesIO(content))
         for info in extra:
@@ -70,6 +70,7 @@ class Server:
         self.files: dict[str, bytes] = {}  # by name, each with its own ETag; any other name has `content`
         self.cuts: list[int] = []  # bytes after which the next responses break off
         self.length: int | None = None  # what Content-Length says instead of the truth
+        self.obeys_if_range, self.moved_to = True, ""  # where moved.zip redirects to
         self.requests: list[dict[str, str]] = []
         self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = self.at("a.zip")
@@ -113,10 +114,12 @@ class Server:
         headers = {**self.headers, **({"ETag": f'"{zlib.crc32(content)}"'} if name in self.files else {})}
         conditional = request.headers.get("If-None-Match") or request.headers.get("If-Modified-Since")
         validators = (headers.get("ETag"), headers.get("Last-Modified"))
-        wanted = request.headers.get("Range")
-        if conditional and conditional in validators:
+        wanted, same = request.headers.get("Range"), request.headers.get("If-Range") in validators
+        if self.moved_to and name == "moved.zip":
+            headers, status = {"Location": self.moved_to}, 302
+        elif conditional and conditional in validators:
             content, status = b"", 304
-        elif wanted and self.ranges and request.headers.get("If-Range") in validators:
+        elif wanted and self.ranges and (same or not self.obeys_if_range):
             start, status = int(wanted.removeprefix("bytes=").removesuffix("-")), 206
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
             content = content[start:]

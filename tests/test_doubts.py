@@ -1,10 +1,11 @@
 """Wrong labels among right ones, in all five sets: from the files to the rows that are trained on."""
 
-import json
+import itertools
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 import yaml
 
 from handvae.base import params, workers
+from handvae.base.atomic import synced_together
 from handvae.datasets import doubts, icvl, msra, nyu, png, rhd, stb
 from handvae.datasets.sets import DATASETS
 from handvae.model import batches, parts
@@ -22,8 +24,7 @@ from tests import test_icvl, test_msra, test_nyu, test_rhd
 from tests.conftest import REPOSITORY
 from tests.damage import refusal
 
-CPU = torch.device("cpu")
-HANDS = 20  # of each of the two label files that are spoilt
+HANDS = 8  # of each of the two label files that are spoilt
 Change = Callable[[np.ndarray], None]  # of joints (N, J, 3), in place; of ICVL u, v, z
 
 
@@ -55,8 +56,8 @@ def stb_set(root: Path, training: Change, evaluation: Change) -> None:
 
 
 def icvl_set(root: Path, training: Change, evaluation: Change) -> None:
-    places = (("Training/labels.txt", icvl.SESSIONS[0], training), ("Testing/test_seq_1.txt", "test_seq_1", evaluation))
-    for seed, (file, folder, change) in enumerate(places):
+    files = (("Training/labels.txt", icvl.SESSIONS[0], training), ("Testing/test_seq_1.txt", "test_seq_1", evaluation))
+    for seed, (file, folder, change) in enumerate(files):
         names, uvd = [f"{folder}/{icvl.image_name(n)}" for n in range(HANDS)], test_icvl.labels(HANDS, seed)
         change(uvd)
         icvl.write_labels(root / file, names, uvd)
@@ -79,37 +80,51 @@ def nyu_set(root: Path, training: Change, evaluation: Change) -> None:
                 nyu.write_image(path, np.full(nyu.IMAGE_HW, 750))
 
 
+@synced_together()
 def msra_set(root: Path, training: Change, evaluation: Change) -> None:
     """Tested on P1, trained on all others: with 151 hands more."""
     spoilt = {("P0", "1"): training, ("P1", "1"): evaluation}
-    for subject in msra.SUBJECTS:
-        for gesture in msra.GESTURES:
-            place = (subject, gesture)
-            if place not in spoilt and (root / subject / gesture).exists():
-                continue
-            joints_mm = test_msra.joints_mm(HANDS if place in spoilt else 1, test_msra.seed_of(*place))
-            spoilt.get(place, lambda joints_mm: None)(joints_mm)
-            msra.write_labels(root, *place, joints_mm)
-            for path in (msra.image_path(root, *place, n) for n in range(len(joints_mm))):
-                if not path.exists():
-                    msra.write_image(path, np.full(msra.IMAGE_HW, 310))
+    for subject, gesture in itertools.product(msra.SUBJECTS, msra.GESTURES):
+        change = spoilt.get((subject, gesture))
+        if change is None and (root / subject / gesture).exists():
+            continue
+        joints_mm = test_msra.joints_mm(HANDS if change else 1, test_msra.seed_of(subject, gesture))
+        if change:
+            change(joints_mm)
+        msra.write_labels(root, subject, gesture, joints_mm)
+        for path in (msra.image_path(root, subject, gesture, n) for n in range(len(joints_mm))):
+            if not path.exists():
+                msra.write_image(path, np.full(msra.IMAGE_HW, 310))
 
 
 @dataclass(frozen=True)
 class Set:
     write: Callable[[Path, Change, Change], None]
-    tested: str  # group
     files: tuple[str, str]  # with the training and test labels that are spoilt
+    options: dict  # of `frames`
+    tested: str = "test"  # group
+    test_images: int = HANDS
     images: int = 2 * HANDS  # of them, labels or views of one
-    unit_mm: float = 1.0
+    views: int = 1
+    unit: str = "millimetres"
 
 
+STB_PROTOCOL = {"training": ["B2Random"], "evaluation": ["B1Counting"]}
 SETS = {
-    "rhd": Set(rhd_set, "test", ("anno_training.pickle", "anno_evaluation.pickle"), unit_mm=1000.0),
-    "stb": Set(stb_set, "test", ("B2Random_BB.mat", "B1Counting_BB.mat"), 4 * HANDS),
-    "icvl": Set(icvl_set, "test", ("Training/labels.txt", "Testing/test_seq_1.txt")),
-    "nyu": Set(nyu_set, "test", ("train/joint_data.mat", "test/joint_data.mat")),
-    "msra": Set(msra_set, "P1", ("P0/1/joint.txt", "P1/1/joint.txt"), 151 + 2 * HANDS),
+    "rhd": Set(rhd_set, ("anno_training.pickle", "anno_evaluation.pickle"), {"hands": "dominant"}, unit="metres"),
+    "stb": Set(
+        stb_set,
+        ("B2Random_BB.mat", "B1Counting_BB.mat"),
+        {**STB_PROTOCOL, "views": ["left", "right"], "images": True},
+        test_images=2 * HANDS,
+        images=4 * HANDS,
+        views=2,
+    ),
+    "icvl": Set(icvl_set, ("Training/labels.txt", "Testing/test_seq_1.txt"), {"rotated_copies": False}),
+    "nyu": Set(nyu_set, ("train/joint_data.mat", "test/joint_data.mat"), {}),
+    "msra": Set(
+        msra_set, ("P0/1/joint.txt", "P1/1/joint.txt"), {}, "P1", test_images=16 + HANDS, images=151 + 2 * HANDS
+    ),
 }
 
 
@@ -117,17 +132,17 @@ def untouched(joints: np.ndarray) -> None:
     pass
 
 
-def far(name: str, *numbers: int) -> Change:
-    """A fingertip of some hands 0.9 m too far away."""
+def far(name: str, number: int) -> Change:
+    """A fingertip of one hand 0.9 m too far away."""
 
     def change(joints: np.ndarray) -> None:
-        joints[list(numbers), 8, 2] += 900.0 / SETS[name].unit_mm
+        joints[number, 8, 2] += 0.9 if SETS[name].unit == "metres" else 900.0
 
     return change
 
 
-def put(value: float, *numbers: int) -> Change:
-    return lambda joints: joints.__setitem__(list(numbers), value)
+def put(value: float, number: int) -> Change:
+    return lambda joints: joints.__setitem__(number, value)
 
 
 def times(name: str, factor: float) -> Change:
@@ -141,106 +156,71 @@ def roots(tmp_path_factory) -> dict[str, Path]:
     return {name: tmp_path_factory.mktemp("doubts") / name for name in SETS}
 
 
-def processed(
-    root: Path, folder: Path, monkeypatch, name: str, training: Change, evaluation: Change, share: float
-) -> Path:
-    """The set at `root` with spoilt labels, through the two stages in `folder`."""
-    SETS[name].write(root, training, evaluation)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(workers, "in_order", lambda function, items, processes: map(function, items))  # in this process
+def write_params(name: str, root: Path, share: float) -> None:
     tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | {"profile": "tiny"}
     tree["data"][name]["source"] = str(root)
     tree["data"][name]["protocol"]["doubtful_labels"] = share
-    if name == "stb":
-        tree["data"]["stb"]["protocol"] |= {"training": ["B2Random"], "evaluation": ["B1Counting"]}
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
-    download.main(name)
-    preprocess.main(name)
-    return folder / f"data/processed/{name}.h5"
+    tree["data"]["stb"]["protocol"] |= STB_PROTOCOL
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
 
 
-def rows(path: Path, name: str) -> tuple[int, int]:
-    """How many are trained on and how many tested on."""
-    row = {"msra": "msra-resnet18-p1", "icvl": "icvl-resnet18", "nyu": "nyu-resnet18"}.get(name, f"{name}-rgb-v1")
-    experiment = params.load(REPOSITORY / "params.yaml").experiments[row]
-    trained_on = parts.training_parts(path.parent, experiment)
-    scored = parts.scored_part(path.parent, experiment, name)
-    return tuple(len(batches.load_split(of_split, True, 50.0, CPU)) for of_split in (trained_on, [scored]))
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_a_hand_out_of_reach_is_tested_on_but_not_trained_on(roots, tmp_path, monkeypatch, capsys, name):
-    path = processed(roots[name], tmp_path, monkeypatch, name, far(name, 3), far(name, 5), 0.05)
-    said = [line for line in capsys.readouterr().out.splitlines() if "no hand can have" in line]
-    assert len(said) == 2 and said[0].startswith(f"{name}: note: ") and said[1].startswith(f"{name}: 2 label(s)")
-    for line in said:
-        assert all(file in line for file in SETS[name].files) and "not trained on but tested on" in line
-        assert line.count("expected joints within") == 2 and "left out" not in line
-    views = 2 if name == "stb" else 1
-    whole = 16 + HANDS if name == "msra" else views * HANDS
-    assert rows(path, name) == (SETS[name].images - whole - views, whole)
-    tested = store.read(path, [SETS[name].tested], ["name", "trainable", "joints_mm"])
-    number = 5 * views  # of the first row that shows the hand
-    assert np.flatnonzero(~tested["trainable"]).tolist() == list(range(number, number + views))
-    assert np.isfinite(tested["joints_mm"]).all()
-
-
-@pytest.mark.parametrize("value", [0.0, np.nan])
-@pytest.mark.parametrize("name", SETS)
-def test_a_frame_of_zeros_or_of_no_numbers_is_left_out(roots, tmp_path, monkeypatch, capsys, name, value):
-    path = processed(roots[name], tmp_path, monkeypatch, name, put(value, 3), put(value, 5), 0.05)
-    said = capsys.readouterr().out.splitlines()
-    assert len([line for line in said if "2 label(s)" in line and "left out: " in line]) == 2
-    assert not any("not trained on" in line for line in said)
-    views = 2 if name == "stb" else 1
-    whole = 16 + HANDS if name == "msra" else views * HANDS
-    assert rows(path, name) == (SETS[name].images - whole - views, whole - views)
-    stored = store.read(path, [SETS[name].tested], ["trainable", "joints_mm"])
-    assert stored["trainable"].all() and np.isfinite(stored["joints_mm"]).all()
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_one_alone_refuses_no_set_however_small_unless_none_is_allowed(roots, tmp_path, monkeypatch, name):
-    processed(roots[name], tmp_path, monkeypatch, name, far(name, 3), lambda joints: joints, 0.001)
-    message = refusal(processed, roots[name], tmp_path, monkeypatch, name, far(name, 3), lambda joints: joints, 0.0)
-    assert "expected at most 0 of the labels" in message
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_a_set_with_more_of_them_than_the_share_is_refused_in_one_line(roots, tmp_path, monkeypatch, name):
-    message = refusal(processed, roots[name], tmp_path, monkeypatch, name, far(name, 3), far(name, 5), 0.01)
-    views = 2 if name == "stb" else 1
-    assert message.startswith(f"data.{name}.protocol.doubtful_labels: expected at most 0.01 of the labels")
-    assert f"found {2 * views} of {SETS[name].images}: " in message and message.count("expected joints within") == 2
-    assert all(file in message for file in SETS[name].files)
-    assert message.endswith(f"mend them, or raise data.{name}.protocol.doubtful_labels")
-    assert not (tmp_path / f"data/processed/{name}.h5").exists()
-
-
-@pytest.mark.parametrize("evaluation, published", [(untouched, True), (put(0.0, 5), False)])
-@pytest.mark.parametrize("name", SETS)
-def test_without_all_its_test_hands_a_set_is_not_the_published_one(
-    roots, tmp_path, monkeypatch, name, evaluation, published
-):
-    if name != "msra":
-        monkeypatch.setattr(DATASETS[name], "PUBLISHED_TEST", HANDS * (2 if name == "stb" else 1))
+@pytest.fixture(params=SETS)
+def name(request, monkeypatch) -> str:
+    """A set whose own label files are as many as the published ones have."""
+    if request.param != "msra":
+        monkeypatch.setattr(DATASETS[request.param], "PUBLISHED_TEST", SETS[request.param].test_images)
     monkeypatch.setattr(stb, "PUBLISHED_TEST_SEQUENCES", ("B1Counting",))
-    described = download.main
-
-    def as_published(name: str) -> None:
-        described(name)
-        manifest = Path(f"data/raw/{name}.json")
-        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"published": True}))
-
-    monkeypatch.setattr(download, "main", as_published)
-    path = processed(roots[name], tmp_path, monkeypatch, name, untouched, evaluation, 0.05)
-    assert store.attributes(path)["published"] == published
+    return request.param
 
 
-@pytest.mark.parametrize("name", SETS)
+def frames_with_doubts(name: str, root: Path, training: Change, evaluation: Change) -> tuple[dict, dict]:
+    """The groups of a set with spoilt labels, and what is left of them."""
+    SETS[name].write(root, training, evaluation)
+    labelled = DATASETS[name].frames(root, **SETS[name].options)
+    doubtful = [frame for group in labelled.values() for frame in group if frame.doubt]
+    assert sum(map(len, labelled.values())) == SETS[name].images and len(doubtful) == 2 * SETS[name].views
+    return labelled, doubts.few(name, labelled, 0.2)
+
+
+def test_a_hand_out_of_reach_is_tested_on_but_not_trained_on(roots, name):
+    labelled, left = frames_with_doubts(name, roots[name], far(name, 3), far(name, 5))
+    assert {group: len(frames) for group, frames in left.items()} == {group: len(labelled[group]) for group in labelled}
+    assert preprocess.has_published_test(DATASETS[name], left, labelled)
+    views, tested = SETS[name].views, left[SETS[name].tested]
+    assert [row for row, frame in enumerate(tested) if frame.doubt] == list(range(5 * views, 6 * views))
+    for frame in tested[4 * views : 6 * views]:
+        (sample,) = DATASETS[name].read(frame)
+        assert sample.trainable == (frame.doubt is None) and np.isfinite(sample.joints_mm).all()
+        assert frame.doubt is None or f"{SETS[name].files[1]}: " in str(frame.doubt)
+
+
+def test_a_frame_of_zeros_or_of_no_numbers_is_left_out_and_the_test_split_is_no_longer_the_published_one(roots, name):
+    labelled, left = frames_with_doubts(name, roots[name], put(0.0, 3), put(np.nan, 5))
+    assert sum(map(len, left.values())) == SETS[name].images - 2 * SETS[name].views
+    assert not any(frame.doubt for group in left.values() for frame in group)
+    assert not preprocess.has_published_test(DATASETS[name], left, labelled)
+
+
+def test_the_stages_say_what_is_not_trained_on_and_mark_it(roots, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workers, "in_order", lambda function, items, processes: map(function, items))
+    icvl_set(roots["icvl"], far("icvl", 3), far("icvl", 5))
+    write_params("icvl", roots["icvl"], 0.2)
+    download.main("icvl")
+    preprocess.main("icvl")
+    notes = [line for line in capsys.readouterr().out.splitlines() if "no hand can have" in line]
+    assert [note.partition("2 label(s)")[0] for note in notes] == ["icvl: note: ", "icvl: "]
+    for group in ("train", "test"):
+        trainable = store.read(Path("data/processed/icvl.h5"), [group], ["trainable"])["trainable"]
+        assert len(trainable) == HANDS and trainable.sum() == HANDS - 1
+    experiment = params.load(REPOSITORY / "params.yaml").experiments["icvl-resnet18"]
+    trained_on = parts.training_parts(Path("data/processed"), experiment)
+    assert len(batches.load_split(trained_on, True, 50.0, torch.device("cpu"))) == HANDS - 1
+
+
 @pytest.mark.parametrize("unit, a_metre", doubts.UNITS_A_METRE.items())
 def test_a_file_in_another_unit_is_refused_with_that_unit(roots, name, unit, a_metre):
-    own = "metres" if name == "rhd" else "millimetres"
+    own = SETS[name].unit
     SETS[name].write(roots[name], untouched, times(name, a_metre / doubts.UNITS_A_METRE[own]))
     if unit == own:
         assert not [note for note in DATASETS[name].inspect(roots[name])["notes"] if "no hand" in note]
@@ -250,57 +230,56 @@ def test_a_file_in_another_unit_is_refused_with_that_unit(roots, name, unit, a_m
     assert message.endswith(f"; the set has {own}: are these {unit}?")
 
 
-@pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize("factor", [-1.0, 4e4])
-def test_a_damaged_file_that_no_unit_explains_has_no_hint(roots, name, factor):
-    SETS[name].write(roots[name], untouched, times(name, factor))
-    message = refusal(DATASETS[name].inspect, roots[name])
-    assert SETS[name].files[1] in message and "are these" not in message
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_half_of_a_file_may_be_wrong_and_more_is_an_error(roots, name):
-    SETS[name].write(roots[name], put(np.nan, *range(HANDS // 2)), untouched)
-    assert f"{HANDS // 2} label(s)" in DATASETS[name].inspect(roots[name])["notes"][-1]
-    SETS[name].write(roots[name], put(np.nan, *range(HANDS // 2 + 1)), untouched)
-    message = refusal(DATASETS[name].inspect, roots[name])
-    assert SETS[name].files[0] in message and f"something wrong in {HANDS // 2 + 1} of its {HANDS} hands" in message
-
-
-@pytest.mark.parametrize("name", SETS)
 def test_the_doctor_names_them_and_their_share_is_a_problem(roots, tmp_path, monkeypatch, capsys, name):
     SETS[name].write(roots[name], far(name, 3), put(0.0, 5))
     monkeypatch.chdir(tmp_path)
-    doctor.problems_of(name, roots[name])  # what is known to be wrong must not break statistics and pictures
+    monkeypatch.setattr(doctor.doctor, "contact_sheet", lambda *arguments: None)
+    monkeypatch.setattr(doctor.style, "png_bytes", lambda figure: b"")
+    doctor.problems_of(name, roots[name])  # what is known to be wrong must not break statistics
     said = capsys.readouterr().out
     assert said.count("1 label(s) that no hand can have") == 2 and "nan" not in said
-    tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    if name == "stb":
-        tree["data"]["stb"]["protocol"] |= {"training": ["B2Random"], "evaluation": ["B1Counting"]}
-    for share, count in ((0.01, 1), (0.05, 0)):
-        tree["data"][name]["protocol"]["doubtful_labels"] = share
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
-        problems = doctor.protocol_problems(name, roots[name])
-        assert len(problems) == count and all("protocol.doubtful_labels: expected at most" in one for one in problems)
+    write_params(name, roots[name], 0.01)
+    (problem,) = doctor.protocol_problems(name, roots[name])
+    assert f"data.{name}.protocol.doubtful_labels: expected at most 0.01" in problem
+    assert f"found {2 * SETS[name].views} of {SETS[name].images}: " in problem
+    assert all(file in problem for file in SETS[name].files)
+    write_params(name, roots[name], 0.2)
+    assert doctor.protocol_problems(name, roots[name]) == []
 
 
-def test_only_the_units_that_people_use_are_named():
-    hand_m = np.random.default_rng(0).uniform(-0.05, 0.05, (5, 21, 3))
-    hints = {factor: doubts.unit_hint(factor * hand_m, 0, "millimetres") for factor in (1, 25.4, 39.4, 100, 1000, 1e6)}
-    named = {factor: hint.rpartition("these ")[2] for factor, hint in hints.items()}
-    assert named == {1: "metres?", 25.4: "", 39.4: "", 100: "centimetres?", 1000: "", 1e6: ""}
-    assert doubts.unit_hint(np.full((2, 21, 3), np.nan), 0, "metres") == doubts.unit_hint(hand_m[:0], 0, "metres") == ""
+def test_a_set_may_have_a_share_of_them_and_any_set_one_unless_none_is_allowed():
+    kept, gone = (doubts.Doubt(f"file: line {line}", "expected a hand, found a foot", line == 1) for line in (1, 2))
+    frames = {
+        "train": [SimpleNamespace(doubt=doubt) for doubt in [None] * 8 + [kept]],
+        "test": [SimpleNamespace(doubt=doubt) for doubt in [gone] + [None] * 10],
+    }
+    assert doubts.few("nyu", frames, 0.1) == {"train": frames["train"], "test": frames["test"][1:]}
+    assert refusal(doubts.few, "nyu", frames, 0.09) == (
+        "data.nyu.protocol.doubtful_labels: expected at most 0.09 of the labels to be none that a hand can have, found "
+        f"2 of 20: {kept}; {gone}; mend them, or raise data.nyu.protocol.doubtful_labels"
+    )
+    assert [note.rpartition(": file")[0] for note in doubts.notes([kept, None, gone, kept])] == [
+        "1 label(s) that no hand can have, not trained on but tested on where the protocol does so",
+        "1 label(s) that no hand can have and nothing can be cut out or scored by, left out",
+    ]
+    two_views = {"train": 2 * frames["train"]}
+    assert doubts.few("nyu", two_views, 0.001) == two_views
+    assert "expected at most 0 of the labels" in refusal(doubts.few, "nyu", two_views, 0.0)
 
 
-def test_one_wrong_hand_alone_in_its_file_is_a_doubt_and_no_wrong_file():
-    check = doubts.Check("a number", np.array([[False, True]]), np.array([[3.0, 4.0]]))
-    (doubt,) = doubts.find(lambda hand: f"file: line {hand + 1}", [check], np.array([True]))
-    assert str(doubt) == "file: line 1: expected a number, found 3 at joint 0" and doubt.testable
+@pytest.mark.parametrize("wrong, hands, refused", [(1, 1, False), (2, 4, False), (3, 4, True)])
+def test_half_of_a_file_may_be_wrong_or_one_hand_alone_and_more_is_an_error(wrong, hands, refused):
+    check = doubts.Check("a number", np.arange(hands)[:, None] >= wrong, np.full((hands, 1), 4.0))
+    arguments = (lambda hand: f"file: line {hand + 1}", [check], np.full(hands, True))
+    reason = "file: line 1: expected a number, found 4 at joint 0"
+    if refused:
+        assert refusal(doubts.find, *arguments) == f"{reason}, and something wrong in {wrong} of its {hands} hands"
+    else:
+        doubtful = doubts.find(*arguments)
+        assert str(doubtful[0]) == reason and [doubt is None for doubt in doubtful].count(False) == wrong
 
 
-@pytest.mark.parametrize(
-    "value, testable", [(0.0, True), (4000.0, True), (6000.0, False), (1e30, False), (np.inf, False), (np.nan, False)]
-)
+@pytest.mark.parametrize("value, testable", [(0.0, True), (4000.0, True), (6000.0, False), (np.inf, False)])
 def test_no_single_joint_may_drown_the_errors_of_all_others(value, testable):
     joints_mm, uv_px = np.full((2, 21, 3), 400.0), np.full((2, 21, 2), 100.0)
     joints_mm[1, 20, 2] += value

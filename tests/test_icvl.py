@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 
 from handvae.base import geometry
-from handvae.base.errors import InputError
 from handvae.base.joints import ICVL16, LEFT
 from handvae.datasets import icvl, png
 from handvae.evaluation import published
-from handvae.model.parts import labelled_rows
-from handvae.preprocessing import store
-from handvae.preprocessing.preprocess import crop_depth_hand, size
 from tests.conftest import REAL, needs_real
-from tests.damage import COPIES, damaged, damaged_text, refusal, refuse_doubts, refused_or
+from tests.damage import refusal
 
 SESSIONS = icvl.SESSIONS[:2]
 TESTS = icvl.TEST_SEQUENCES
@@ -24,7 +20,9 @@ def labels(count: int, seed: int = 0) -> np.ndarray:
 
 
 def image(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 1500, icvl.IMAGE_HW).astype(np.float32)
+    depth_mm = np.zeros(icvl.IMAGE_HW, np.float32)
+    depth_mm[100:140, 140:200] = np.random.default_rng(seed).integers(0, 1500, (40, 60))
+    return depth_mm
 
 
 def write_set(root: Path, rotated: bool = True) -> Path:
@@ -55,9 +53,6 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-# the real samples
-
-
 @needs_real
 def test_the_real_test_labels_are_read_as_the_public_evaluation_reads_them(tmp_path):
     """Put together as the test files are: path, numbers, blank, CR CR LF."""
@@ -67,57 +62,33 @@ def test_the_real_test_labels_are_read_as_the_public_evaluation_reads_them(tmp_p
     for sequence in TESTS:
         lines = [f"{n} {line} \r\r\n" for n, line in zip(names, numbers, strict=True) if n.startswith(sequence)]
         (root / f"Testing/{sequence}.txt").write_bytes("".join(lines).encode())
-    found = icvl.frames(root, rotated_copies=False)["test"]
-    assert [len([f for f in found if f.path.startswith(sequence)]) for sequence in TESTS] == [702, 894]
-    np.testing.assert_array_equal(found[0].uvd[0], [180.210, 145.428, 368.854])
+    frames = icvl.frames(root, rotated_copies=False)["test"]
+    assert [len([frame for frame in frames if frame.path.startswith(sequence)]) for sequence in TESTS] == [702, 894]
+    np.testing.assert_array_equal(frames[0].uvd[0], [180.210, 145.428, 368.854])
     evaluation = published.evaluation_of("icvl")
     uvd = published.read_uvd(REAL / "icvl/icvl_test_groundtruth_label.txt", evaluation)
-    np.testing.assert_array_equal(np.stack([frame.uvd for frame in found]), uvd)
+    np.testing.assert_array_equal(np.stack([frame.uvd for frame in frames]), uvd)
     joints_mm = geometry.back_project(uvd, icvl.CAMERA)
     np.testing.assert_allclose(joints_mm, geometry.back_project(uvd, evaluation.camera), rtol=1e-12)
     assert np.linalg.norm(joints_mm - joints_mm[:, :1], axis=2).max() < 113  # a cube of 250 mm holds every joint
-    signs = geometry.handedness(joints_mm, icvl.SKELETON)
-    assert (signs < 0).mean() > 0.95  # left hands
-
-
-# the format
+    assert (geometry.handedness(joints_mm, icvl.SKELETON) < 0).mean() > 0.95  # left hands
 
 
 def test_what_is_written_is_read_back_the_same(small):
-    found = icvl.frames(small, rotated_copies=True)
-    paths, written = [frame.path for frame in found["train"]], labels(8)
-    assert paths[:4] == [
-        "45/201403121135/image_0000.png",
-        "45/201403121135/image_0003.png",
-        "201403121135/image_0000.png",
-        "201403121135/image_0003.png",
-    ]
-    for number, frame in enumerate(found["train"]):
+    groups, written = icvl.frames(small, rotated_copies=True), labels(8)
+    names = [f"201403121135/image_{number:04d}" for number in (0, 3)]
+    assert [frame.path for frame in groups["train"][:4]] == [f"{at}{name}.png" for at in ("45/", "") for name in names]
+    for number, frame in enumerate(groups["train"]):
         np.testing.assert_allclose(frame.uvd, written[number], atol=1e-6)
         (sample,) = icvl.read(frame)
         np.testing.assert_array_equal(sample.depth_mm, image(number))
         np.testing.assert_allclose(geometry.project(sample.joints_mm, sample.camera), sample.uv_px, atol=1e-9)
         np.testing.assert_allclose(sample.joints_mm[:, 2], written[number][:, 2], atol=1e-6)
         assert (sample.cube_mm, sample.side, sample.joints_mm.shape) == (250, LEFT, (len(ICVL16), 3))
-    assert [frame.path for frame in found["test"]] == [
-        "test_seq_1/image_0000.png",
-        "test_seq_1/image_0001.png",
-        "test_seq_2/image_0000.png",
-    ]
-    assert icvl.read(found["train"][1])[0].frame == 3
-
-
-def test_test_files_end_lines_as_the_real_ones_do(small):
-    content = (small / "Testing/test_seq_1.txt").read_bytes()
-    assert content.count(b" \r\r\n") == content.count(b"\n") == 2
-    assert b"\r" not in (small / "Training/labels.txt").read_bytes()
-
-
-def test_turned_copies_are_left_out_and_counted(small):
-    assert len(icvl.frames(small, rotated_copies=False)["train"]) == 4
-    facts = icvl.inspect(small)
-    assert facts["splits"]["training"]["frames"] == 4 and not facts["published"]
-    assert "4 training labels are of copies turned" in facts["notes"][0]
+        if number < 4:  # a turned copy counts as labelled with its original alone
+            assert sample.moment == names[number % 2] and sample.frame == 3 * (number % 2)
+    tests = ["test_seq_1/image_0000.png", "test_seq_1/image_0001.png", "test_seq_2/image_0000.png"]
+    assert [frame.path for frame in groups["test"]] == tests
 
 
 @pytest.mark.parametrize("moves", ["old", "labels beside", "archives"])
@@ -139,14 +110,11 @@ def test_every_layout_that_is_about_is_read(small, moves):
     assert icvl.inspect(small) == whole
 
 
-def test_half_of_the_set_says_which_half_is_missing(small):
+def test_a_set_without_labels_is_not_found_and_half_of_one_says_which_half_is_missing(small):
     for sequence in TESTS:
         (small / f"Testing/{sequence}.txt").unlink()
     message = refusal(icvl.find, small)
     assert "expected test_seq_1.txt beside" in message and "Testing.tar.gz is wanted as well" in message
-
-
-def test_a_set_in_no_known_layout_is_not_found(small):
     (small / "Training/labels.txt").unlink()
     assert "expected ICVL's Training/labels.txt and Testing/test_seq_1.txt" in refusal(icvl.find, small)
 
@@ -166,12 +134,14 @@ def test_sequence_1_alone_is_a_test_split_and_that_is_said(small):
     assert "found none or empty ones" in refusal(icvl.inspect, small)
 
 
-@pytest.mark.parametrize("angle", ["45", "122-5", "-45", "-112-5", "22.5", "n45", "rot45", "45deg"])
-def test_whatever_stands_before_the_session_is_an_angle(small, angle):
+@pytest.mark.parametrize("angle", ["122-5", "22.5", "rot45"])
+def test_whatever_stands_before_the_session_is_an_angle_and_turned_copies_are_left_out(small, angle):
     change(small / "Training/labels.txt", "45/", f"{angle}/")
     (small / "Training/Depth/45").rename(small / "Training/Depth" / angle)
     assert [len(icvl.frames(small, rotated)["train"]) for rotated in (False, True)] == [4, 8]
-    assert "4 training labels are of copies turned" in icvl.inspect(small)["notes"][0]
+    facts = icvl.inspect(small)
+    assert facts["splits"]["training"]["frames"] == 4 and not facts["published"]
+    assert "4 training labels are of copies turned" in facts["notes"][0]
 
 
 def add_lines(root: Path, *names: str) -> None:
@@ -194,8 +164,6 @@ def test_the_known_flaws_of_the_published_labels_are_left_out_and_named(small):
     assert facts["notes"][1] == f"1 training label(s) left out, which name an image again, a known flaw: {twice}"
     paths = [frame.path for frame in icvl.frames(small, rotated_copies=True)["train"]]
     assert len(paths) == len(set(paths)) == 10 and {twice, f"45/{twice}"} < set(paths)
-    for path in paths:
-        assert (small / "Training/Depth" / path).is_file()
 
 
 def test_any_other_missing_or_repeated_image_is_refused(small):
@@ -212,97 +180,39 @@ def test_the_published_set_is_known_by_its_lines(small, monkeypatch):
     assert icvl.inspect(write_set(small.parent / "originals", rotated=False))["published"]
     add_lines(small, "201403121140/image_9999.png")
     icvl.write_image(small / "Training/Depth/201403121140/image_9999.png", image(3))
-    assert not icvl.inspect(small)["published"]
+    more = icvl.inspect(small)
+    assert not more["published"]
+    add_lines(small, "45/201403121140/image_9998.png")  # the digest covers the labels of turned copies too
+    assert icvl.inspect(small)["splits"]["training"]["labels_sha256"] != more["splits"]["training"]["labels_sha256"]
 
 
-def test_the_digest_covers_the_labels_of_turned_copies(small):
-    before = icvl.inspect(small)["splits"]["training"]["labels_sha256"]
-    add_lines(small, "45/201403121140/image_9999.png")
-    assert icvl.inspect(small)["splits"]["training"]["labels_sha256"] != before
+LINE = f"\n{SESSIONS[0]}/image_0003.png "
 
 
 @pytest.mark.parametrize(
-    "old, new, expected",
+    "new, expected",
     [
-        (f"{SESSIONS[0]}/image_0003.png", "../../../etc/passwd.png", "expected a path like session/image_0000.png"),
-        (f"\n{SESSIONS[0]}/image_0003.png", "\n/etc/image_0003.png", "expected a path like"),
-        (f"\n{SESSIONS[0]}/image_0003.png ", f"\n{SESSIONS[0]}/image_0003.png 1.0 ", "expected 48 numbers after the"),
-        (
-            f"\n{SESSIONS[0]}/image_0003.png ",
-            f"\n{SESSIONS[0]}/image_0003.png nan",  # and then the digits of a number
-            "expected a number of size at most",
-        ),
+        ("\n../../../etc/passwd.png ", "expected a path like session/image_0000.png"),
+        (f"{LINE}1.0 ", "expected 48 numbers after the path, found 49"),
+        (f"{LINE}nan", "expected a number of size at most"),  # and then the digits of a number
     ],
 )
-def test_labels_that_cannot_be_are_refused_with_their_line(small, old, new, expected):
-    change(small / "Training/labels.txt", old, new)
+def test_labels_that_cannot_be_are_refused_with_their_line(small, new, expected):
+    change(small / "Training/labels.txt", LINE, new)
     message = refusal(icvl.inspect, small)
-    assert expected in message and "labels.txt: line" in message
+    assert expected in message and "labels.txt: line 4: " in message
 
 
-@pytest.mark.parametrize("digit", ["1", "-"])
-def test_a_label_out_of_reach_is_named_with_its_line(small, digit):
-    change(small / "Training/labels.txt", f"\n{SESSIONS[0]}/image_0003.png ", f"\n{SESSIONS[0]}/image_0003.png {digit}")
+def test_a_label_out_of_reach_is_named_with_its_line(small):
+    change(small / "Training/labels.txt", LINE, f"{LINE}1")
     frame = icvl.frames(small, rotated_copies=False)["train"][1]
     assert str(frame.doubt).startswith(f"{small}/Training/labels.txt: line 4: expected joints within 250 mm of joint 0")
     assert not icvl.read(frame)[0].trainable and str(frame.doubt) in icvl.inspect(small)["notes"][0]
 
 
-def test_a_file_with_depth_behind_the_camera_is_refused(small):
-    names = [f"test_seq_1/{icvl.image_name(index)}" for index in range(2)]
-    icvl.write_labels(small / "Testing/test_seq_1.txt", names, labels(2) * [1, 1, -1])
-    assert "test_seq_1.txt: line 1: expected joints in front of the camera" in refusal(icvl.inspect, small)
-
-
-# damaged files
-
-
-def test_a_damaged_label_file_is_right_or_refused(small):
-    """Text has no checksum: a changed digit can leave another possible hand. What is read is what the line says."""
-    path, rng = small / "Testing/test_seq_1.txt", np.random.default_rng(1)
-
-    def check():
-        icvl.inspect(small)
-        lines = [line.split() for line in path.read_bytes().splitlines() if line.split()]
-        found = [frame for frame in icvl.frames(small, False)["test"] if frame.path.startswith("test_seq_1")]
-        refuse_doubts(found)
-        for line, frame in zip(lines, found, strict=True):
-            assert (small / "Testing/Depth" / line[0].decode()).is_file() and frame.path == line[0].decode()
-            np.testing.assert_array_equal(frame.uvd.ravel(), np.array(line[1:], float))
-            assert np.linalg.norm(geometry.back_project(frame.uvd, icvl.CAMERA), axis=1).max() < 700
-
-    copies = [damaged_text(path.read_bytes(), rng) for _ in range(COPIES)]
-    # an image that the damage named is missing: then its name stands in the message
-    assert refused_or(check, path, copies, names="test_seq_1") > 120
-
-
-def test_a_damaged_image_is_right_or_refused(small):
-    frame, rng = icvl.frames(small, False)["test"][0], np.random.default_rng(2)
-    path = frame.images / frame.path
-    copies = [damaged(path.read_bytes(), b"<html></html>", rng) for _ in range(COPIES)]
-
-    def check():
-        np.testing.assert_array_equal(icvl.read(frame)[0].depth_mm, image(9))
-
-    assert refused_or(check, path, copies) > 190
-
-
 def test_an_image_of_another_kind_or_size_is_refused(small):
     frame = icvl.frames(small, False)["test"][0]
     png.write(frame.images / frame.path, np.zeros(icvl.IMAGE_HW, np.uint8))
-    with pytest.raises(InputError, match="expected a 16-bit grey PNG, found 8-bit grey"):
-        icvl.read(frame)
+    assert "image_0000.png: expected a 16-bit grey PNG, found 8-bit grey" in refusal(icvl.read, frame)
     png.write(frame.images / frame.path, np.zeros((320, 240), np.uint16))
-    with pytest.raises(InputError, match="expected 320x240 px, found 240x320"):
-        icvl.read(frame)
-
-
-def test_a_turned_copy_counts_as_labelled_with_its_original_alone(small):
-    samples = [icvl.read(frame)[0] for frame in icvl.frames(small, rotated_copies=True)["train"]]
-    rows = [crop_depth_hand(sample, size(64, 1.5), "joint")[0] for sample in samples]
-    store.write(small / "icvl.h5", {"train": rows}, {})
-    stored = store.read(small / "icvl.h5", ["train"], ["moment", "name"])
-    for row in labelled_rows(stored["moment"], 0.25), labelled_rows(stored["moment"], 0.5):
-        upright = [name.removeprefix("45/") for name in stored["name"][row]]
-        assert {upright.count(name) for name in upright} == {2}  # the original and its copy
-    assert len(rows) == 8 and len(labelled_rows(stored["moment"], 0.25)) == 2
+    assert "image_0000.png: expected 320x240 px, found 240x320" in refusal(icvl.read, frame)

@@ -1,4 +1,3 @@
-import os
 import struct
 import zlib
 
@@ -8,7 +7,6 @@ import scipy.io
 import scipy.sparse
 
 from handvae.datasets import matlab
-from tests.conftest import REAL, needs_real
 from tests.damage import COPIES, damaged, little_memory, refusal, refused_or
 
 RNG = np.random.default_rng(0)
@@ -18,7 +16,6 @@ CELLS = np.array([[name] for name in NAMES], dtype=object)
 BESIDE = {
     "names": CELLS,
     "text": "some text",
-    "struct": {"a": X, "b": "c"},
     "sparse": scipy.sparse.eye(5).tocsc(),
     "complex": X + 1j,
 }
@@ -30,10 +27,7 @@ def refused(path, name="x", ndim=3, max_numbers=1000) -> str:
     return message.partition(", found ")[2]
 
 
-# honest files
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 4, 5), (3, 1, 1, 2), (3, 30000)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1, 1, 2), (3, 30000)])
 def test_numbers_come_back_in_the_order_that_scipy_reads_too(tmp_path, shape):
     path, array = tmp_path / "x.mat", RNG.normal(size=shape)
     for layout in (array, np.asfortranarray(array), np.repeat(array, 2, axis=0)[::2]):
@@ -42,70 +36,31 @@ def test_numbers_come_back_in_the_order_that_scipy_reads_too(tmp_path, shape):
         assert np.array_equal(scipy.io.loadmat(path)["x"], array)
 
 
-def test_scipy_reads_the_cell_array_of_text(tmp_path):
-    matlab.write(tmp_path / "x.mat", {"names": NAMES, "none": [], "x": X})
-    names = scipy.io.loadmat(tmp_path / "x.mat")["names"]
-    assert ["".join(cell.ravel()) for cell in names[:, 0]] == NAMES
-    declared = [("names", (4, 1), "cell"), ("none", (0, 1), "cell"), ("x", (3, 4, 5), "double")]
-    assert scipy.io.whosmat(tmp_path / "x.mat") == declared
-
-
-def test_equal_variables_give_equal_bytes_without_a_date(tmp_path):
-    matlab.write(tmp_path / "a.mat", {"x": X, "names": NAMES})
-    matlab.write(tmp_path / "b.mat", {"x": np.asfortranarray(X), "names": list(NAMES)})
-    assert (content := (tmp_path / "a.mat").read_bytes()) == (tmp_path / "b.mat").read_bytes()
-    assert content[:116].rstrip() == b"MATLAB 5.0 MAT-file, written by handvae"
-
-
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("dtype", ["f8", "f4", ">f8", "i1", "u2", "i8"])
+@pytest.mark.parametrize("dtype", ["f8", ">f8", "u2"])
 def test_what_scipy_writes_is_read_whatever_stands_beside_it(tmp_path, dtype, compressed):
     path, array = tmp_path / "x.mat", RNG.integers(0, 100, (3, 4, 5)).astype(dtype)
     scipy.io.savemat(path, {**BESIDE, "x": array, "y": array + 1}, do_compression=compressed)
-    found = matlab.read(path, "x", 3, array.size)
-    assert found.dtype == np.float64 and np.array_equal(found, array)
-
-
-@needs_real
-def test_the_real_labels_are_read_as_scipy_reads_them():
-    path = REAL / "stb" / "labels" / "B1Counting_BB.mat"
-    array = matlab.read(path, "handPara", 3, 3 * 21 * 1500)
-    assert array.shape == (3, 21, 1500) and np.array_equal(array, scipy.io.loadmat(path)["handPara"])
-
-
-# others
+    numbers = matlab.read(path, "x", 3, array.size)
+    assert numbers.dtype == np.float64 and np.array_equal(numbers, array)
 
 
 def test_what_is_not_there_or_not_wanted_is_named(tmp_path):
     path = tmp_path / "x.mat"
     scipy.io.savemat(path, {**BESIDE, "x": X, "empty": np.zeros((0, 3))})
-    assert refused(path, "joints").startswith("it 0 times among the variables ('names', 'text', 'struct', ")
+    assert refused(path, "joints").startswith("it 0 times among the variables ('names', 'text', 'sparse', ")
     assert refused(path, "complex") == "complex128 of shape (3, 4, 5)"
-    for name, kind in {"names": "cell", "text": "char", "struct": "struct", "sparse": "sparse"}.items():
-        assert refused(path, name, 2).startswith(f"{kind} of shape ")
+    assert refused(path, "names", 2).startswith("cell of") and refused(path, "sparse", 2).startswith("sparse of")
     assert refused(path, "x", 4) == refused(path, "x", 3, 59) == "double of shape (3, 4, 5)"
     assert refused(path, "empty", 2) == "double of shape (0, 3)"
 
 
-@pytest.mark.parametrize(
-    "content, found",
-    [
-        (b"", "Mat file appears to be "),
-        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384), "a MATLAB 7.3 (HDF5) file; in MATLAB, save it"),
-        (b"<!DOCTYPE html><html>Log in</html>".ljust(500), "Unknown mat file type"),
-        (struct.pack("<IIIII", 0, 1, 1, 0, 2) + b"x\0" + bytes(200), "a file of MATLAB 4"),
-        (matlab._HEADER, "it 0 times among the variables ()"),
-    ],
-)
-def test_other_files_are_told_apart(tmp_path, content, found):
-    (tmp_path / "x.mat").write_bytes(content)
-    assert refused(tmp_path / "x.mat").startswith(found)
-
-
-def test_what_is_no_file_is_refused_at_once(tmp_path):
-    os.mkfifo(tmp_path / "pipe.mat")  # would be waited for
-    for name, found in {"none.mat": "no file", "": "something else", "pipe.mat": "something else"}.items():
-        assert refused(tmp_path / name) == found
+def test_other_files_are_told_apart(tmp_path):
+    path = tmp_path / "x.mat"
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384))
+    assert refused(path).startswith("a MATLAB 7.3 (HDF5) file; in MATLAB, save it")
+    path.write_bytes(b"<!DOCTYPE html><html>Log in</html>".ljust(500))
+    assert refused(path).startswith("Unknown mat file type")
 
 
 def matrix(content: bytes, shape=(2, 3), size: int | None = None) -> bytes:
@@ -116,11 +71,11 @@ def matrix(content: bytes, shape=(2, 3), size: int | None = None) -> bytes:
 
 
 def packed(content: bytes) -> bytes:
-    return struct.pack("<II", 15, len(zlib.compress(content))) + zlib.compress(content)
+    compressed = zlib.compress(content, level=1)
+    return struct.pack("<II", 15, len(compressed)) + compressed
 
 
 DOUBLES = matlab._element(9, np.arange(6.0).tobytes())
-BOMB_BYTES = 400 * 2**20
 HOSTILE = {
     "fewer numbers than the shape": matrix(DOUBLES, (2, 4)),
     "more numbers than the shape": matrix(DOUBLES, (2, 2)),
@@ -128,26 +83,29 @@ HOSTILE = {
     "a huge shape": matrix(DOUBLES, (2**31 - 1, 2**31 - 1)),
     "numbers of 2 GB": matrix(struct.pack("<II", 9, 2**31)),
     "a matrix of 4 GB": matrix(DOUBLES, size=2**32 - 8)[:56],
-    "a bomb": lambda: matrix(struct.pack("<II", 9, BOMB_BYTES) + bytes(BOMB_BYTES)),
-    "a bomb behind": lambda: matrix(DOUBLES + bytes(BOMB_BYTES)),
-    "twice": 2 * matrix(DOUBLES),
 }
+LITTLE_BYTES = 160 * 2**20  # more than the limit: what the tests before have freed does not count towards it
 
 
 @pytest.mark.parametrize("case", HOSTILE)
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_hostile_file_is_refused_without_memory(tmp_path, case, compressed):
-    path, content = tmp_path / "x.mat", HOSTILE[case]
-    content = content() if callable(content) else content
-    if compressed:
-        content = 2 * packed(matrix(DOUBLES)) if case == "twice" else packed(content)
-    path.write_bytes(matlab._HEADER + content)
-    del content
-    with little_memory(300 * 2**20):  # more than the limit: what the tests before have freed does not count towards it
-        if case == "a bomb behind" and not compressed:  # is passed over
-            assert matlab.read(path, "x", 2, 6).tolist() == [[0, 2, 4], [1, 3, 5]]
-        else:
-            refused(path, ndim=2)
+    content = packed(HOSTILE[case]) if compressed else HOSTILE[case]
+    (tmp_path / "x.mat").write_bytes(matlab._HEADER + content)
+    with little_memory(LITTLE_BYTES):
+        refused(tmp_path / "x.mat", ndim=2)
+
+
+@pytest.mark.parametrize("before", [struct.pack("<II", 9, 2**28), DOUBLES], ids=["as numbers", "behind the numbers"])
+def test_a_bomb_is_refused_without_memory(tmp_path, before):
+    (tmp_path / "x.mat").write_bytes(matlab._HEADER + packed(matrix(before + bytes(2**28))))
+    with little_memory(LITTLE_BYTES):
+        refused(tmp_path / "x.mat", ndim=2)
+
+
+def test_a_variable_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "x.mat").write_bytes(matlab._HEADER + 2 * packed(matrix(DOUBLES)))
+    assert refused(tmp_path / "x.mat", ndim=2).startswith("it 2 times among the variables")
 
 
 def test_a_file_by_hand_is_read(tmp_path):
@@ -155,15 +113,6 @@ def test_a_file_by_hand_is_read(tmp_path):
     for content in (matrix(DOUBLES), packed(matrix(DOUBLES))):
         (tmp_path / "x.mat").write_bytes(matlab._HEADER + content)
         assert matlab.read(tmp_path / "x.mat", "x", 2, 6).tolist() == [[0, 2, 4], [1, 3, 5]]
-
-
-def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
-    path = tmp_path / "x.mat"
-    matlab.write(path, {"x": X})
-    old = path.read_bytes()
-    with pytest.raises(ValueError):
-        matlab.write(path, {"x": X, "y": CELLS})
-    assert [file.name for file in tmp_path.iterdir()] == ["x.mat"] and path.read_bytes() == old
 
 
 @pytest.mark.parametrize("compressed", [False, True])

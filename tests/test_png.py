@@ -1,5 +1,3 @@
-import io
-import os
 import struct
 import zlib
 
@@ -7,9 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handvae.base.errors import InputError
 from handvae.datasets import png
-from tests.conftest import REAL, needs_real
 from tests.damage import COPIES, damaged, refusal, refused_or
 
 RNG = np.random.default_rng(0)
@@ -33,32 +29,8 @@ def test_what_is_written_comes_back_and_pillow_reads_the_same(tmp_path, kind):
     read, image = READERS[kind]
     png.write(tmp_path / "a.png", image)
     assert png.kind(tmp_path / "a.png") == kind
-    for found in (read(tmp_path / "a.png"), np.array(Image.open(tmp_path / "a.png"))):
-        assert found.dtype == image.dtype and np.array_equal(found, image)
-
-
-@pytest.mark.parametrize("kind", READERS)
-def test_each_reader_refuses_the_kinds_of_the_others(tmp_path, kind):
-    png.write(tmp_path / "a.png", READERS[kind][1])
-    for wanted, (read, _) in READERS.items():
-        if wanted != kind:
-            assert refusal(read, tmp_path / "a.png").endswith(f" {wanted} PNG, found {kind}")
-
-
-@pytest.mark.parametrize("image", [np.zeros((4, 5, 3), np.uint16), np.zeros((4, 5), np.int32)])
-def test_what_is_no_image_of_these_kinds_is_not_written(tmp_path, image):
-    with pytest.raises(InputError, match="expected an image"):
-        png.write(tmp_path / "a.png", image)
-    assert not list(tmp_path.iterdir())
-
-
-@needs_real
-def test_real_pictures_are_read_as_pillow_reads_them():
-    for name in ("stb/images/B1Counting/BB_left_0.png", "rhd/00111.png", "photos/training/color/00000.png"):
-        assert np.array_equal(png.read_rgb_u8(REAL / name), np.array(Image.open(REAL / name)))
-
-
-# pictures of one's own
+    for read_back in (read(tmp_path / "a.png"), np.array(Image.open(tmp_path / "a.png"))):
+        assert read_back.dtype == image.dtype and np.array_equal(read_back, image)
 
 
 def own_pictures() -> dict[str, tuple[Image.Image, dict]]:
@@ -67,7 +39,6 @@ def own_pictures() -> dict[str, tuple[Image.Image, dict]]:
         "8-bit RGBA": (rgb.convert("RGBA"), {}),
         "8-bit palette": (rgb.quantize(200), {"transparency": bytes(range(200))}),
         "4-bit palette": (rgb.quantize(16), {}),
-        "8-bit grey": (rgb.convert("L"), {}),
         "8-bit grey with alpha": (rgb.convert("LA"), {}),
         "1-bit grey": (rgb.convert("1"), {}),
     }
@@ -102,56 +73,37 @@ def chunk(name: bytes, content: bytes = b"") -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def by_hand(width=1, height=1, bits=8, interlaced=0, pixels=b"\0\1\2\3") -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, interlaced))
+def by_hand(width=1, height=1, bits=8, pixels=b"\0\1\2\3") -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND")
 
 
-def test_interlaced_pictures_are_read_where_they_are_ones_own(tmp_path):
-    path = tmp_path / "a.png"
-    path.write_bytes(by_hand(interlaced=1))
-    assert refusal(png.read_rgb_u8, path).endswith("found 8-bit RGB, interlaced")
-    assert png.read_rgb_u8(path, convert=True).tolist() == [[[1, 2, 3]]]
-
-
-# what is no whole picture
-
-
 def test_what_is_no_file_or_no_png_is_named(tmp_path):
-    os.mkfifo(tmp_path / "pipe.png")  # would be waited for
-    (tmp_path / "empty.png").touch()
-    Image.new("RGB", (4, 5)).save(tmp_path / "jpeg.png", "JPEG")
-    for name, found in {
-        "none": "no file",
-        "pipe": "something else",
-        "empty": "an empty file",
-        "jpeg": "another",
-    }.items():
-        assert f"{name}.png: expected a" in (message := refusal(png.read_rgb_u8, tmp_path / f"{name}.png"))
-        assert f"found {found}" in message
+    path = tmp_path / "a.png"
+    assert f"{path}: expected an 8-bit RGB PNG, found no file" in refusal(png.read_rgb_u8, path)
+    path.touch()
+    assert f"{path}: expected a PNG, found an empty file" in refusal(png.read_rgb_u8, path)
+    Image.new("RGB", (4, 5)).save(path, "JPEG")
+    assert f"{path}: expected a PNG, found another format" in refusal(png.read_rgb_u8, path)
 
 
 @pytest.mark.parametrize(
-    "content, found",
+    "content, expected",
     [
         (by_hand(5000), "5000x1 px, more than 4,096 a side"),
         (by_hand(2**31 - 1, 2**31 - 1), "exceeds limit"),  # of Pillow
-        (by_hand(0), "a damaged header"),
         (by_hand(bits=16, pixels=bytes(7)), "found 16-bit RGB"),  # Pillow would drop half of the bits
-        (by_hand()[:-30], "does not decode"),
-        (by_hand(64, 48, pixels=b"")[:33], "does not decode"),
+        (by_hand(64, 48), "does not decode"),
     ],
 )
-def test_pictures_that_claim_too_much_or_hold_too_little_are_refused(tmp_path, content, found):
+def test_pictures_that_claim_too_much_or_hold_too_little_are_refused(tmp_path, content, expected):
     (tmp_path / "a.png").write_bytes(content)
-    assert found in refusal(png.read_rgb_u8, tmp_path / "a.png")
+    assert expected in refusal(png.read_rgb_u8, tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("kind", READERS)
 def test_a_damaged_picture_is_the_same_or_refused(tmp_path, kind):
     (read, image), path, rng = READERS[kind], tmp_path / "a.png", np.random.default_rng(1)
     png.write(path, image)
-    content, other = path.read_bytes(), io.BytesIO()
-    Image.fromarray(RGB_U8).save(other, "JPEG")
-    copies = [damaged(content, other.getvalue(), rng) for _ in range(COPIES)]
+    copies = [damaged(path.read_bytes(), b"<html></html>", rng) for _ in range(COPIES)]
     assert refused_or(lambda: np.testing.assert_array_equal(read(path), image), path, copies) > 190

@@ -1,20 +1,15 @@
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from handvae.base.errors import InputError
 from handvae.base.geometry import back_project
 from handvae.datasets import text
 from handvae.evaluation import published
 from handvae.evaluation.published import EVALUATIONS
-from tests.damage import COPIES, damaged_text, refused_or
+from stages import score
+from tests.damage import refusal
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 CAMERAS = {
     "icvl": (240.99, 240.96, 160, 120),
     "nyu": (588.03, 587.07, 320, 240),
@@ -37,13 +32,6 @@ def write_uvd(path, uvd, end="\n"):
     return path
 
 
-def stage(*words, code=0, **environment):
-    command = [sys.executable, "-m", "stages.score", *map(str, words)]
-    done = subprocess.run(command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
-
-
 @pytest.mark.parametrize(
     ("method", "mean", "pcf"),
     [
@@ -52,12 +40,15 @@ def stage(*words, code=0, **environment):
         ("NEUCOM18_ICVL_Pose_REN", "6.791", "37.3 77.7 90.2 95.3 97.2 99.7"),
     ],
 )
-def test_published_icvl_predictions_score_what_the_public_benchmark_prints_to_every_digit(real, method, mean, pcf):
-    result = published.score("icvl", real / "icvl/icvl_test_groundtruth_label.txt", real / f"icvl/{method}.txt")
-    assert (result.frames, f"{result.mean_mm:.3f}") == (1596, mean)
+def test_published_predictions_score_what_the_public_benchmark_prints_to_every_digit(real, tmp_path, method, mean, pcf):
+    truth, predictions = real / "icvl/icvl_test_groundtruth_label.txt", real / f"icvl/{method}.txt"
+    result = published.score("icvl", truth, predictions)
+    assert (result.frames, f"{result.mean_mm:.3f}", result.doubt) == (1596, mean, "")
     assert " ".join(f"{100 * share:.1f}" for share in result.pcf) == pcf
-    printed = [line.split() for line in published.as_text(result).splitlines()]
-    assert ["mean", "error", mean, "mm"] in printed and any(words[-6:] == pcf.split() for words in printed)
+    evaluation = EVALUATIONS["icvl"]
+    xyz_mm = back_project(published.read_uvd(predictions, evaluation), evaluation.camera)
+    doubt = published.score("icvl", truth, write_uvd(tmp_path / "xyz.txt", xyz_mm)).doubt
+    assert doubt.endswith(f"read as x y z in mm, their median error is {result.median_mm:.3f} mm")
 
 
 @pytest.mark.parametrize("dataset", JOINTS)
@@ -66,40 +57,6 @@ def test_a_pixel_at_the_principal_point_lies_on_the_axis_and_a_focal_length_asid
     uvd = np.array([[cx, cy, 500], [cx + fx, cy, 500], [cx, cy - fy, 300]])
     joints_mm = back_project(uvd, EVALUATIONS[dataset].camera)
     np.testing.assert_allclose(joints_mm, [[0, 0, 500], [500, 0, 500], [0, -300, 300]], atol=1e-9)
-
-
-def test_back_projection_by_hand_away_from_the_axis():
-    joint_mm = back_project(np.array([180.21, 145.428, 368.854]), EVALUATIONS["icvl"].camera)
-    np.testing.assert_allclose(joint_mm, [30.9328, 38.9236, 368.854], atol=1e-3)  # 20.21 * 368.854 / 240.99, ...
-
-
-@pytest.mark.parametrize("dataset", JOINTS)
-def test_truth_against_itself_has_no_error_and_every_share_is_one(tmp_path, dataset):
-    truth = write_uvd(tmp_path / "truth.txt", frames_uvd(JOINTS[dataset]))
-    result = published.score(dataset, truth, truth)
-    assert (result.mean_mm, result.median_mm, result.frames, result.joints) == (0, 0, 5, JOINTS[dataset])
-    assert (result.pcf == 1).all() and (result.pck == 1).all()
-
-
-def test_a_shift_in_depth_costs_its_length_on_the_axis_and_more_beside_it(tmp_path):
-    uvd = frames_uvd(16)
-    uvd[..., :2] = (160, 120)
-    shifted = uvd + (0, 0, 10)
-    truth, predictions = write_uvd(tmp_path / "truth.txt", uvd), write_uvd(tmp_path / "predictions.txt", shifted)
-    assert published.score("icvl", truth, predictions).mean_mm == pytest.approx(10)
-    uvd[..., 0] = shifted[..., 0] = 160 + 240.99  # at 45 degrees depth takes x along
-    write_uvd(truth, uvd), write_uvd(predictions, shifted)
-    assert published.score("icvl", truth, predictions).mean_mm == pytest.approx(10 * np.sqrt(2))
-
-
-def test_reference_curves_are_the_pcf_of_each_method_against_the_labels(tmp_path):
-    uvd = frames_uvd(16)
-    uvd[..., :2] = (160, 120)
-    files = {"labels": str(write_uvd(tmp_path / "truth.txt", uvd))}
-    files["some method"] = str(write_uvd(tmp_path / "predictions.txt", uvd + (0, 0, 10)))
-    ((label, thresholds_mm, shares),) = published.reference_curves("icvl", files, np.array([5.0, 15.0]))
-    assert label == "some method: mean error 10.0 mm" and shares.tolist() == [0, 1] and len(thresholds_mm) == 2
-    assert published.reference_curves("icvl", {}, thresholds_mm) == []
 
 
 def test_a_whole_hand_that_is_off_is_not_aligned_and_mean_median_and_shares_are_over_frames_and_joints(tmp_path):
@@ -116,18 +73,12 @@ def test_a_whole_hand_that_is_off_is_not_aligned_and_mean_median_and_shares_are_
     np.testing.assert_allclose(result.pck, [62 / 84, 83 / 84, 83 / 84, 83 / 84, 1, 1])
 
 
-def test_the_order_of_frames_matters(tmp_path):
-    uvd = frames_uvd(16)
-    truth, reverse = write_uvd(tmp_path / "truth.txt", uvd), write_uvd(tmp_path / "reverse.txt", uvd[::-1])
-    assert published.score("icvl", truth, reverse).mean_mm > 50
-
-
 def test_file_names_blank_lines_and_either_line_end_change_nothing(tmp_path):
     uvd = frames_uvd(16)
     plain = write_uvd(tmp_path / "plain.txt", uvd, end="\n")
     lines = [f"test_seq_1/image_{number:04}.png {line_of(frame)} " for number, frame in enumerate(uvd)]
-    for end in ("\n", "\r\n", "\r\r\n", "\n\n", "\r\n\r\n"):
-        labels = tmp_path / "labels.txt"
+    labels = tmp_path / "labels.txt"
+    for end in ("\n", "\r\r\n", "\r\n\r\n"):
         labels.write_bytes(end.join(["", *lines]).encode())
         np.testing.assert_array_equal(*(published.read_uvd(path, EVALUATIONS["icvl"]) for path in (plain, labels)))
 
@@ -143,61 +94,45 @@ def test_nyu_labels_of_36_joints_are_scored_on_the_14_evaluated(tmp_path):
 
 
 GOOD = line_of(frames_uvd(16)[0])
+FEWER = GOOD[: GOOD.rindex(" ")]
 BAD = {
-    "none": (None, "expected a file, found no file"),
-    "empty": ("", "found no values"),
-    "blank": ("\r\n \n\n", "found no values"),
-    "fewer": (f"{GOOD}\n\n{GOOD[: GOOD.rindex(' ')]}\n", "line 3: expected 48 values, found 47"),
-    "more": (f"{GOOD} 1\n", "line 1: expected 48 values, found 49"),
-    "named, fewer": (f"a.png {GOOD[: GOOD.rindex(' ')]}\n", "line 1: expected 48 values, found 47 after 'a.png'"),
+    "blank": ("\r\n \n\n", "expected one line a frame, found no values"),
+    "fewer": (f"{GOOD}\n\n{FEWER}\n", "line 3: expected 48 values, found 47"),
     "page": ("<html><body>Not Found</body></html>\n", "line 1: expected 48 values, found 1 after '<html><body>Not'"),
-    "binary": (bytes(range(256)) * 4, "line 1: expected 48 values"),
-    "word": (f"{GOOD} \n{GOOD[: GOOD.rindex(' ')]} 12,5\n", "line 2: expected a number of size .* found '12,5'"),
-    "underscore": (f"{GOOD[: GOOD.rindex(' ')]} 1_0\n", "line 1: expected a number of size .* found '1_0'"),
-    "NaN": (f"{GOOD[: GOOD.rindex(' ')]} nan\n", "line 1: expected a number of size .* found 'nan'"),
-    "infinite": (f"{GOOD[: GOOD.rindex(' ')]} -inf\n", "line 1: expected a number of size .* found '-inf'"),
-    "huge": (f"{GOOD[: GOOD.rindex(' ')]} 1e200\n", "line 1: expected a number of size .* found '1e200'"),
+    "word": (f"{GOOD} \n{FEWER} 12,5\n", "line 2: expected a number of size at most 1000000, found '12,5'"),
+    "NaN": (f"{FEWER} nan\n", "line 1: expected a number of size at most 1000000, found 'nan'"),
     "one line": (GOOD.replace(" ", " " * 1000), "line 1: expected at most 10000 bytes, found more"),
-    "long word": (f"{GOOD[: GOOD.rindex(' ')]} {'x' * 5000}\n", r"found 'x{40}\.\.\.'$"),
+    "long word": (f"{FEWER} {'x' * 5000}\n", f"found '{'x' * 40}...'"),
 }
 
 
 @pytest.mark.parametrize("which", BAD)
-@pytest.mark.parametrize("role", ["truth", "predictions"])
-def test_a_bad_file_is_one_line_that_names_it_in_either_place(tmp_path, which, role):
+def test_a_bad_file_is_one_line_that_names_it(tmp_path, which):
     content, message = BAD[which]
-    good, bad = write_uvd(tmp_path / "good.txt", frames_uvd(16)), tmp_path / "bad.txt"
-    if content is not None:
-        bad.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(InputError, match=rf"bad\.txt: .*{message}") as error:
-        published.score("icvl", *((bad, good) if role == "truth" else (good, bad)))
-    assert "\n" not in str(error.value) and len(str(error.value)) < len(str(bad)) + 120
+    (tmp_path / "bad.txt").write_text(content, newline="")
+    said = refusal(published.read_uvd, tmp_path / "bad.txt", EVALUATIONS["icvl"])
+    assert said.startswith(f"{tmp_path / 'bad.txt'}: ") and said.endswith(message)
 
 
 def test_lines_of_different_joint_counts_in_one_file_are_refused(tmp_path):
-    whole = frames_uvd(36)
-    mixed = tmp_path / "mixed.txt"
+    whole, mixed = frames_uvd(36), tmp_path / "mixed.txt"
     mixed.write_text(f"{line_of(whole[0])}\n{line_of(whole[1, :14])}\n")
-    with pytest.raises(InputError, match=r"mixed\.txt: line 2: expected 108 values, found 42"):
-        published.read_uvd(mixed, EVALUATIONS["nyu"])
-    with pytest.raises(InputError, match="expected 42 or 108 values, found 48"):
-        published.read_uvd(write_uvd(mixed, frames_uvd(16)), EVALUATIONS["nyu"])
+    assert "mixed.txt: line 2: expected 108 values, found 42" in refusal(published.read_uvd, mixed, EVALUATIONS["nyu"])
 
 
 def test_another_number_of_frames_is_refused_with_both_counts(tmp_path):
     truth = write_uvd(tmp_path / "truth.txt", frames_uvd(16, frames=7))
     predictions = write_uvd(tmp_path / "predictions.txt", frames_uvd(16, frames=5))
-    with pytest.raises(InputError, match=r"predictions\.txt: expected 7 frames as in .*truth\.txt, found 5"):
-        published.score("icvl", truth, predictions)
+    message = refusal(published.score, "icvl", truth, predictions)
+    assert message == f"{predictions}: expected 7 frames as in {truth}, found 5"
 
 
-@pytest.mark.parametrize("depth_mm", [0, -300])
-def test_labels_at_or_behind_the_camera_are_refused_and_predictions_there_are_errors(tmp_path, depth_mm):
+def test_labels_at_the_camera_are_refused_and_predictions_there_are_errors(tmp_path):
     uvd = frames_uvd(16)
-    good, uvd[3, 2, 2] = write_uvd(tmp_path / "good.txt", uvd), depth_mm
+    good, uvd[3, 2, 2] = write_uvd(tmp_path / "good.txt", uvd), 0
     bad = write_uvd(tmp_path / "bad.txt", uvd)
-    with pytest.raises(InputError, match=rf"bad\.txt: .* above 0 mm, found {depth_mm} at joint 2 of frame 3"):
-        published.score("icvl", bad, good)
+    message = refusal(published.score, "icvl", bad, good)
+    assert f"{bad}: expected depths above 0 mm, found 0 at joint 2 of frame 3" in message
     assert published.score("icvl", good, bad).pcf[-1] == pytest.approx(4 / 5)
 
 
@@ -205,65 +140,24 @@ def test_a_file_too_large_to_be_predictions_is_refused_unread(tmp_path):
     large = tmp_path / "large.txt"
     with large.open("wb") as file:
         file.truncate(text.MAX_FILE_BYTES + 1)  # sparse: takes no space
-    with pytest.raises(InputError, match=r"large\.txt: expected at most 400000000 bytes, found 400000001"):
-        published.read_uvd(large, EVALUATIONS["icvl"])
-
-
-def test_damaged_predictions_are_what_their_lines_say_or_refused(tmp_path):
-    """Text has no checksum: a changed digit is another prediction."""
-    path, rng = write_uvd(tmp_path / "predictions.txt", frames_uvd(16)), np.random.default_rng(4)
-
-    def check():
-        found = published.read_uvd(path, EVALUATIONS["icvl"])
-        lines = [line.split()[-48:] for line in path.read_bytes().split(b"\n") if line.split()]
-        np.testing.assert_array_equal(found, np.array(lines, float).reshape(-1, 16, 3))
-
-    copies = [damaged_text(path.read_bytes(), rng) for _ in range(COPIES)]
-    assert refused_or(check, path, copies) > 80
+    message = refusal(published.read_uvd, large, EVALUATIONS["icvl"])
+    assert message == f"{large}: expected at most 400000000 bytes, found 400000001"
+    large.write_bytes(b"\n" * (published.MAX_LINES + 1))
+    message = refusal(published.read_uvd, large, EVALUATIONS["icvl"])
+    assert message == f"{large}: expected at most 200000 lines, found more"
 
 
 def test_a_long_word_of_digits_is_no_number_and_that_is_seen_at_once():
     """A pattern that tries every way to part the digits would take hours."""
     assert not text.is_number(b"9" * 1_000_000 + b"x")
-    for number in (b"1", b"1.", b".5", b"-1.5e-3", b"+2E5"):
-        assert text.is_number(number)
-    for word in (b"", b".", b"1e", b"nan", b"inf", b"1_0", b"0x1", b"1.2.3", b"--1"):
-        assert not text.is_number(word)
+    assert all(map(text.is_number, (b"1", b"1.", b".5", b"-1.5e-3", b"+2E5")))
+    assert not any(map(text.is_number, (b"", b".", b"1e", b"nan", b"inf", b"1_0", b"0x1", b"1.2.3", b"--1")))
 
 
-def test_a_file_of_endless_blank_lines_is_refused(tmp_path):
-    blank = tmp_path / "blank.txt"
-    blank.write_bytes(b"\n" * (published.MAX_LINES + 1))
-    with pytest.raises(InputError, match=r"blank\.txt: expected at most 200000 lines, found more"):
-        published.read_uvd(blank, EVALUATIONS["icvl"])
-
-
-def test_the_program_prints_a_table_or_one_json_object_of_the_same_numbers(tmp_path):
-    truth = write_uvd(tmp_path / "truth.txt", frames_uvd(14))
-    predictions = write_uvd(tmp_path / "predictions.txt", frames_uvd(14) + (1, 2, 8))
-    result = published.score("nyu", truth, predictions)
-    printed = json.loads(stage("nyu", "--json", truth, predictions))
-    assert printed["mean_mm"] == pytest.approx(result.mean_mm, abs=5e-4) and printed["median_mm"] > 8
-    np.testing.assert_allclose(printed["pcf_percent"], 100 * result.pcf, atol=0.05)
-    table = stage("nyu", truth, predictions)
-    assert f"{printed['mean_mm']:.3f} mm" in table and f"{printed['median_mm']:.3f} mm" in table
-    for key in ("pcf_percent", "pck_percent"):
-        assert "  ".join(f"{percent:6.1f}" for percent in printed[key]) in table
-
-
-def test_wrong_usage_of_the_program_ends_in_one_line(tmp_path):
-    truth = write_uvd(tmp_path / "truth.txt", frames_uvd(16))
-    for words, message in (
-        (("rhd", truth, truth), "set: expected one of icvl, nyu, msra, found 'rhd'"),
-        (("icvl", truth), "Usage: python -m stages.score"),
-        (("icvl", truth, truth, "--csv"), "expected one file of predictions and perhaps --json, found '--csv' as well"),
-        (("icvl", truth, tmp_path), "expected a file, found something else"),
-    ):
-        line = stage(*words, code=1)
-        assert message in line and line.startswith("error: ") and line.count("\n") == 1
-
-
-# other coordinates
+def test_wrong_usage_of_the_program_is_named():
+    assert "set: expected one of icvl, nyu, msra, found 'rhd'" in refusal(score.main, "rhd", "a.txt", "b.txt")
+    message = refusal(score.main, "icvl", "a.txt", "b.txt", "--csv")
+    assert "expected one file of predictions and perhaps --json, found '--csv' as well" in message
 
 
 def hands_uvd(dataset, frames=40, seed=0):
@@ -282,11 +176,8 @@ def doubt_of(folder, dataset, true_uvd, predictions):
 
 OTHERS = {
     "x y z in mm": (lambda xyz, uvd: xyz),
-    "x y z in mm, y up": (lambda xyz, uvd: xyz * (1, -1, 1)),
     "x y z in mm, y up and z backwards": (lambda xyz, uvd: xyz * (1, -1, -1)),
-    "x y z in cm": (lambda xyz, uvd: xyz / 10),
     "x y z in m": (lambda xyz, uvd: xyz / 1000),
-    "u v d with d in m": (lambda xyz, uvd: uvd / (1, 1, 1000)),
     "u v d with d in cm": (lambda xyz, uvd: uvd / (1, 1, 10)),
 }
 
@@ -296,8 +187,7 @@ OTHERS = {
 def test_predictions_in_other_coordinates_are_said_to_be_so_and_in_which(tmp_path, dataset, meant):
     uvd = hands_uvd(dataset)
     xyz_mm = back_project(uvd, EVALUATIONS[dataset].camera) + (0, 0, 7)
-    shifted = uvd + (0, 0, 7)
-    doubt = doubt_of(tmp_path, dataset, uvd, OTHERS[meant](xyz_mm, shifted))
+    doubt = doubt_of(tmp_path, dataset, uvd, OTHERS[meant](xyz_mm, uvd + (0, 0, 7)))
     assert "farther than a hand is long: the predictions are probably not u v d in px, px, mm" in doubt
     assert f"; read as {meant}, their median error is 7." in doubt
 
@@ -315,46 +205,44 @@ def test_bad_predictions_are_no_other_coordinates(tmp_path, dataset):
     assert published.score(dataset, tmp_path / "truth.txt", tmp_path / "predictions.txt").mean_mm > 200  # all zeros
 
 
-def test_real_predictions_are_not_doubted_and_are_as_x_y_z(real, tmp_path):
-    truth, evaluation = real / "icvl/icvl_test_groundtruth_label.txt", EVALUATIONS["icvl"]
-    for file in ("IJCAI16_ICVL_DeepModel", "ICIP17_ICVL_REN_4x6x6", "NEUCOM18_ICVL_Pose_REN"):
-        good = published.score("icvl", truth, real / f"icvl/{file}.txt")
-        uvd = published.read_uvd(real / f"icvl/{file}.txt", evaluation)
-        other = write_uvd(tmp_path / "xyz.txt", back_project(uvd, evaluation.camera))
-        assert good.doubt == "" and "warning" not in published.as_text(good)
-        doubt = published.score("icvl", truth, other).doubt
-        assert doubt.endswith(f"read as x y z in mm, their median error is {good.median_mm:.3f} mm")
-    uvd = published.read_uvd(truth, evaluation)
-    assert doubt_of(tmp_path, "icvl", uvd, np.roll(uvd, 800, axis=0)) == ""  # bad, as labels of other frames are
-
-
 @pytest.mark.parametrize("dataset", JOINTS)
 def test_labels_in_other_coordinates_are_said_to_be_so_though_the_errors_look_like_a_hands(tmp_path, dataset):
     uvd = hands_uvd(dataset)
     xyz_mm = back_project(uvd, EVALUATIONS[dataset].camera)
-    assert "of the labels have a negative u or v: they are probably x y z, not u v d" in doubt_of(
-        tmp_path, dataset, xyz_mm, xyz_mm + 5
-    )
+    doubt = doubt_of(tmp_path, dataset, xyz_mm, xyz_mm + 5)
+    assert "of the labels have a negative u or v: they are probably x y z, not u v d" in doubt
     metres = uvd / (1, 1, 1000)
     assert "to the camera: their d is probably not in mm" in doubt_of(tmp_path, dataset, metres, metres)
-    with pytest.raises(InputError, match=r"above 0 mm, found -.*; are these x y z with z backwards\?$"):
-        doubt_of(tmp_path, dataset, xyz_mm * (1, -1, -1), uvd)
+    message = refusal(doubt_of, tmp_path, dataset, xyz_mm * (1, -1, -1), uvd)
+    assert message.endswith("; are these x y z with z backwards?")
 
 
-def test_the_program_prints_the_doubt_in_both_forms_and_reads_files_of_the_home_folder(tmp_path):
-    uvd = hands_uvd("icvl")
+def test_the_program_prints_a_table_or_one_json_object_of_the_same_numbers(tmp_path, monkeypatch, capsys):
+    uvd = hands_uvd("nyu")
     write_uvd(tmp_path / "truth.txt", uvd)
-    write_uvd(tmp_path / "xyz.txt", back_project(uvd, EVALUATIONS["icvl"].camera))
-    doubt = published.score("icvl", tmp_path / "truth.txt", tmp_path / "xyz.txt").doubt
-    words = ("icvl", "~/truth.txt", "~/xyz.txt")
-    assert stage(*words, HOME=str(tmp_path)).splitlines()[-1] == f"warning: {doubt}"
-    assert json.loads(stage(*words, "--json", HOME=str(tmp_path)))["warning"] == doubt
-    assert json.loads(stage(*words[:2], words[1], "--json", HOME=str(tmp_path)))["warning"] is None
+    write_uvd(tmp_path / "xyz.txt", back_project(uvd, EVALUATIONS["nyu"].camera))
+    result = published.score("nyu", tmp_path / "truth.txt", tmp_path / "xyz.txt")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    score.main("nyu", "~/truth.txt", "~/xyz.txt", "--json")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["mean_mm"] == pytest.approx(result.mean_mm, abs=5e-4) and printed["warning"] == result.doubt != ""
+    np.testing.assert_allclose(printed["pcf_percent"], 100 * result.pcf, atol=0.05)
+    score.main("nyu", "~/truth.txt", "~/xyz.txt")
+    table = capsys.readouterr().out
+    assert f"{printed['mean_mm']:.3f} mm" in table and f"{printed['median_mm']:.3f} mm" in table
+    assert table.splitlines()[-1] == f"warning: {result.doubt}"
+    for key in ("pcf_percent", "pck_percent"):
+        assert "  ".join(f"{percent:6.1f}" for percent in printed[key]) in table
+    score.main("nyu", "~/truth.txt", "~/truth.txt", "--json")
+    assert json.loads(capsys.readouterr().out)["warning"] is None
 
 
-def test_a_reference_curve_in_other_coordinates_is_marked(tmp_path):
+def test_reference_curves_are_the_pcf_of_each_method_and_one_in_other_coordinates_is_marked(tmp_path):
     uvd = hands_uvd("icvl")
-    files = {"labels": str(write_uvd(tmp_path / "truth.txt", uvd)), "good": str(tmp_path / "truth.txt")}
-    files["bad"] = str(write_uvd(tmp_path / "xyz.txt", back_project(uvd, EVALUATIONS["icvl"].camera)))
-    (good, *_), (bad, *_) = published.reference_curves("icvl", files, np.array([5.0]))
-    assert good == "good: mean error 0.0 mm" and bad.startswith("bad: mean error") and bad.endswith(" (not u v d?)")
+    uvd[..., :2] = (160, 120)
+    files = {"labels": write_uvd(tmp_path / "truth.txt", uvd)}
+    files["good"] = write_uvd(tmp_path / "predictions.txt", uvd + (0, 0, 10))
+    files["bad"] = write_uvd(tmp_path / "xyz.txt", back_project(uvd, EVALUATIONS["icvl"].camera))
+    (good, _, shares), (bad, *_) = published.reference_curves("icvl", files, np.array([5.0, 15.0]))
+    assert good == "good: mean error 10.0 mm" and shares.tolist() == [0, 1]
+    assert bad.startswith("bad: mean error") and bad.endswith(" (not u v d?)")

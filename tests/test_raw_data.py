@@ -1,46 +1,38 @@
 """Raw data that is gone comes back where it is needed; outside of the workspace relative paths still mean the same."""
 
-import hashlib
-import os
 import shutil
-import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
-from handvae.base import workspace
+from handvae.base import workers, workspace
+from stages import download, preprocess
 from tests.conftest import REPOSITORY
-from tests.test_download import write_set
+from tests.damage import refusal
+from tests.test_rhd import write_set
 
-
-def stage(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
-
-
-def done(folder: Path, *arguments: str) -> str:
-    result = stage(folder, *arguments)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+COUNTS = {"training": 3, "evaluation": 2}
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch) -> Path:
     """A folder with params.yaml at profile tiny; RHD from a folder beside it, given by a relative path."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # for what preprocessing starts
+    monkeypatch.setattr(workers, "in_order", lambda function, items, processes: map(function, items))
     folder = tmp_path / "project"
     folder.mkdir()
     text = (REPOSITORY / "params.yaml").read_text().replace("\nprofile: small", "\nprofile: tiny")
     (folder / "params.yaml").write_text(text.replace("\n    source: synthetic", "\n    source: ../photos", 1))
-    write_set(tmp_path / "photos", {"training": 3, "evaluation": 2})
+    write_set(tmp_path / "photos", COUNTS)
     return folder
 
 
-def synthetic(folder: Path) -> None:
-    text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("\n    source: ../photos", "\n    source: synthetic"))
+def stage(main, folder: Path) -> bytes:
+    """Run a stage of RHD in a folder; its manifest."""
+    with chdir(folder):
+        main("rhd")
+    return (folder / "data/raw/rhd.json").read_bytes()
 
 
 def outside(project: Path) -> Path:
@@ -48,67 +40,57 @@ def outside(project: Path) -> Path:
     folder = project / ".dvc/tmp/exps/tmpabc"
     (folder / "data/raw").mkdir(parents=True)
     for name in ("params.yaml", "data/raw/rhd.json"):
-        if (project / name).exists():
-            shutil.copy(project / name, folder / name)
+        shutil.copy(project / name, folder / name)
     return folder
 
 
-def processed(folder: Path) -> str:
-    return hashlib.sha256((folder / "data/processed/rhd.h5").read_bytes()).hexdigest()
+def processed(folder: Path) -> bytes:
+    return (folder / "data/processed/rhd.h5").read_bytes()
 
 
-def test_raw_data_that_was_deleted_is_rendered_again_to_the_same_bytes(project):
-    synthetic(project)
-    done(project, "stages.download", "rhd")
-    done(project, "stages.preprocess", "rhd")
-    before, manifest = processed(project), (project / "data/raw/rhd.json").read_bytes()
-    shutil.rmtree(project / "data/raw/rhd")
-    lines = done(project, "stages.preprocess", "rhd").splitlines()
-    assert len([line for line in lines if "bringing the raw data again" in line]) == 1
-    assert processed(project) == before and (project / "data/raw/rhd.json").read_bytes() == manifest
+@pytest.mark.parametrize("outside_of_workspace", [False, True])
+def test_raw_data_that_was_deleted_is_brought_again_to_the_same_bytes(project, capsys, outside_of_workspace):
+    shutil.make_archive(str(project.parent / "photos"), "zip", project.parent / "photos")
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("source: ../photos", "source: ../photos.zip"))
+    manifest = stage(download.main, project)
+    stage(preprocess.main, project)
+    before = processed(project)
+    shutil.rmtree(project / "data/raw/unpacked")
+    folder = outside(project) if outside_of_workspace else project
+    capsys.readouterr()
+    assert stage(preprocess.main, folder) == manifest and processed(folder) == before
+    assert capsys.readouterr().out.count("bringing the raw data again") == 1
+    assert (project / "data/raw/unpacked").exists() != outside_of_workspace
 
 
-def test_outside_of_the_workspace_its_raw_data_is_read_and_a_relative_source_is_the_workspaces(project):
-    done(project, "stages.download", "rhd")
-    done(project, "stages.preprocess", "rhd")
+def test_outside_of_the_workspace_its_raw_data_is_read_and_a_relative_source_is_the_workspaces(project, capsys):
+    manifest = stage(download.main, project)
+    stage(preprocess.main, project)
     experiment = outside(project)
-    assert "again" not in done(experiment, "stages.preprocess", "rhd")
-    assert processed(experiment) == processed(project)
+    stage(preprocess.main, experiment)
+    assert "again" not in capsys.readouterr().out and processed(experiment) == processed(project)
     (experiment / "data/raw/rhd.json").unlink()
-    done(experiment, "stages.download", "rhd")
-    assert (experiment / "data/raw/rhd.json").read_bytes() == (project / "data/raw/rhd.json").read_bytes()
-    assert processed(experiment) == processed(project)
-
-
-def test_outside_of_a_workspace_without_raw_data_it_is_rendered(project):
-    synthetic(project)
-    done(project, "stages.download", "rhd")
-    done(project, "stages.preprocess", "rhd")
-    shutil.rmtree(project / "data/raw/rhd")
-    experiment = outside(project)
-    assert "bringing the raw data again" in done(experiment, "stages.preprocess", "rhd")
-    assert processed(experiment) == processed(project) and not (project / "data/raw/rhd").exists()
+    assert stage(download.main, experiment) == manifest
 
 
 @pytest.mark.parametrize("outside_of_workspace", [False, True])
 def test_other_data_than_was_tracked_is_refused_in_one_line_and_the_manifest_stays(project, outside_of_workspace):
-    done(project, "stages.download", "rhd")
+    manifest = stage(download.main, project)
     folder = outside(project) if outside_of_workspace else project
-    manifest = (folder / "data/raw/rhd.json").read_bytes()
-    write_set(project.parent / "photos", {"training": 3, "evaluation": 2}, seed=1)
-    result = stage(folder, "stages.preprocess", "rhd")
-    (line,) = result.stderr.splitlines()
-    assert result.returncode == 1 and "expected the raw data that data/raw/rhd.json describes, found other data" in line
+    write_set(project.parent / "photos", COUNTS, seed=1)
+    line = refusal(stage, preprocess.main, folder)
+    assert "expected the raw data that data/raw/rhd.json describes, found other data" in line
     assert "`dvc repro -f download@rhd`" in line and (f"in {project}" in line) == outside_of_workspace
     assert (folder / "data/raw/rhd.json").read_bytes() == manifest and not (folder / "data/processed").exists()
 
 
-def test_a_source_that_is_gone_is_named_once_and_the_manifest_stays(project):
-    done(project, "stages.download", "rhd")
-    manifest = (project / "data/raw/rhd.json").read_bytes()
+def test_a_source_that_is_gone_is_named_once_and_the_manifest_stays(project, capfd):
+    manifest = stage(download.main, project)
     shutil.rmtree(project.parent / "photos")
-    result = stage(project, "stages.preprocess", "rhd")
-    assert result.returncode == 1 and result.stderr == "error: ../photos: expected a folder, found no folder\n"
+    with pytest.raises(SystemExit) as end:
+        stage(preprocess.main, project)
+    assert end.value.code == 1 and capfd.readouterr().err == "error: ../photos: expected a folder, found no folder\n"
     assert (project / "data/raw/rhd.json").read_bytes() == manifest
 
 
@@ -118,5 +100,5 @@ def test_sources_are_seen_from_the_workspace_and_addresses_stay(tmp_path, monkey
     assert workspace.folder() == Path() and workspace.source("../a/") == "../a/"
     monkeypatch.chdir(folder)
     assert workspace.folder() == tmp_path
-    found = workspace.source(["a.zip", "/b.zip", "https://c.de/d.zip", "~/e.zip"])
-    assert found == [str(tmp_path / "a.zip"), "/b.zip", "https://c.de/d.zip", "~/e.zip"]
+    sources = workspace.source(["a.zip", "/b.zip", "https://c.de/d.zip", "~/e.zip"])
+    assert sources == [str(tmp_path / "a.zip"), "/b.zip", "https://c.de/d.zip", "~/e.zip"]

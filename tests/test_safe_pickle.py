@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from handvae.datasets import rhd_annotations, safe_pickle
-from tests.conftest import REAL, needs_real
 from tests.damage import COPIES, damaged, little_memory, refusal, refused_or
 
 PLAIN = {
@@ -45,39 +44,20 @@ def same(a, b) -> bool:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("numpy_1", [False, True])
-def test_numbers_and_arrays_come_back_as_pickle_itself_reads_them(tmp_path, protocol, numpy_1):
+def test_numbers_and_arrays_come_back_as_pickle_itself_reads_them(tmp_path, protocol):
     content = pickle.dumps(PLAIN, protocol)
-    if numpy_1 and protocol < 4:  # the names before NumPy 2; from protocol 4 on a length stands before them
-        content = content.replace(b"numpy._core.", b"numpy.core.")
     assert same(load(tmp_path, content), pickle.loads(content))
+    if protocol < 4:  # the names before NumPy 2; from protocol 4 on a length stands before them
+        content = content.replace(b"numpy._core.", b"numpy.core.")
+        assert same(load(tmp_path, content), pickle.loads(content))
 
 
-def test_an_array_pickled_by_python_2_is_read(tmp_path):
-    # cPickle.dumps({'K': numpy.array([1.5, -2.0], 'f4')}, 2): its str is bytes and text at once
-    values = np.array([1.5, -2.0], "<f4").tobytes()
-    content = (
-        b"\x80\x02}q\x00U\x01Kq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85q\x04U\x01b"
-        b"q\x05\x87q\x06Rq\x07(K\x01K\x02\x85q\x08cnumpy\ndtype\nq\x09U\x02f4q\x0aK\x00K\x01\x87q\x0bRq\x0c(K\x03U\x01<"
-        b"q\x0dNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x0eb\x89U\x08" + values + b"q\x0ftq\x10bs."
-    )
-    assert same(load(tmp_path, content), {"K": np.array([1.5, -2.0], "<f4")})
-
-
-@needs_real
-def test_real_annotations_are_read_as_pickle_itself_reads_them():
-    path = REAL / "photos" / "training" / "anno_training.pickle"
-    assert same(safe_pickle.load(path, 10**6), pickle.loads(path.read_bytes()))
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_honest_annotations_stay_below_the_limit(tmp_path, protocol, dtype):
-    """Random float64 as text takes the most bytes."""
-    frames, rng = 300, np.random.default_rng(0)
+def test_honest_annotations_stay_below_the_limit(tmp_path):
+    """Random float64 as text, as protocol 2 writes it, takes the most bytes."""
+    frames, rng = 100, np.random.default_rng(0)
     shapes = rhd_annotations._SHAPES.items()
-    raw = {index: {key: rng.normal(size=shape).astype(dtype) for key, shape in shapes} for index in range(frames)}
-    content = pickle.dumps(raw, protocol)
+    raw = {index: {key: rng.normal(size=shape) for key, shape in shapes} for index in range(frames)}
+    content = pickle.dumps(raw, 2)
     assert len(content) < rhd_annotations._PICKLE_BYTES_A_FRAME * frames and same(load(tmp_path, content), raw)
 
 
@@ -89,7 +69,7 @@ class Calls:
         return self.recipe
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", [0, 3, 5])
 @pytest.mark.parametrize(
     "attack",
     [
@@ -98,21 +78,18 @@ class Calls:
         Calls(eval, "open('marked', 'w')"),
         Calls(np.fromfile, "anno.pickle"),
         Calls(np.frombuffer, b"12345678", "O"),  # NumPy would take the bytes for a pointer
-        Calls(np.ndarray, (1,), "O", b"12345678"),
-        Calls(np.ndarray, (10**6, 10**6)),
-        {1, 2},
-        np.array([{}, None], dtype=object),
-        np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
-        np.array(["text"]),
-        np.datetime64("2020-01-01"),
     ],
     ids=lambda attack: type(attack).__name__,
 )
 def test_anything_else_is_refused_and_runs_nothing(tmp_path, monkeypatch, attack, protocol):
     monkeypatch.chdir(tmp_path)
-    if not isinstance(attack, set) or protocol < 4:  # then sets have opcodes of their own, and do no harm
-        refused(tmp_path, pickle.dumps({0: attack}, protocol))
-    assert {path.name for path in tmp_path.iterdir()} <= {"anno.pickle"}
+    assert "a request for" in refused(tmp_path, pickle.dumps({0: attack}, protocol))
+    assert [path.name for path in tmp_path.iterdir()] == ["anno.pickle"]
+
+
+@pytest.mark.parametrize("dtype", ["O", "i4,f8", "U4"])
+def test_arrays_of_anything_but_numbers_are_refused(tmp_path, dtype):
+    assert "an array of type" in refused(tmp_path, pickle.dumps(np.zeros(2, dtype)))
 
 
 def test_the_attacks_work_on_pickle_itself(tmp_path, monkeypatch):
@@ -122,11 +99,6 @@ def test_the_attacks_work_on_pickle_itself(tmp_path, monkeypatch):
     assert (tmp_path / "marked").exists()
 
 
-def test_the_message_names_what_the_pickle_asked_for(tmp_path):
-    assert refused(tmp_path, pickle.dumps(os.system)).endswith("found a request for 'posix'.'system'")
-    assert "found an array of type 'O8'" in refused(tmp_path, pickle.dumps(np.array([None])))
-
-
 F8 = b"cnumpy\ndtype\nX\x02\x00\x00\x00f8K\x00K\x01\x87R"
 POINTERS = b"(K\x03X\x01\x00\x00\x00<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftb"  # flags: its numbers are objects
 RECONSTRUCT = b"cnumpy._core.multiarray\n_reconstruct\n"
@@ -134,21 +106,14 @@ EMPTY = RECONSTRUCT + b"cnumpy\nndarray\nK\x00\x85C\x01b\x87R"
 FROMBUFFER = b"cnumpy._core.numeric\n_frombuffer\n"
 HOSTILE = {
     "an array larger than its bytes": EMPTY + b"(K\x01K\x09\x85" + F8 + b"\x89C\x08abcdefghtb",
-    "an array of a negative shape": EMPTY + b"(K\x01J\xff\xff\xff\xff\x85" + F8 + b"\x89C\x08abcdefghtb",
     "an array without a dtype": EMPTY + b"(K\x01K\x01\x85X\x02\x00\x00\x00f8\x89C\x08abcdefghtb",
     "a call of ndarray": b"cnumpy\nndarray\nK\x01\x85R",
     "attributes of a function": RECONSTRUCT + b"N}X\x08\x00\x00\x00__code__K\x00s\x86b",
-    "a state of a dict": b"}}b",
     "an extension code": b"\x82\x01",
     "a persistent id": b"K\x01Q",
-    "an unset memo": b"h\x05",
-    "no value": b"",
     "a memo of 2**32 places": b"K\x01r\xff\xff\xff\xff",
-    "a memo of 10**12 places": b"K\x01p1000000000000\n",
     "bytes of 2 GB": b"B\xff\xff\xff\x7fabc",
-    "a bytearray of 2**62 bytes": b"\x96" + struct.pack("<Q", 2**62) + b"abc",
     "a frame of 2**62 bytes": b"\x95" + struct.pack("<Q", 2**62) + b"K\x01",
-    "a frame of its own": b"\x95" + struct.pack("<Q", 8) + b"K\x01r\xff\xff\xff\x7f.",
     "an array of 8 TB": FROMBUFFER + b"(J\xff\xff\xff\x7f" + F8 + b"J\xff\xff\xff\x7f\x85X\x01\x00\x00\x00CtR",
     "many containers": b"](" + b"}" * 9 * 10**6 + b"e",
     "text many times": b"](X"
@@ -179,15 +144,12 @@ def test_deep_nesting_is_no_stack_overflow(tmp_path):
     assert type(deep) is tuple and len(deep) == 1
 
 
-def test_a_larger_file_and_what_is_no_file_are_refused_at_once(tmp_path):
+def test_a_larger_file_is_refused_at_once(tmp_path):
     (tmp_path / "anno.pickle").write_bytes(pickle.dumps(list(range(1000))))
     assert "at most 100 bytes" in refusal(safe_pickle.load, tmp_path / "anno.pickle", 100)
-    os.mkfifo(tmp_path / "pipe.pickle")  # would be waited for
-    for path in (tmp_path / "pipe.pickle", tmp_path):
-        assert refusal(safe_pickle.load, path, 100) == f"{path}: expected a pickle, found something else"
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 3, 4, 5])
+@pytest.mark.parametrize("protocol", [0, 3, 5])
 def test_a_damaged_pickle_is_read_or_one_input_error(tmp_path, protocol):
     """A flipped digit is still data: the reader of a set checks it."""
     content, rng = pickle.dumps(PLAIN, protocol), np.random.default_rng(protocol)

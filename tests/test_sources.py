@@ -4,7 +4,7 @@ import pytest
 
 from handvae.base.errors import InputError
 from handvae.download import sources
-from tests import small_archives
+from tests import damage, small_archives
 from tests.small_archives import FILES, MARKER, content_of, find_set, saved, tarred, zipped
 
 server = small_archives.server
@@ -44,10 +44,9 @@ def whole(folder: Path) -> Path:
 def refusal(cache: Path, source, sha256=None, find: sources.Find = find_set) -> str:
     """The message of a refused source; nothing may be left behind, inside the cache or beside it."""
     before = set(cache.parent.rglob("*"))
-    with pytest.raises(InputError) as caught:
-        locate(cache, source, sha256, find)
-    assert set(cache.parent.rglob("*")) - {cache} == before - {cache} and "\n" not in str(caught.value)
-    return str(caught.value)
+    message = damage.refusal(locate, cache, source, sha256, find)
+    assert set(cache.parent.rglob("*")) - {cache} == before - {cache}
+    return message
 
 
 def test_a_folder_is_used_in_place_by_itself_or_by_the_one_that_holds_it(tmp_path, cache):
@@ -64,18 +63,18 @@ def test_what_is_no_folder_of_the_set_is_refused(tmp_path, cache):
     assert "expected no SHA-256 for a folder" in refusal(cache, tmp_path / "data", "0" * 64)
 
 
-@pytest.mark.parametrize("name", ["a.rar", "a.ZIP", "a"])
-def test_a_file_of_another_type_is_refused_with_the_types_that_are_read(tmp_path, cache, name):
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("a.rar", "another file"),
+        ("RHD.zip.001", "a piece of a split one; join them first"),
+        ("RHD.z01", "a piece of a split one; join them first"),
+    ],
+)
+def test_a_file_of_another_type_is_refused_with_the_types_that_are_read(tmp_path, cache, name, found):
     file = saved(tmp_path, name, zipped())
-    expected = f"{file}: expected a folder or an archive (.zip, .tar, .tar.gz, .tgz), found another file"
-    assert refusal(cache, file) == expected
-    assert "expected an archive (.zip, .tar, .tar.gz, .tgz) or the address of one" in refusal(cache, [file])
-
-
-@pytest.mark.parametrize("name", ["RHD.zip.001", "RHD.z01", "RHD.tar.gz.001", "RHD.7z.002"])
-def test_the_pieces_of_a_split_archive_are_named(tmp_path, cache, name):
-    message = refusal(cache, saved(tmp_path, name, zipped()[:500]))
-    assert message.endswith("found a piece of a split one; join them first")
+    expected = "expected a folder or an archive (.zip, .tar, .tar.gz, .tgz)"
+    assert refusal(cache, file) == f"{file}: {expected}, found {found}"
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
@@ -106,54 +105,38 @@ def test_the_message_of_find_is_kept_under_the_name_of_the_source_instead_of_the
     assert refusal(cache, pieces, find=find) == "rhd (B1.zip, B4.zip, labels.tar.gz): expected hands, found feet"
 
 
-@pytest.mark.parametrize("sha256", [["0" * 64, None], "0" * 64, []])
-def test_sums_of_another_number_are_refused_before_anything_is_fetched(server, pieces, cache, sha256):
-    assert "null or one SHA-256 for each, found" in refusal(cache, pieces, sha256)
-    assert "null or one SHA-256 for each, found" in refusal(cache, server.url, [None])
+def test_sums_of_another_number_are_refused_before_anything_is_fetched(server, pieces, cache):
+    for source, sha256 in ((pieces, ["0" * 64, None]), (pieces, "0" * 64), (server.url, [None]), ([], None)):
+        assert "expected archives, and null or one SHA-256 for each, found" in refusal(cache, source, sha256)
     assert server.asked() == []
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("B1.tar.gz", "expected archives of different names in a list"),
-        ("b1.zip", "expected archives of different names in a list"),
-        ("http://127.0.0.1:9/x/B1.tgz?dl=1", "expected archives of different names in a list"),
+        ("b1.tar.gz", "expected archives of different names in a list"),
         ("nowhere.zip", "nowhere.zip: expected an archive, found no file"),
-        ("a folder", "a folder: expected an archive (.zip, .tar, .tar.gz, .tgz) or the address of one, found neither"),
         ("folder.zip", "folder.zip: expected an archive (.zip, .tar, .tar.gz, .tgz) or the address of one"),
         ("...zip", "expected a file name that can name a folder, found '...zip'"),
-        ("http://127.0.0.1:9/.zip", "expected a file name that can name a folder, found '.zip'"),
-        ("ftp://127.0.0.1/B5.zip", "found 'ftp'"),
         ("http://127.0.0.1:9/B5.rar", "expected the address of an archive"),
     ],
 )
 def test_a_list_with_a_bad_entry_is_refused_before_anything_is_fetched(server, pieces, tmp_path, cache, name, expected):
-    (tmp_path / "other" / "a folder").mkdir(parents=True)
-    (tmp_path / "other" / "folder.zip").mkdir()
-    for file in ("B1.tar.gz", "b1.zip", "...zip"):
+    (tmp_path / "other" / "folder.zip").mkdir(parents=True)
+    for file in ("b1.tar.gz", "...zip"):
         saved(tmp_path / "other", file, ZIPS["B1.zip"])
     source = name if "://" in name else tmp_path / "other" / name
     assert expected in refusal(cache, [*pieces, source], find=whole)
     assert server.asked() == []
 
 
-def test_an_empty_list_is_refused(cache):
-    assert "expected archives, and null or one SHA-256 for each" in refusal(cache, [])
-
-
 # as Google Drive sends a folder: each part holds some of its files
-NAMES = ("set-20240131T120000Z-001.zip", "set-20240131T120000Z-002.zip")
-PARTS = {
-    NAMES[0]: zipped({"set/": b"", "set/training/": b"", f"set/{MARKER}": FILES[f"set/{MARKER}"]}),
-    NAMES[1]: zipped({name: content for name, content in FILES.items() if "anno" not in name}),
-}
+CONTENTS = [{f"set/{MARKER}": FILES[f"set/{MARKER}"]}, {name: FILES[name] for name in FILES if MARKER not in name}]
 
 
-@pytest.mark.parametrize("pattern", ["set-20240131T120000Z-{}.zip", "set-20240131T120000Z-1-{}.zip", "set-{}.zip"])
+@pytest.mark.parametrize("pattern", ["set-20240131T120000Z-1-{}.zip", "set-{}.zip"])
 def test_parts_of_one_download_are_unpacked_together_as_one_archive_is(tmp_path, cache, pattern):
-    contents = enumerate(PARTS.values(), 1)
-    parts = [saved(tmp_path / "mine", pattern.format(f"{n:03}"), content) for n, content in contents]
+    parts = [saved(tmp_path, pattern.format(f"{n:03}"), zipped(files)) for n, files in enumerate(CONTENTS, 1)]
     root = locate(cache, parts)
     assert root == cache / "rhd" / "set" and content_of(root.parent) == FILES
 
@@ -174,28 +157,19 @@ def test_parts_beside_other_archives_share_a_folder_named_like_what_they_are_par
     }
 
 
-@pytest.mark.parametrize("again", ["set/README", "set/README/x", "set/training"])
-def test_parts_that_hold_the_same_path_are_refused(tmp_path, cache, again):
-    contents = (zipped({again: b"1"}), PARTS[NAMES[1]])
-    parts = [saved(tmp_path / "mine", name, content) for name, content in zip(NAMES, contents, strict=True)]
-    assert f"{parts[1]}: expected a whole archive" in refusal(cache, parts)
+def test_parts_that_hold_the_same_path_are_refused(tmp_path, cache):
+    parts = [saved(tmp_path, f"set-{n:03}.zip", zipped(files)) for n, files in enumerate([*CONTENTS, CONTENTS[1]], 1)]
+    assert f"{parts[2]}: expected a whole archive" in refusal(cache, parts)
 
 
-def test_type_and_short_name_of_a_source(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("x.zip").mkdir()
-    url = "https://user:word@host/some/where/labels.zip?token=secret/1#top"
-    cases = [
+@pytest.mark.parametrize(
+    "source, type_, name",
+    [
         ("/a/b/RHD", "folder", "RHD"),
-        ("sets/RHD/", "folder", "RHD"),
-        (".", "folder", tmp_path.name),
-        ("x.zip", "folder", "x.zip"),
         ("/a/b/RHD_v1-1.zip", "archive", "RHD_v1-1.zip"),
-        (url, "url", "labels.zip"),
-        (["/a/Training.tar.gz", "b/Testing.tar.gz"], "archive", "Training.tar.gz, Testing.tar.gz"),
-        (["/a/B1.zip", url], "url", "B1.zip, labels.zip"),
+        (["/a/B1.zip", "https://user:word@host/where/labels.zip?token=secret/1#top"], "url", "B1.zip, labels.zip"),
         ([f"/a/B{i}.zip" for i in range(1, 7)], "archive", "B1.zip, B2.zip, B3.zip and 3 more"),
-        ([f"/a/{name}" for name in NAMES], "archive", ", ".join(NAMES)),
-    ]
-    for source, type_, name in cases:
-        assert (sources.source_type(source), sources.short_name(source)) == (type_, name)
+    ],
+)
+def test_the_short_name_of_a_source_is_no_path_host_or_secret(source, type_, name):
+    assert (sources.source_type(source), sources.short_name(source)) == (type_, name)

@@ -26,30 +26,23 @@ def test_csv_has_the_digits_of_its_units_and_nothing_for_what_is_missing():
     assert pd.read_csv(io.StringIO(report_text.csv_table(frame.head(0)))).columns.tolist() == list(frame.columns)
 
 
-def test_a_cell_has_a_line_for_each_thing_that_it_says():
-    row = {"epe_mm": 25.0, "epe_mm_low": 24.5, "epe_mm_high": 25.5, "paper_epe_mm": 8.5, "verdict": "outside"}
-    row |= {"kind": "published", "seeds": 3, "epe_mm_sd": 1.246, "other": "inside interval"}
-    spread = "sd 1.25 over 3 seeds"
-    assert report_text.cell(row, "epe_mm", digits=1).split("\n") == [
-        *("25.00 [24.50, 25.50]", spread, "paper 8.5 (ours +16.50)", "outside")
-    ]
-    alone = {key: value for key, value in row.items() if key != "epe_mm_sd"} | {"seeds": 1, "paper_epe_mm": 26.0}
-    among_others = alone | {"epe_mm_sd": np.nan}
-    for one, line in ((alone, []), (among_others, ["1 seed"]), (among_others | {"seeds": pd.NA}, [])):
-        assert report_text.cell(one, "epe_mm").split("\n") == [
-            *("25.00 [24.50, 25.50]", *line, "paper 26.00 (ours −1.00)", "outside")
-        ]
-    assert report_text.cell(row, "epe_mm", 1, "other").split("\n")[-1] == "inside interval"
-    alone = row | {"epe_mm_low": np.nan, "epe_mm_high": np.nan}
-    assert report_text.cell(alone, "epe_mm").startswith("25.00 [1 block of frames: no interval]\n")
-    assert report_text.cell(row | {"paper_epe_mm": np.nan}, "epe_mm").split("\n") == [
-        *("25.00 [24.50, 25.50]", spread, "published")
-    ]
+ROW = {"epe_mm": 25.0, "epe_mm_low": 24.5, "epe_mm_high": 25.5, "paper_epe_mm": 8.5, "verdict": "outside"}
+ROW |= {"kind": "published", "seeds": 3, "epe_mm_sd": 1.246}
+INTERVAL, SPREAD, PAPER = "25.00 [24.50, 25.50]", "sd 1.25 over 3 seeds", "paper 8.5 (ours +16.50)"
 
 
-def test_markdown_keeps_a_row_on_one_line():
-    text = report_text.markdown_table(["", "x"], [["a", "1\n2"], ["b", ""]])
-    assert text.splitlines() == ["|  | x |", "| --- | --- |", "| a | 1<br>2 |", "| b |  |"]
+@pytest.mark.parametrize(
+    "changes, lines",
+    [
+        ({}, [INTERVAL, SPREAD, PAPER, "outside"]),
+        ({"seeds": 1, "epe_mm_sd": np.nan}, [INTERVAL, "1 seed", PAPER, "outside"]),
+        ({"epe_mm_sd": None, "paper_epe_mm": 26.0}, [INTERVAL, "paper 26.0 (ours −1.00)", "outside"]),
+        ({"paper_epe_mm": np.nan}, [INTERVAL, SPREAD, "published"]),
+        ({"epe_mm_low": np.nan}, ["25.00 [1 block of frames: no interval]", SPREAD, PAPER, "outside"]),
+    ],
+)
+def test_a_cell_has_a_line_for_each_thing_that_it_says(changes, lines):
+    assert report_text.cell(ROW | changes, "epe_mm", digits=1).split("\n") == lines
 
 
 HOSTILE = [
@@ -66,12 +59,20 @@ def test_markdown_shows_any_text_as_it_is(text):
     table = bs4.BeautifulSoup(markdown2html_mistune(written), "html.parser")
     cells = [[cell.get_text("\n") for cell in row.find_all(("td", "th"))] for row in table.find_all("tr")]
     assert cells == [["", "\n".join(lines)], ["\n".join(lines), "x"], ["y", "\n".join(lines)]]
-    item = bs4.BeautifulSoup(
-        markdown2html_mistune(f"- {report_text.markdown_text('RHD: ' + text)}\n- z"), "html.parser"
-    )
-    assert [one.get_text() for one in item.find_all("li")] == [f"RHD: {plain}", "z"]
-    names = {tag.name for tag in [*table.find_all(), *item.find_all()]}
-    assert names <= {"table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li"}
+    written = f"- {report_text.markdown_text('RHD: ' + text)}\n- z"
+    items = bs4.BeautifulSoup(markdown2html_mistune(written), "html.parser")
+    assert [item.get_text() for item in items.find_all("li")] == [f"RHD: {plain}", "z"]
+    assert {tag.name for tag in [*table.find_all(), *items.find_all()]} <= {
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "br",
+        "ul",
+        "li",
+    }
 
 
 def test_markdown_leaves_words_numbers_and_markdown_cells_alone():
@@ -85,9 +86,6 @@ def test_latex_shows_every_sign_as_it_is():
     text = report_text.latex_table(["", "x"], [["a\\b{c}$d$#e^f~g|h`i<b>", "k--l---m"]], "")
     braces = r"a\textbackslash{}b\{c\}\$d\$\#e\textasciicircum{}f\textasciitilde{}g\textbar{}h\textasciigrave{}i"
     assert braces + r"\textless{}b\textgreater{} & k-{}-l-{}-{}-m \\" in text
-
-
-def test_latex_escapes_what_it_would_misread():
     text = report_text.latex_table(["", "2D->3D"], [["a_b", "5 % & more"], ["x", "1.0 ± 0.1 – −2"]], "10 %")
     assert r"2D$\rightarrow$3D" in text and r"a\_b & 5 \% \& more \\" in text and r"\caption{10 \%}" in text
     assert r"x & 1.0 $\pm$ 0.1 -- $-$2 \\" in text

@@ -1,7 +1,5 @@
 import errno
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ from handvae.base.errors import InputError
 from handvae.download import archives, unpacked
 from handvae.download.unpacked import Archive
 from tests import small_archives
-from tests.conftest import REPOSITORY
 from tests.small_archives import FILES, content_of, find_set, saved, zipped
 
 server = small_archives.server
@@ -47,13 +44,12 @@ def marks(folder: Path) -> dict[str, tuple[int, int]]:
     return {path: (status.st_ino, status.st_mtime_ns) for path, status in stats.items()}
 
 
-def two(tmp_path: Path, server) -> list[Archive]:
+@pytest.fixture
+def two(tmp_path, server) -> list[Archive]:
     """An archive on disk and another on the web."""
     server.files = {"y.zip": zipped({"y.zip": b"2"})}
-    return [
-        archive(saved(tmp_path, "x.zip", zipped({"x.zip": b"1"})), folder="x"),
-        archive(server.at("y.zip"), folder="y"),
-    ]
+    here = saved(tmp_path, "x.zip", zipped({"x.zip": b"1"}))
+    return [archive(here, folder="x"), archive(server.at("y.zip"), folder="y")]
 
 
 def sha256_of(content: bytes) -> str:
@@ -64,22 +60,14 @@ def test_an_archive_is_unpacked_again_only_if_it_or_its_folder_has_changed(tmp_p
     file = saved(tmp_path, "a.zip", zipped())
     assert fetch(target, archive(file)) == FILES
     before = marks(target)
+    saved(target / "set", ".DS_Store", b"Bud1")  # by whoever looked into it
+    saved(target / "@eaDir" / "a", "thumb.jpg", b"1")
     fetch(target, archive(file))
-    assert marks(target) == before
+    assert before.items() < marks(target).items()
     (target / "set/README").unlink()
     assert fetch(target, archive(file)) == FILES and marks(target) != before
     saved(tmp_path, "a.zip", zipped({"set/README": b"newer"}))
     assert fetch(target, archive(file)) == {"set/README": b"newer"}
-
-
-def test_looking_into_an_unpacked_folder_does_not_unpack_it_again(tmp_path, target):
-    file = saved(tmp_path, "a.zip", zipped())
-    fetch(target, archive(file))
-    before = marks(target)
-    junk = [saved(folder, ".DS_Store", b"Bud1") for folder in (target, target / "set")]
-    junk += [saved(target / "@eaDir" / "a", "thumb.jpg", b"1"), saved(target, "Thumbs.db", b"1")]
-    fetch(target, archive(file))
-    assert before.items() < marks(target).items() and all(path.exists() for path in junk)
 
 
 def test_an_address_is_asked_for_its_file_only_if_that_may_have_changed(server, target):
@@ -91,14 +79,6 @@ def test_an_address_is_asked_for_its_file_only_if_that_may_have_changed(server, 
     assert server.asked() == [] and marks(target) == before  # the SHA-256 is proof enough, without a network
     server.content, server.headers = zipped({"set/README": b"new"}), {"ETag": '"2"'}
     assert fetch(target, archive(server.url)) == {"set/README": b"new"}
-
-
-def test_an_archive_that_is_had_from_elsewhere_now_is_not_unpacked_again(server, tmp_path, target):
-    fetch(target, archive(saved(tmp_path, "a.zip", server.content)))
-    before = marks(target)
-    for asked in ([("a.zip",)], [("a.zip", "If-None-Match")]):
-        fetch(target, archive(server.url))
-        assert marks(target) == before and server.asked() == asked
 
 
 @pytest.mark.parametrize("web", [True, False])
@@ -113,8 +93,6 @@ def test_a_wrong_sha256_is_refused_with_both(server, tmp_path, target, web):
 def test_a_refused_newer_version_leaves_the_one_before(server, target):
     fetch(target, archive(server.url))
     server.headers = {"ETag": '"2"'}
-    server.content = zipped({"../evil": b"1"})
-    assert "a path that leads out" in refusal(target, archive(server.url))
     server.content = zipped({"x/y": b"1"})
     assert "expected one folder with" in refusal(target, archive(server.url), check=find_set)
     server.content = zipped()[:-30]  # under the same ETag, as by a proxy
@@ -123,20 +101,18 @@ def test_a_refused_newer_version_leaves_the_one_before(server, target):
     assert fetch(target, archive(server.url)) == FILES
 
 
-def test_archives_go_into_their_folders_and_all_are_unpacked_again_if_one_has_changed(server, tmp_path, target):
-    parts = two(tmp_path, server)
-    assert fetch(target, *parts) == TWO
+def test_archives_go_into_their_folders_and_all_are_unpacked_again_if_one_has_changed(two, tmp_path, target):
+    assert fetch(target, *two) == TWO
     before = marks(target)
-    fetch(target, *parts)
+    fetch(target, *two)
     assert marks(target) == before
     saved(tmp_path, "x.zip", zipped({"x.zip": b"3"}))
-    assert fetch(target, *parts) == {**TWO, "x/x.zip": b"3"}
-    assert fetch(target, parts[1]) == {"y/y.zip": b"2"}
-    assert fetch(target, archive(server.at("y.zip"), folder="z")) == {"z/y.zip": b"2"}
+    assert fetch(target, *two) == {**TWO, "x/x.zip": b"3"}
+    assert fetch(target, two[1]) == {"y/y.zip": b"2"}
 
 
-def test_a_download_that_broke_off_goes_on_there_and_whole_ones_are_kept(server, tmp_path, target):
-    parts = [*two(tmp_path, server), archive(server.at("a.zip"), folder="a")]
+def test_a_download_that_broke_off_goes_on_there_and_whole_ones_are_kept(server, two, target):
+    parts = [*two, archive(server.at("a.zip"), folder="a")]
     server.cuts = [10**6, 500, 101, 101, 101, 101]  # y.zip comes whole
     with pytest.raises(InputError, match=r"a\.zip: .*run again to resume"):
         fetch(target, *parts)
@@ -146,13 +122,13 @@ def test_a_download_that_broke_off_goes_on_there_and_whole_ones_are_kept(server,
     assert server.ranges_asked() == [f"bytes={len(server.files['y.zip']) - 1}-", "bytes=899-"]
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError(), RuntimeError("?")])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("?")])
 def test_a_download_outlives_trouble_of_the_machine_only(server, target, monkeypatch, error):
     def fail(member, folder):
         (folder / "half.png").write_bytes(b"half")
         raise error
 
-    with monkeypatch.context() as patch, pytest.raises((OSError, MemoryError, InputError)):
+    with monkeypatch.context() as patch, pytest.raises((OSError, InputError)):
         patch.setattr(archives, "_write", fail)
         fetch(target, archive(server.url))
     assert not target.exists() and not target.with_name("rhd.partial").exists()
@@ -160,22 +136,3 @@ def test_a_download_outlives_trouble_of_the_machine_only(server, target, monkeyp
     assert fetch(target, archive(server.url)) == FILES
     is_kept = not isinstance(error, RuntimeError)
     assert server.ranges_asked() == [f"bytes={len(server.content) - 1}-" if is_kept else None]
-
-
-def test_a_run_killed_while_it_unpacks_leaves_what_the_next_goes_on_with(server, target):
-    program = f"""
-import pathlib, time
-from handvae.download import archives, unpacked
-write = archives._write
-archives._write = lambda *member: (write(*member), print("wrote", flush=True), time.sleep(60))
-target, part = pathlib.Path({str(target)!r}), unpacked.Archive({server.url!r}, None, "a", "")
-unpacked.fetch([part], target, target.with_name("rhd.download"), lambda folder: None)
-"""
-    run = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=REPOSITORY)
-    assert run.stdout.readline() == b"wrote\n"
-    run.kill()
-    run.communicate()
-    assert not target.exists() and len(content_of(target.with_name("rhd.partial"))) == 1
-    server.requests.clear()
-    assert fetch(target, archive(server.url)) == FILES
-    assert server.ranges_asked() == [f"bytes={len(server.content) - 1}-"]
