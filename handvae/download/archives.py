@@ -1,8 +1,7 @@
 """Unpacks archives that nobody vouches for: plain files and folders, all inside the target, or an InputError.
 
-tarfile and zipfile parse, and check sums. This module refuses what they do without a word: follow links, drop "..",
-write a file twice, expand without bound. (tarfile's `data` filter allows links and is not in every 3.11; zipfile has
-none.)
+tarfile and zipfile parse, and check sums. This module refuses what they do silently: follow links, drop "..", write a
+file twice, expand without bound. (tarfile's `data` filter allows links and is not in every 3.11; zipfile has none.)
 """
 
 import errno
