@@ -45,23 +45,19 @@ class Check:
 def hand_doubts(
     where: Callable[[int], str], joints_mm: np.ndarray, centre: int, testable: np.ndarray, *more_checks: Check
 ) -> list[Doubt | None]:
-    """`find` for joints (N, J, 3) in mm: those are a hand's around their joint `centre`, and pass `more_checks`."""
-    checks = [*hand_checks(joints_mm, centre), *more_checks]
-    return find(where, checks, testable, unit_hint(joints_mm, centre, "millimetres"))
-
-
-def hand_checks(joints_mm: np.ndarray, centre: int) -> list[Check]:
-    """That joints (N, J, 3) are numbers, before the camera, and as close to their joint `centre` as a hand's."""
+    """`find` for joints (N, J, 3) in mm: numbers, in front of the camera, as close to joint `centre` as a hand's."""
     depth_mm, reach_mm = joints_mm[..., 2], reach(joints_mm, centre)
     (nearest_mm, farthest_mm), (smallest_mm, largest_mm) = DEPTH_MM, REACH_MM
     size_mm = np.broadcast_to(reach_mm.max(axis=-1, keepdims=True), reach_mm.shape)
     in_front = (depth_mm >= nearest_mm) & (depth_mm <= farthest_mm)
-    return [
+    checks = [
         finite("finite numbers", joints_mm),
         Check(f"joints in front of the camera, {nearest_mm:.0f} to {farthest_mm:.0f} mm", in_front, depth_mm),
         Check(f"joints within {largest_mm:.0f} mm of joint {centre}", reach_mm <= largest_mm, reach_mm),
         Check(f"a joint {smallest_mm:.0f} mm or more from joint {centre}", size_mm >= smallest_mm, reach_mm),
+        *more_checks,
     ]
+    return find(where, checks, testable, unit_hint(joints_mm, centre, "millimetres"))
 
 
 def scale_bone_check(bone_mm: np.ndarray) -> Check:

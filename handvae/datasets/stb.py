@@ -172,7 +172,7 @@ def write_labels(root: Path, sequence: str, joints_mm: np.ndarray) -> None:
 
 
 def _layout_notes(root: Path, lacking: list[str], absent: list[str]) -> list[str]:
-    """What is said of sequences that lack images or labels, and of an archive unpacked where it should not be."""
+    """Notes on sequences that lack images or labels, and on an archive unpacked in the wrong folder."""
     notes = []
     if lacking:
         notes.append(
