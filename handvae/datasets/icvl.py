@@ -46,7 +46,7 @@ def find(folder: Path) -> Path:
         return labels.one_root(folder, lambda root: _layout(root) is not None, _WANTED)
     except InputError as error:
         roots = (folder, *(folder / name for name in labels.names_in(folder))) if folder.is_dir() else ()
-        training = [root / file for root in roots for file, _ in _TRAINING if _holds_text(root / file)]
+        training = [file for root in roots for file, _ in _TRAINING if _holds_text(root / file)]
         if not training or "once" in str(error):
             raise
         raise InputError(
