@@ -41,9 +41,7 @@ class SyntheticSet:
     write_labels: Callable[[Path, list[tuple[str, int]], Labels], None]
 
 
-def _one_by_one(
-    render: Callable[[Path, tuple[str, int], int, dict[str, int | None]], Labels],
-) -> Callable[..., Iterator]:
+def _one_by_one(render: Callable[..., Labels]) -> Callable[..., Iterator[Labels]]:
     return lambda root, frames, seed, sizes: (render(root, frame, seed, sizes) for frame in frames)
 
 
