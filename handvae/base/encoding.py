@@ -25,6 +25,5 @@ def decoded(path: Path, content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}: line {line}: expected text in UTF-8, found another encoding; save it as UTF-8"
-        ) from None
+        expected = "expected text in UTF-8, found another encoding; save it as UTF-8"
+        raise InputError(f"{path}: line {line}: {expected}") from None
