@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handvae.base.errors import InputError
 
-START_BYTES = 4  # so many tell
+START_BYTES = 4  # as many as _WIDE looks at
 # the marks of UTF-16 and UTF-32, or a first letter with zeros beside it
 _WIDE = re.compile(rb"\xff\xfe|\xfe\xff|\0\0\xfe\xff|(\0|\0\0\0)[\t-~]|[\t-~]\0")
 

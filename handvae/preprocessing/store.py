@@ -1,4 +1,4 @@
-"""The preprocessed dataset: one HDF5 file a set, a group a split (train and test, or subjects), one row a hand.
+"""The preprocessed dataset: an HDF5 file per set, a group per split (train and test, or the subjects), a row per hand.
 
 Written in one streaming pass, so that memory does not grow with the set; images are read in parts as well.
 """
@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -20,7 +20,7 @@ VERSION = 3  # of the preprocessing; a file of another version is refused
 BLOCK = 64  # rows written, and stored as one HDF5 chunk, at a time
 PART = 16  # rows read at a time
 
-# type and unit of every column that a row may have
+# type and unit of every column that a row may have, in the order in which columns are written
 COLUMNS: dict[str, tuple[type, str]] = {
     "image_u8": (np.uint8, "RGB, context crop"),
     "depth_f16": (np.float16, "half the cube's side, context crop: -1 its front, +1 its back and all background"),
@@ -41,42 +41,38 @@ COLUMNS: dict[str, tuple[type, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class ColourHand:
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What rows of colour and of depth sets have in common."""
+
+    joints_mm: np.ndarray  # (J, 3)
+    uv_px: np.ndarray  # (J, 2)
+    camera: np.ndarray  # (3, 3)
+    side: int
+    trainable: bool
+    name: str
+    subject: str
+    sequence: str
+    frame: int
+    moment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourHand(Labels):
     """One row of a colour set: a hand in its context crop of C x C pixels."""
 
     image_u8: np.ndarray | None  # (C, C, 3); None in all rows of a split: no such column
-    joints_mm: np.ndarray  # (J, 3)
-    uv_px: np.ndarray  # (J, 2)
     visible: np.ndarray  # (J,) bool
-    camera: np.ndarray  # (3, 3)
-    side: int
     scale_bone_mm: float
-    trainable: bool
-    name: str
-    subject: str
-    sequence: str
-    frame: int
-    moment: str
 
 
-@dataclass(frozen=True)
-class DepthHand:
+@dataclass(frozen=True, kw_only=True)
+class DepthHand(Labels):
     """One row of a depth set: a hand in the context crop of its cube, C x C pixels."""
 
     depth_f16: np.ndarray  # (C, C)
-    joints_mm: np.ndarray  # (J, 3)
-    uv_px: np.ndarray  # (J, 2)
-    camera: np.ndarray  # (3, 3)
-    side: int
     centre_mm: np.ndarray  # (3,)
     cube_mm: float
-    trainable: bool
-    name: str
-    subject: str
-    sequence: str
-    frame: int
-    moment: str
 
 
 Hand = ColourHand | DepthHand
@@ -118,7 +114,7 @@ def add(file: h5py.File, split: str, hands: Iterable[Hand], label: str) -> int:
 
 
 def _columns(hand: Hand) -> list[str]:
-    return [field.name for field in fields(hand) if getattr(hand, field.name) is not None]
+    return [key for key in COLUMNS if getattr(hand, key, None) is not None]
 
 
 def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int, digest) -> int:
@@ -141,7 +137,7 @@ def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int,
 
 
 def write_combined(path: Path | str, members: list[Path]) -> None:
-    """Write a file without hands that repeats what the members say of themselves. InputError if their crops differ."""
+    """Write a file without hands: the attributes of both members. InputError if their crops differ."""
     first, second = facts = [attributes(member) for member in members]
     for key in ("crop_px", "context_px", "skeleton"):
         if first[key] != second[key]:
@@ -203,7 +199,7 @@ def columns(path: Path | str, group: str) -> list[str]:
 
 
 def split_groups(path: Path | str, split: str, test_subject: str | None) -> list[str]:
-    """The groups of `split`, "train" or "test": those, or (leave one subject out) the subject's and all others'."""
+    """The groups of `split`, "train" or "test". With a test subject these are all others' groups, and the subject's."""
     if test_subject is None:
         return [split]
     with _open(path) as file:

@@ -131,8 +131,8 @@ def stb_frames(sizes: dict[str, int | None]) -> list[tuple[str, int]]:
 def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int | None]) -> dict[str, np.ndarray]:
     """Both views of one frame of a sequence: the same left hand everywhere, the light of the place.
 
-    Each sequence has another background every `background_frames` frames of the motion; null is one a place, of both
-    its sequences, as in the real set.
+    The background of a sequence changes every `background_frames` frames of the motion. With None each place has one
+    background for both its sequences, as in the real set.
     """
     sequence, number = frame
     place, changes = int(sequence[1]), sizes["background_frames"]

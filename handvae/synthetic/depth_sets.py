@@ -18,8 +18,8 @@ ICVL_SEED, NYU_SEED, MSRA_SEED = 3, 4, 5
 MAX_STEP = 8  # a short set shows every eighth frame of the motion at most, for more poses
 MSRA_MAX_STEP = 25  # of MSRA every frame may be a pose of its own
 NYU_TAKE_FRAMES = 2000  # then another motion begins: keys are drawn one after the other, by every process
-FLYING_MM = 20.0  # a pixel of MSRA that lies so far from the hand is none of it
-ARM_M = 0.035  # of MSRA's hands so much of the arm is seen below the wrist
+FLYING_MM = 20.0  # pixels of MSRA that are farther than this from the hand are removed
+ARM_M = 0.035  # how much of the arm is seen below the wrist of MSRA's hands
 BEHIND_HANDS_M = 0.12  # from the farthest centre of a hand to where things may stand behind all hands of a sequence
 
 # Real training images come with fourteen turned copies; here with two. Folder names are the angle, "-" for the point.
@@ -52,11 +52,12 @@ def render_icvl(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
     icvl.write_image(images / part / icvl.image_name(number), depth_mm)
     for angle, degrees in ({} if testing else ICVL_ANGLES).items():
         icvl.write_image(images / angle / part / icvl.image_name(number), _turned_image(depth_mm, degrees))
-    return {"uvd": _uvd(1000.0 * landmarks.icvl16(hand), icvl.CAMERA)}
+    joints_mm = 1000.0 * landmarks.icvl16(hand)
+    return {"uvd": np.concatenate([project(joints_mm, icvl.CAMERA), joints_mm[:, 2:]], axis=1)}
 
 
 def write_icvl_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
-    """Of each session the turned copies first, then the originals, as in the real file."""
+    """The turned copies of a session come before its originals, as in the real file."""
     paths, uvd, rows = [], [], rows_by_part(frames)
     for session in icvl.SESSIONS:
         for angle, degrees in (*ICVL_ANGLES.items(), ("", 0.0)):
@@ -124,7 +125,7 @@ def write_msra_labels(root: Path, frames: list[tuple[str, int]], labels: dict[st
 
 
 def _without_arm(depth_m: np.ndarray, hand: PlacedHand, camera: np.ndarray) -> np.ndarray:
-    """(H, W) with nothing where the arm is seen: the real set's hands are cut out near the wrist."""
+    """(H, W), inf where the arm is seen: the real set's hands are cut out near the wrist."""
     height, width = depth_m.shape
     x, y = (np.arange(width) - camera[0, 2]) / camera[0, 0], (np.arange(height)[:, None] - camera[1, 2]) / camera[1, 1]
     wrist_m, to_fingers = hand.joints_m[ROOT], hand.joints_m[MIDDLE_MCP] - hand.joints_m[ROOT]
@@ -132,10 +133,6 @@ def _without_arm(depth_m: np.ndarray, hand: PlacedHand, camera: np.ndarray) -> n
     # a pixel's point is its ray times its depth: how far beyond the wrist, towards the fingers
     beyond_m = (along[0] * x + along[1] * y + along[2]) * np.where(np.isfinite(depth_m), depth_m, 0) - along @ wrist_m
     return np.where(beyond_m > -ARM_M, depth_m, np.inf).astype(np.float32)
-
-
-def _uvd(joints_mm: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    return np.concatenate([project(joints_mm, camera), joints_mm[:, 2:]], axis=1)
 
 
 def _turned_labels(uvd: np.ndarray, degrees: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The hand as a kinematic tree of 17 bones: shapes, poses inside joint limits, forward kinematics. Metres and radians.
 
-Modelled is a right hand in its own frame: origin at the wrist, x radial (to the thumb), y distal, z palmar.
+The model is a right hand in its own frame: origin at the wrist, x radial (to the thumb), y distal, z palmar.
 A left hand is its mirror image, diag(-1, 1, 1). Bones: 0 palm, 1 + 3 * digit + segment (thumb to little), 16 forearm.
 """
 

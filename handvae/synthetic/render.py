@@ -49,6 +49,7 @@ def depth_map(keys: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def visible_surface(
     template: Template, posed: Posed, keys: torch.Tensor, cameras: torch.Tensor, height: int, width: int
 ) -> Surface:
+    """What the pixels of `keys` (see draw) show; cameras (B, 3, 3)."""
     pixels = (keys != raster.EMPTY).nonzero()[:, 0]
     hit = keys.index_select(0, pixels)
     drawn, z = raster.triangle(hit), raster.depth_m(hit)

@@ -60,10 +60,7 @@ def backdrop_m(rng: np.random.Generator, hand_depth_m: float, height: int, width
 
 def _time_of_flight(depth_m: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Noise in proportion to depth; at edges a pixel gets light from both sides and measures something between."""
-    noisy_m = rng.standard_normal(depth_m.shape, dtype=np.float32)
-    noisy_m *= np.float32(TOF_NOISE)
-    noisy_m += 1
-    noisy_m *= depth_m
+    noisy_m = depth_m * (1 + np.float32(TOF_NOISE) * rng.standard_normal(depth_m.shape, dtype=np.float32))
     for axis in (0, 1):
         row, column = np.nonzero(np.abs(np.diff(depth_m, axis=axis)) > TOF_EDGE_M)
         step = rng.integers(0, 2, len(row))  # which of the edge's two pixels
