@@ -12,24 +12,11 @@ from typing import Literal, TypedDict
 
 import yaml
 
-from handvae.base import encoding, yaml_text
+from handvae.base import encoding, sections, yaml_text
 from handvae.base.checked import convert
 from handvae.base.dataset_params import DATASETS, Count
 from handvae.base.errors import InputError
-from handvae.base.sections import (
-    MODALITIES,
-    OWN,
-    TARGET,
-    Evaluation,
-    Experiment,
-    Loss,
-    Profile,
-    Row,
-    RowName,
-    Source,
-    Training,
-    Variant,
-)
+from handvae.base.sections import MODALITIES, OWN, TARGET, Experiment, Loss, Profile, Row, Source, Training
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class Params:
     data: dict[str, Source]
     variants: dict[str, list[str]]
     recipes: dict[str, Loss]
-    evaluation: Evaluation
+    evaluation: sections.Evaluation
     seeds: int  # models of every row of the grid
     experiments: dict[str, Experiment]
     repeated: frozenset[str]  # the rows that have profile.repeated_seeds models, if these are more than seeds
@@ -83,13 +70,13 @@ _SECTIONS = {
     "device": Literal["auto", "cpu", "cuda"],
     "resident": Literal["auto", "device", "host"],
     "data": TypedDict("Data", dict.fromkeys(DATASETS, Source)),
-    "variants": dict[str, Variant],
+    "variants": dict[str, sections.Variant],
     "recipes": dict[str, Loss],
-    "evaluation": Evaluation,
+    "evaluation": sections.Evaluation,
     "seeds": Count,
     "profiles": dict[str, Profile],
     "defaults": dict[str, typing.Any],
-    "experiments": dict[RowName, dict[str, typing.Any]],
+    "experiments": dict[sections.RowName, dict[str, typing.Any]],
 }
 _File = TypedDict("_File", typing.get_type_hints(Experiment, include_extras=True) | _SECTIONS)
 
