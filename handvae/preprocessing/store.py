@@ -144,8 +144,8 @@ def write_combined(path: Path | str, members: list[Path]) -> None:
             raise InputError(f"{path}: expected sets of one {key}, found {first[key]} and {second[key]}")
     with replacing_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["version"] = VERSION
-        for member, of_member in zip(members, facts, strict=True):
-            file.attrs.update({f"{member.stem}_{key}": of_member[key] for key in sorted(of_member)})
+        for member, values in zip(members, facts, strict=True):
+            file.attrs.update({f"{member.stem}_{key}": values[key] for key in sorted(values)})
 
 
 def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[str, np.ndarray]:

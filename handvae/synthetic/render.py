@@ -79,11 +79,9 @@ def bone_map(surface: Surface) -> torch.Tensor:
 def compose(surface: Surface, colour: torch.Tensor, backgrounds: list[torch.Tensor]) -> list[torch.Tensor]:
     """Hands of display-space colours (3, P) over backgrounds (3, H, W), all 0 to 1: an (H, W, 3) uint8 each."""
     counts = torch.bincount(surface.scene, minlength=surface.scenes).tolist()
-    images = []
-    for scene, part in enumerate(zip(surface.pixels.split(counts), colour.split(counts, 1), backgrounds, strict=True)):
-        pixels, of_hand, background = part
-        images.append(_over(pixels - scene * surface.height * surface.width, of_hand, background))
-    return images
+    first_pixels = range(0, surface.scenes * surface.height * surface.width, surface.height * surface.width)
+    scenes = zip(first_pixels, surface.pixels.split(counts), colour.split(counts, 1), backgrounds, strict=True)
+    return [_over(pixels - first, hand_colour, background) for first, pixels, hand_colour, background in scenes]
 
 
 def to_u8(image: torch.Tensor) -> torch.Tensor:

@@ -94,8 +94,8 @@ def _in_shadow(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tenso
     faces = seen.index_select(2, posed.faces.reshape(-1)).view(3, scenes, 3, -1)
     seen = torch.cat([seen, (faces[:, :, 0] + faces[:, :, 1] + faces[:, :, 2]) * (1 / 3)], dim=2)
     cells = (seen[:2] * scale[:, None] + offset[..., None]).long()
-    map_of = SHADOW_CELLS**2 * torch.arange(scenes)
-    first = (cells[1] * SHADOW_CELLS + cells[0] + map_of[:, None]).view(-1)
+    first_cells = SHADOW_CELLS**2 * torch.arange(scenes)
+    first = (cells[1] * SHADOW_CELLS + cells[0] + first_cells[:, None]).view(-1)
     nearest = torch.full((scenes * SHADOW_CELLS**2,), -10.0)
     for step in (0, 1, SHADOW_CELLS, SHADOW_CELLS + 1):
         nearest.scatter_reduce_(0, first + step, seen[2].reshape(-1), "amax")
@@ -104,7 +104,7 @@ def _in_shadow(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tenso
     a, p = right_up_near.view(3, 3, -1), surface.position_m + 0.003 * surface.normal
     point = a[0] * p[0] + a[1] * p[1] + a[2] * p[2]
     column, row = (point[:2] * scale + offset).long().clamp(1, SHADOW_CELLS - 2)
-    first = row * SHADOW_CELLS + column + map_of.index_select(0, surface.scene)
+    first = row * SHADOW_CELLS + column + first_cells.index_select(0, surface.scene)
     blocked = torch.zeros_like(point[2])
     for step_row in (-SHADOW_CELLS, 0, SHADOW_CELLS):
         for step in (-1, 0, 1):
