@@ -13,22 +13,11 @@ from handvae.base.geometry import project
 from handvae.base.joints import LEFT
 from handvae.datasets import png, stb
 from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, write_frame
-from handvae.synthetic import landmarks
+from handvae.synthetic import landmarks, scenes
 from handvae.synthetic.backgrounds import Background, sample_background
 from handvae.synthetic.kinematics import FOREARM, PALM
 from handvae.synthetic.motion import STB_HAND_LENGTH_M, STB_VIEW, Motion, Subject, motion_step
-from handvae.synthetic.scenes import (
-    Picture,
-    PlacedHand,
-    Scene,
-    backdrop_depth_m,
-    moved,
-    render_scenes,
-    sample_look,
-    sample_scene,
-    scene_rng,
-    visible_joints,
-)
+from handvae.synthetic.scenes import Picture, PlacedHand, Scene
 from handvae.synthetic.shading import Look
 
 RHD_SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
@@ -81,11 +70,12 @@ def rows_by_part(frames: list[tuple[str, int]]) -> dict[str, list[int]]:
 
 def make_rhd_frames(seed: int, frames: list[tuple[str, int]], image_px: int) -> list[RhdFrame]:
     """Drawn at once; each is a function of the seed, the size and its own split and number alone."""
-    rngs = [scene_rng(seed, RHD_SPLITS.index(split), index) for split, index in frames]
+    rngs = [scenes.scene_rng(seed, RHD_SPLITS.index(split), index) for split, index in frames]
     drawn: list[RhdFrame | None] = [None] * len(frames)
     while missing := [row for row, frame in enumerate(drawn) if frame is None]:
-        scenes = [sample_scene(rngs[row], image_px, image_px) for row in missing]
-        for row, scene, picture in zip(missing, scenes, render_scenes(scenes, image_px, image_px), strict=True):
+        drawn_scenes = [scenes.sample_scene(rngs[row], image_px, image_px) for row in missing]
+        pictures = scenes.render_scenes(drawn_scenes, image_px, image_px)
+        for row, scene, picture in zip(missing, drawn_scenes, pictures, strict=True):
             drawn[row] = _rhd_frame(scene, picture)
     return drawn
 
@@ -95,7 +85,7 @@ def _rhd_frame(scene: Scene, picture: Picture) -> RhdFrame | None:
     xyz_m, uv_vis = _annotate(scene, picture.depth_m)
     if uv_vis[:, 2].sum() < MIN_VISIBLE_JOINTS:
         return None
-    backdrop_m = backdrop_depth_m(scene.backdrop, *picture.depth_m.shape)
+    backdrop_m = scenes.backdrop_depth_m(scene.backdrop, *picture.depth_m.shape)
     depth_m = np.where(np.isfinite(picture.depth_m), picture.depth_m, backdrop_m)
     mask_u8 = part_labels(scene.hand.side)[picture.bones]
     return RhdFrame(picture.image_u8, mask_u8, depth_m, uv_vis, xyz_m, scene.camera)
@@ -120,7 +110,7 @@ def _annotate(scene: Scene, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray
     present, absent = (0, 1) if hand.side == LEFT else (1, 0)
     xyz_m[present], xyz_m[absent] = hand.joints_m[order], absent_m[order]
     uv_vis[..., :2] = project(xyz_m, scene.camera)
-    uv_vis[present, :, 2] = visible_joints(hand, project(hand.joints_m, scene.camera), depth_m)[order]
+    uv_vis[present, :, 2] = scenes.visible_joints(hand, project(hand.joints_m, scene.camera), depth_m)[order]
     return xyz_m.reshape(42, 3), uv_vis.reshape(42, 3)
 
 
@@ -142,10 +132,11 @@ def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
         background = _stb_background(seed, stb.SEQUENCES.index(sequence), moment // changes)
     else:
         background = _stb_background(seed, stb.SEQUENCES.index(f"B{place}Counting"), 0)
-    offsets_m = [stb.in_view(np.zeros(3), view) / 1000.0 for view in stb.VIEWS]
-    scenes = [Scene(moved(hand, offset_m), stb.CAMERA, look, background, np.zeros(3)) for offset_m in offsets_m]
-    for view, scene in zip(stb.VIEWS, scenes, strict=True):
-        png.write(stb.image_path(root, sequence, view, number), render_scenes([scene], *stb.IMAGE_HW)[0].image_u8)
+    for view in stb.VIEWS:
+        hand_in_view = scenes.moved(hand, stb.in_view(np.zeros(3), view) / 1000.0)
+        scene = Scene(hand_in_view, stb.CAMERA, look, background, np.zeros(3))
+        (picture,) = scenes.render_scenes([scene], *stb.IMAGE_HW)
+        png.write(stb.image_path(root, sequence, view, number), picture.image_u8)
     return {"joints_mm": 1000.0 * landmarks.stb21(hand)}
 
 
@@ -171,8 +162,8 @@ def write_stb_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str
 @lru_cache(maxsize=8)
 def _stb_look(seed: int, place: int) -> Look:
     """One skin for the whole set, the light of each of the six places."""
-    skin = sample_look(np.random.default_rng([seed, STB_SEED, 0]))
-    light = sample_look(np.random.default_rng([seed, STB_SEED, place]))
+    skin = scenes.sample_look(np.random.default_rng([seed, STB_SEED, 0]))
+    light = scenes.sample_look(np.random.default_rng([seed, STB_SEED, place]))
     fields = ("light", "light_rgb", "sky", "sky_rgb", "ground_rgb", "shadow")
     return replace(skin, **{name: getattr(light, name) for name in fields})
 

@@ -101,8 +101,7 @@ def _in_shadow(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tenso
         nearest.scatter_reduce_(0, first + step, seen[2].reshape(-1), "amax")
     table = np.concatenate([axes.transpose(1, 0, 2).reshape(9, -1), torch.cat([scale[None], offset + 0.5]).numpy()])
     right_up_near, scale, offset = _per_pixel(table, surface, [9, 1, 2])
-    a, p = right_up_near.view(3, 3, -1), surface.position_m + 0.003 * surface.normal
-    point = a[0] * p[0] + a[1] * p[1] + a[2] * p[2]
+    point = _dot(right_up_near.view(3, 3, -1), surface.position_m + 0.003 * surface.normal)
     column, row = (point[:2] * scale + offset).long().clamp(1, SHADOW_CELLS - 2)
     first = row * SHADOW_CELLS + column + first_cells.index_select(0, surface.scene)
     blocked = torch.zeros_like(point[2])
