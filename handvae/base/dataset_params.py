@@ -68,7 +68,7 @@ class DatasetParams:
     protocol: type
     rendered: dict[str, object]  # profiles.<profile>.synthetic.<name>: how much of the set is rendered
     inputs: tuple[str, ...]
-    test_subjects: tuple[str | None, ...] = (None,)  # of which an experiment names the one that is left out
+    test_subjects: tuple[str | None, ...] = (None,)  # an experiment names the one that it leaves out
 
     @property
     def is_depth(self) -> bool:

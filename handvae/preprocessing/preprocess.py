@@ -39,7 +39,7 @@ def size(crop_px: int, context: float) -> Size:
 def hands(
     frames: Sequence[Frame], read: Read, crops: Size, label: str, centre: str = "joint"
 ) -> Iterator[ColourHand] | Iterator[DepthHand]:
-    """Stream the hands that `read` finds in each of `frames`, in order, read and cropped by all cores.
+    """Stream the hands that `read` gives for each of `frames`, in order, read and cropped by all cores.
 
     `frames` and `read` (a module's function, or a functools.partial of one) go to the workers and must be picklable;
     `label` names the stream in its progress line. `centre` of depth crops: "joint", the protocol's, or "mass", what was
@@ -83,12 +83,12 @@ def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame
 
 @cache
 def _keep_freed_memory() -> None:
-    """Once a process: the buffers of each image come and go, a tenth of the time."""
+    """Once a process. Each image's buffers come and go: without this that takes a tenth of the time."""
     memory.keep_freed(top_pad=16 * 2**20, trim_threshold=256 * 2**20, mmap_threshold=32 * 2**20)
 
 
 def without_visible_joint(rows: Mapping[str, Any]) -> list[int]:
-    """Numbers of the frames of some rows (columns `frame` and `visible`) of a hand that shows no joint."""
+    """The frame numbers of the rows (columns `frame` and `visible`) whose hand shows no joint."""
     return rows["frame"][:][~rows["visible"][:].any(axis=1)].tolist()
 
 
@@ -114,7 +114,7 @@ def check_visible(without_joint: dict[str, list[int]], allowed: dict[str, Collec
 
 def crop_hand(sample: Sample, crops: Size) -> ColourHand:
     """Cut a sample's context crop."""
-    # the centre may be taken from the same pixels: where they are not the joints', the root's alone differs
+    # sizing_uv_px differs from uv_px in the root alone: the centre is the same joint in both
     crop = geometry.reference_crop(sample.sizing_uv_px, sample.visible, MIDDLE_MCP, sample.image_hw)
     transform = geometry.context_transform(crop, crops.crop_px, crops.context_px)
     image_u8 = sample.image_u8

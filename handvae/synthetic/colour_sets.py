@@ -21,8 +21,8 @@ from handvae.synthetic.scenes import Picture, PlacedHand, Scene
 from handvae.synthetic.shading import Look
 
 RHD_SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
-BATCH = 5  # frames of RHD drawn at once: a unit is a multiple; more no longer fit the processor's cache
-MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; of less than this a picture says nothing
+BATCH = 5  # frames of RHD drawn at once, a divisor of generate.UNIT_FRAMES; more no longer fit the processor's cache
+MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; with fewer joints a picture says nothing
 STB_SEED = 2  # keeps STB's random numbers apart from those of the other sets
 # A short set shows every eighth frame of the motion at most, so that its sequences hold more than two or three poses.
 STB_MAX_STEP = 8

@@ -22,7 +22,7 @@ FLYING_MM = 20.0  # pixels of MSRA that are farther than this from the hand are 
 ARM_M = 0.035  # how much of the arm is seen below the wrist of MSRA's hands
 BEHIND_HANDS_M = 0.12  # from the farthest centre of a hand to where things may stand behind all hands of a sequence
 
-# Real training images come with fourteen turned copies; here with two. Folder names are the angle, "-" for the point.
+# Real training images come with fourteen turned copies; here with two. Folders are named by the angle, "-" is the dot.
 ICVL_ANGLES = {"45": 45.0, "112-5": 112.5}
 NYU_TURNS_DEG = (0.0, 35.0, -35.0)  # of the three views, about an upright axis 0.75 m before the first camera
 

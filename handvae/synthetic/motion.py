@@ -47,7 +47,7 @@ class View:
     depth_m: tuple[float, float]  # of the middle of the hand: fingers reach out of this range
     lateral_m: float  # at most this far from the axis to either side, and up or down
     max_angle_deg: float  # of the hand's turn away from "palm to the camera, fingers up", about any axis; below 180
-    baseline_m: float = 0.0  # if not 0, joints lie also in the picture of a second camera so far to the right
+    baseline_m: float = 0.0  # to a second camera on the right, whose picture holds all joints too; 0: there is none
 
 
 STB_VIEW = View(stb.CAMERA, *stb.IMAGE_HW, (0.62, 0.70), 0.10, 60.0, baseline_m=0.120054)
@@ -74,7 +74,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Motion:
-    """One sequence. `seed` names it among all others; `style` is one of STYLES; `side` joints.LEFT or joints.RIGHT."""
+    """One sequence. `seed` tells it from all others; `style` is one of STYLES, `side` joints.LEFT or joints.RIGHT."""
 
     seed: tuple[int, ...]
     style: str

@@ -64,16 +64,16 @@ def shade(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tensor:
 
 
 def _of_pixels(looks: list[Look], surface: Surface) -> SimpleNamespace:
-    """Each field of Look as (3, P) or (P,), float32: what the pixels' scenes have."""
+    """Each field of Look by pixel: (3, P) or (P,) float32."""
     columns = [np.concatenate([np.atleast_1d(getattr(look, field)) for field in _SIZES]) for look in looks]
     values = _per_pixel(np.stack(columns, axis=1), surface, list(_SIZES.values()))
     return SimpleNamespace(**dict(zip(_SIZES, values, strict=True)))
 
 
 def _per_pixel(table: np.ndarray, surface: Surface, sizes: list[int]) -> list[torch.Tensor]:
-    """A table (C, B) of the scenes cut into fields of so many rows: (rows, P) each, (P,) if it is one row."""
+    """A table (C, B) of numbers per scene, cut into fields of `sizes` rows: (rows, P) each, (P,) of a single row."""
     rows = torch.from_numpy(table.astype(np.float32))
-    if surface.scenes > 1:  # one scene's numbers fit all pixels as they are
+    if surface.scenes > 1:  # a single scene's numbers broadcast to all pixels
         rows = rows.index_select(1, surface.scene)
     return [part[0] if len(part) == 1 else part for part in rows.split(sizes)]
 

@@ -79,8 +79,8 @@ def _noise(surface: Surface, look: SimpleNamespace) -> tuple[torch.Tensor, torch
 
 @cache
 def _rest_frames() -> torch.Tensor:
-    """(15, 17): a map from rest points to x / radius, y / length, z / radius of a bone; length in mm; is it last; is it
-    of a digit."""
+    """(15, 17), a column per bone: a map (3, 4) of rest points to x / radius, y / length, z / radius; length in mm;
+    whether it is the last of a digit; whether it is of a digit."""
     table = np.zeros((15, BONES))
     radii = np.full(BONES, 0.014)
     lengths = np.full(BONES, 0.08)
