@@ -31,8 +31,9 @@ def write_hands(path, count=6, seed=0, groups=("train",), sides=2, **attributes)
             blob = np.exp(-((u - uv[9, 0]) ** 2 + (v - uv[9, 1]) ** 2) / (2 * 2.5**2))
             image = np.repeat((128 + 120 * blob)[..., None].round().astype(np.uint8), 3, axis=2)
             yield store.ColourHand(
-                image, joints.astype(np.float32), uv.astype(np.float32), np.ones(21, bool), camera, number % sides,
-                np.float32(40 + number), True, f"hand {number}", "", "", number, f"hand {number}",
+                image_u8=image, visible=np.ones(21, bool), scale_bone_mm=np.float32(40 + number),
+                joints_mm=joints.astype(np.float32), uv_px=uv.astype(np.float32), camera=camera, side=number % sides,
+                trainable=True, name=f"hand {number}", subject="", sequence="", frame=number, moment=f"hand {number}",
             )  # fmt: skip
 
     store.write(path, {group: hands() for group in groups}, {"crop_px": CROP, "context_px": CONTEXT} | attributes)

@@ -62,8 +62,10 @@ def write_all(folder):
     """A grid that fills every figure, and the folder of its preprocessed set."""
     images = random("images").integers(0, 256, (FRAMES, CONTEXT_PX, CONTEXT_PX, 3), dtype=np.uint8)
     uv_px = random("labels").uniform(4, 20, (FRAMES, 21, 2))
+    same = {"visible": np.ones(21, bool), "scale_bone_mm": 44, "camera": np.eye(3), "side": 0, "trainable": True}
+    same |= {"subject": "", "sequence": "", "frame": 0}
     rows = (
-        store.ColourHand(image, joints_mm, uv, np.ones(21, bool), np.eye(3), 0, 44, True, name, "", "", 0, name)
+        store.ColourHand(image_u8=image, joints_mm=joints_mm, uv_px=uv, name=name, moment=name, **same)
         for image, joints_mm, uv, name in zip(images, hands_mm(), uv_px, NAMES, strict=True)
     )
     store.write(folder / "rhd.h5", {"test": rows}, {"crop_px": CROP_PX, "context_px": CONTEXT_PX})
