@@ -6,20 +6,18 @@ writes nothing. --profile NAME: of the networks and sets, small unless given; --
 night where there is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
 
-import argparse
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 
 from benchmarks import data, growth, measure, multivae, page, plain_loop, programs, time_to, training
 from handvae.base import atomic
 from handvae.base.errors import InputError
-from stages import run
+from stages import option_parser, run
 
 PARTS: dict[str, Callable[[Path, str], list[measure.Row]]] = {
     "training": training.rows,
@@ -39,8 +37,7 @@ NOTE = (
 
 
 def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = refuse  # one line, as every stage's
+    parser = option_parser("benchmarks.bench", __doc__)
     parser.add_argument("parts", nargs="*")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--profile", default="small")
@@ -61,10 +58,6 @@ def main(*arguments: str) -> None:
                 sections = page.sections(REPORT.read_text() if REPORT.exists() else "") | {part: text}
                 ordered = [sections[name] for name in PARTS if name in sections]
                 atomic.write_text(REPORT, "\n".join([f"# Benchmarks\n\n{NOTE}\n", *ordered]))
-
-
-def refuse(message: str) -> NoReturn:
-    raise InputError(f"benchmarks.bench: {message}; {__doc__.splitlines()[0].partition('. ')[2]}")
 
 
 def section(part: str, folder: Path, profile: str) -> str:
