@@ -1,4 +1,4 @@
-"""Speed and memory of every part beside what it is held to. Usage: python -m benchmarks.bench [part ...] [--quick]
+"""Speed and memory of every part beside its goal. Usage: python -m benchmarks.bench [part ...] [--quick]
 
 Parts: training, plain_loop, multivae, time_to, rendering, pipeline, growth; all where none is named. Each is a section
 of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take no minutes, and
@@ -63,7 +63,7 @@ def main(*arguments: str) -> None:
 def section(part: str, folder: Path, profile: str) -> str:
     """A part's section of the page: on which machine it was measured, and its rows.
 
-    Where it cannot be measured a row says why, and the others go on.
+    If it cannot be measured a row says why, and the other parts go on.
     """
     facts, start = page.machine(), time.perf_counter()
     print(f"benchmarks: {part}, profile {profile}", file=sys.stderr, flush=True)
