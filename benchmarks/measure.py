@@ -42,7 +42,7 @@ class Row:
 
     what: str
     measured: str
-    against: str = ""  # what the ratio is to, with its own number
+    against: str = ""  # the other side of the ratio, with its own number
     ratio: Spread | None = None
     held_to: str = ""
     peak_mb: float | None = None  # of the largest process

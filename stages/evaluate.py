@@ -67,7 +67,7 @@ def predicted(
     loaded: params.Params,
     device: torch.device,
 ) -> predict.Prediction:
-    """What the models of an experiment, which differ in their seed alone, predict for the scored rows of one set."""
+    """The predictions of an experiment's models, which differ in their seed alone, for the scored rows of one set."""
     settings = models[0].settings
     scored, unit_mm = parts.scored_part(PROCESSED, settings.experiment, dataset), settings.joint_unit_mm
     test = batches.load_split([scored], settings.uses_images, unit_mm, device, resident=loaded.resident)
@@ -126,7 +126,7 @@ def attributes(name: str, settings: Settings, dataset: str, processed: dict[str,
 def scores(
     prediction: predict.Prediction, settings: Settings
 ) -> tuple[dict[str, float | int | None], list[tuple[float, float]]]:
-    """The flat metrics and the curve: for RGB and 2D PCK by the sets' protocol, for depth PCF by the public one."""
+    """The flat metrics and the curve: PCK by the RGB sets' protocol; for depth PCF by the public evaluation's."""
     columns, evaluated = prediction.columns, list(settings.skeleton.evaluated)
     block = columns["block"]
     true, mean_pose, visible = (columns[name][:, evaluated] for name in ("joints_true_mm", "mean_pose_mm", "visible"))

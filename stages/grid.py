@@ -79,7 +79,7 @@ def set_params(changes: Iterable[str]) -> None:
 
 
 def number_of_workers(asked: int | None) -> int | None:
-    """1 if rows are trained one after the other, what was asked for, or None: as many as Ray finds GPUs or cores.
+    """1 if rows are trained one after the other; the number asked for; or None for as many as Ray finds GPUs or cores.
 
     InputError if so many are impossible. If no number is asked for, Ray is looked for when rows wait for it.
     """
@@ -94,12 +94,12 @@ def rows(names: Iterable[str], experiments: dict[str, params.Experiment]) -> lis
     """The rows that are named, alone or by their set, in the grid's order."""
     chosen: set[str] = set()
     for name in names:
-        of_set = {row for row, experiment in experiments.items() if experiment.dataset == name}
-        if name not in experiments and not of_set:
+        set_rows = {row for row, experiment in experiments.items() if experiment.dataset == name}
+        if name not in experiments and not set_rows:
             sets = dict.fromkeys(experiment.dataset for experiment in experiments.values())
             known = ", ".join([*sets, *experiments])
             raise InputError(f"stages.grid: expected sets or rows of {PARAMS}: {known}; found {name!r}")
-        chosen |= {name} if name in experiments else of_set
+        chosen |= {name} if name in experiments else set_rows
     return [row for row in experiments if row in chosen]
 
 

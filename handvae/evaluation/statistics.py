@@ -98,7 +98,7 @@ def with_intervals(
 
 
 def over_seeds(errors_mm: Sequence[np.ndarray], of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The mean over seeds of `of` each seed's errors, one number or several."""
+    """The mean over seeds of `of` applied to each seed's errors (N, J): a number or an array."""
     return np.mean([of(errors) for errors in errors_mm], axis=0)
 
 

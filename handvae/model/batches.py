@@ -1,4 +1,4 @@
-"""A split as stored, and batches of it by index: augmentation is one warp on the device, joints and camera follow."""
+"""A split as stored, and batches of it by index. Augmentation is one warp on the device; joints and camera follow."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,7 +27,7 @@ class StoredHands:
     uv_px: torch.Tensor  # (N, J, 2) in the context crop
     camera: torch.Tensor  # (N, 3, 3) of the context crop
     side: torch.Tensor  # (N,) int64
-    scale_mm: torch.Tensor  # (N,) what joints are divided by
+    scale_mm: torch.Tensor  # (N,) the divisor of joints
     labelled: list[torch.Tensor]  # the rows (L,) of each set whose joints may be trained on, in order; on the CPU
     set_rows: list[torch.Tensor]  # the rows of each set, on the CPU
     two_sided: torch.Tensor  # (N,) bool, on the CPU: whether the set of the row has hands of both sides
@@ -132,7 +132,8 @@ class DepthSplit(StoredHands):
     def inputs(self, draw: Draw) -> torch.Tensor:
         """The warped crops (M, 1, S, S) in [-1, 1] of the cube, background and all outside the context crop +1.
 
-        Nearest neighbour: between a finger and what is behind it lies nothing. A zoom shrinks the cube, so depth grows.
+        Nearest neighbour: depth must not be mixed between a finger and its background. A zoom shrinks the cube, so depth
+        grows.
         """
         context = self.image_rows(draw.rows)[:, None].float()
         draw = draw.to(context.device)

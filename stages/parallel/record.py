@@ -1,4 +1,4 @@
-"""One line a run in .grid/runs.jsonl: when, for how long, with how many workers, what was done, at which commit."""
+"""One line for each run in .grid/runs.jsonl: start, seconds, workers, finished rows, profile, commit, end."""
 
 import json
 import subprocess
@@ -34,9 +34,9 @@ class Record:
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
+    def __exit__(self, error: type | None, *_: object) -> None:
         self.over.set()
-        self.line["ended"] = "finished" if kind is None else kind.__name__
+        self.line["ended"] = "finished" if error is None else error.__name__
         self.write()
 
     def _beat(self) -> None:

@@ -54,7 +54,7 @@ class Output:
                     log.write(line)
 
     def error(self) -> str:
-        """The lines that say what went wrong, as one."""
+        """The lines of the error, joined to one."""
         errors = [line for line in self.last if re.match(r"(?i)\w*error\b", line)]
         own = [line for line in errors if "failed to reproduce" not in line]  # DVC says that of every stage
         chosen = own[-3:] or errors[-1:] or list(self.last)[-1:]
