@@ -76,27 +76,17 @@ def rows(folder: Path, profile: str) -> list[measure.Row]:
 def rows_of(name: str, our_runs: list[dict[str, float]], runs: list[dict[str, float]]) -> list[measure.Row]:
     """Two lines on another trainer: its seconds and its test error against ours."""
     steps = f"{our_runs[0]['steps']} steps of {our_runs[0]['batch_size']}"
-    our_s, their_s = ([run["seconds"] for run in side] for side in (our_runs, runs))
-    our_mm, their_mm = ([run["epe_mm"] for run in side] for side in (our_runs, runs))
-    our_mb, their_mb = (max(run["peak_mb"] for run in side) for side in (our_runs, runs))
-    return [
-        measure.Row(
-            f"training, {EXPERIMENT}, {steps}, one thread",
-            f"{measure.spread(our_s).text(1)} s",
-            f"{name}: {measure.spread(their_s).text(1)} s",
-            measure.ratios(their_s, our_s),
-            HELD_TO,
-            our_mb,
-        ),
-        measure.Row(
-            f"test error after these steps, {len(runs)} seeds",
-            f"{measure.spread(our_mm).text(1)} mm",
-            f"{name}: {measure.spread(their_mm).text(1)} mm",
-            measure.ratios(their_mm, our_mm),
-            "1.00",
-            their_mb,
-        ),
-    ]
+    lines = (
+        (f"training, {EXPERIMENT}, {steps}, one thread", "seconds", "s", HELD_TO, our_runs),
+        (f"test error after these steps, {len(runs)} seeds", "epe_mm", "mm", "1.00", runs),
+    )
+    rows = []
+    for what, key, unit, held_to, largest in lines:
+        our, their = ([run[key] for run in side] for side in (our_runs, runs))
+        our_text, their_text = (f"{measure.spread(values).text(1)} {unit}" for values in (our, their))
+        peak_mb = max(run["peak_mb"] for run in largest)
+        rows.append(measure.Row(what, our_text, f"{name}: {their_text}", measure.ratios(their, our), held_to, peak_mb))
+    return rows
 
 
 def environment() -> Path:

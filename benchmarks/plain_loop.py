@@ -41,17 +41,13 @@ def rows(folder: Path, profile: str) -> list[measure.Row]:
     data.prepared(workspace, "rhd")
     (rates, device), peak_mb = measure.apart(compare, workspace, LOOPS, ROUNDS, BLOCKS)
     ours = rates.pop("ours")
-    return [
-        measure.Row(
-            f"training, {EXPERIMENT}, one {'thread' if device == 'cpu' else 'GPU'}",
-            f"{measure.spread(ours).text(0)} images/s",
-            f"plain loop, {name}: {measure.spread(theirs).text(0)} images/s",
-            measure.ratios(ours, theirs),
-            HELD_TO[device],
-            peak_mb,
-        )
-        for name, theirs in rates.items()
-    ]
+    what, rate = f"training, {EXPERIMENT}, one {'thread' if device == 'cpu' else 'GPU'}", measure.spread(ours).text(0)
+    rows = []
+    for name, theirs in rates.items():
+        against = f"plain loop, {name}: {measure.spread(theirs).text(0)} images/s"
+        ratio = measure.ratios(ours, theirs)
+        rows.append(measure.Row(what, f"{rate} images/s", against, ratio, HELD_TO[device], peak_mb))
+    return rows
 
 
 def compare(

@@ -31,14 +31,8 @@ def rows(folder: Path, profile: str) -> list[measure.Row]:
 
 def row(name: str, workspace: Path) -> measure.Row:
     (settings_text, loop, bare, ratio), peak_mb = measure.apart(compare, name, workspace, ROUNDS)
-    return measure.Row(
-        f"training step, {settings_text}",
-        f"{loop.text(0)} samples/s",
-        f"bare network, {bare.median:,.0f} samples/s",
-        ratio,
-        HELD_TO,
-        peak_mb,
-    )
+    rate, against = f"{loop.text(0)} samples/s", f"bare network, {bare.median:,.0f} samples/s"
+    return measure.Row(f"training step, {settings_text}", rate, against, ratio, HELD_TO, peak_mb)
 
 
 def representatives(loaded: params.Params) -> list[str]:

@@ -85,11 +85,7 @@ def decoded_joints_mm(model: CrossModalVAE, mu: torch.Tensor, split: Split) -> n
 
 
 def posterior_columns(
-    model: CrossModalVAE,
-    encoding: tuple[torch.Tensor, torch.Tensor],
-    split: Split,
-    errors_mm: np.ndarray,
-    seed: int,
+    model: CrossModalVAE, encoding: tuple[torch.Tensor, torch.Tensor], split: Split, errors_mm: np.ndarray, seed: int
 ) -> Columns:
     """Joints decoded from SAMPLES samples of each row's posterior, in the frame of joints_pred_mm.
 

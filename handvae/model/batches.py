@@ -132,8 +132,7 @@ class DepthSplit(StoredHands):
     def inputs(self, draw: Draw) -> torch.Tensor:
         """The warped crops (M, 1, S, S) in [-1, 1] of the cube, background and all outside the context crop +1.
 
-        Nearest neighbour: depth must not be mixed between a finger and its background. A zoom shrinks the cube, so depth
-        grows.
+        Nearest neighbour: depth must not mix a finger with its background. A zoom shrinks the cube, so depth grows.
         """
         context = self.image_rows(draw.rows)[:, None].float()
         draw = draw.to(context.device)

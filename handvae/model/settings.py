@@ -33,16 +33,9 @@ class Settings:
 
     @property
     def architecture(self) -> Architecture:
-        experiment = self.experiment
-        return Architecture(
-            self.pairs,
-            self.crop_px,
-            self.width,
-            self.decoder_width,
-            experiment.hand_side_given,
-            len(self.skeleton),
-            experiment.encoder,
-        )
+        experiment, joints = self.experiment, len(self.skeleton)
+        sizes = self.crop_px, self.width, self.decoder_width
+        return Architecture(self.pairs, *sizes, experiment.hand_side_given, joints, experiment.encoder)
 
     @property
     def skeleton(self) -> Skeleton:
