@@ -154,20 +154,11 @@ def test_images_come_back_and_depth_to_half_a_code(tmp_path):
     rng = np.random.default_rng(1)
     color_u8, mask_u8 = rng.integers(0, 256, (48, 64, 3), np.uint8), rng.integers(0, 34, (48, 64), np.uint8)
     depth_m = np.concatenate([rng.uniform(0, 5, 48 * 64 - 4), [0, 5, 255 / 65535 * 5, 256 / 65535 * 5]]).reshape(48, 64)
-<<<<<<< HEAD
     rhd.write_frame(tmp_path, 7, color_u8, mask_u8, depth_m)
     np.testing.assert_array_equal(png.read_rgb_u8(tmp_path / "color/00007.png"), color_u8)
     np.testing.assert_array_equal(png.read_grey_u8(tmp_path / "mask/00007.png"), mask_u8)
     path = tmp_path / "depth/00007.png"
-    assert np.abs(rhd.read_depth_m(path) - depth_m).max() <= 0.5 * 5 / 65535 + 1e-6
-=======
-    rhd.write_frame(tmp_path / "training", 7, color_u8[0], mask_u8.astype(np.uint8), depth_m)
-    rhd.write_annotations(tmp_path / "training", **annotations(hands_m(rng, 1)))
-    np.testing.assert_array_equal(png.read_rgb_u8(tmp_path / "training" / "color" / "00007.png"), color_u8[0])
-    np.testing.assert_array_equal(png.read_grey_u8(tmp_path / "training" / "mask" / "00007.png"), mask_u8)
-    path = tmp_path / "training" / "depth" / "00007.png"
     assert np.abs(read_depth_m(path) - depth_m).max() <= 0.5 * 5 / 65535 + 1e-6
->>>>>>> hP
     encoded = np.array(Image.open(path)).reshape(-1, 3)[-4:]
     np.testing.assert_array_equal(encoded, [[0, 0, 0], [255, 255, 0], [0, 255, 0], [1, 0, 0]])  # R is the high byte
 
