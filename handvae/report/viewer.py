@@ -18,12 +18,7 @@ from handvae.report.results import Model, Result, best, of_variant
 
 HANDS = 9  # of each model
 PICTURE_PX = 128  # side of a picture at most
-DECODED = (
-    "latent/walk_rgb_u8",
-    "latent/walk_uv_px",
-    "latent/walk_joints_mm",
-    "latent/walk_projected_px",
-)  # (W, T, ...)
+DECODED = [f"latent/walk_{name}" for name in ("rgb_u8", "uv_px", "joints_mm", "projected_px")]  # each (W, T, ...)
 
 
 def viewer_data(results: list[Result], processed: Path) -> dict:
