@@ -19,7 +19,7 @@ from handvae.base import atomic, params, workspace
 from handvae.base.params import Params
 from handvae.evaluation import published
 from handvae.model import networks
-from handvae.report import curves, grid, hands, latent, pages, parameters, style, tables_page, viewer
+from handvae.report import curves, grid_results, hands, latent_figures, pages, parameters, style, tables_page, viewer
 from handvae.report.results import LeftOut, Result
 from handvae.report.text import COMMAND, csv_table, reasons
 from stages import run
@@ -32,13 +32,13 @@ PAGE = Path("reports/index.html")
 
 def main() -> None:
     settings = params.load()
-    results, left_out = grid.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
+    results, left_out = grid_results.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)
     if left_out:
         counted = f"{len(left_out)} of {len(settings.experiments)} rows left out"
         print(f"report: {counted}: {'; '.join(reasons(left_out))}; `{COMMAND}` makes one", flush=True)
     inputs = {result.input for result in results}
-    note = grid.departures(settings.profile.augmentation, inputs, settings.profile_name)
+    note = grid_results.departures(settings.profile.augmentation, inputs, settings.profile_name)
     texts = table_texts(results, left_out, note)
     figures, embeddings = figures_of(results, settings)
     texts |= {f"tsne_{name}.csv": csv_table(frame) for name, frame in embeddings.items()}
@@ -82,7 +82,7 @@ def figures_of(results: list[Result], settings: Params) -> tuple[dict[str, Figur
     for name, source in settings.data.items():
         files = {method: workspace.source(file) for method, file in source.references.items()}
         references[name] = published.reference_curves(name, files, curves.THRESHOLDS_MM)
-    of_latent, embeddings = latent.latent(results, PROCESSED)
+    of_latent, embeddings = latent_figures.latent_figures(results, PROCESSED)
     figures = curves.curves(results, references) | hands.hands(results, PROCESSED) | of_latent
     return dict(sorted(figures.items())), embeddings
 

@@ -100,7 +100,7 @@ def outputs(*parts):
 def rows_left_out(project):
     """Why each row that is left out is left out."""
     folders = report.PREDICTIONS, report.METRICS, report.TRAINING, report.PROCESSED
-    return {row.experiment: row.why for row in report.grid.read_grid(project.settings, *folders)[1]}
+    return {row.experiment: row.why for row in report.grid_results.read_grid(project.settings, *folders)[1]}
 
 
 def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, monkeypatch, capfd):

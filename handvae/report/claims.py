@@ -14,7 +14,7 @@ import pandas as pd
 from handvae.evaluation import bootstrap, uncertainty
 from handvae.evaluation.uncertainty import OPEN, Number
 from handvae.report import comparison, paper, semi_supervised
-from handvae.report.results import Result
+from handvae.report.results import Result, alike
 from handvae.report.text import WORDS
 
 HOLDS, FAILS, ABSENT = "holds", "does not hold", "not in this grid"
@@ -174,30 +174,24 @@ def parameter_rows(counts: dict[int, int]) -> Iterator[Row]:
 
 
 def _of_model(results: list[Result], task: paper.Task, variant: int, invariances: str) -> Result | None:
-    """The first of these settings."""
-    models = (result for result in results if result.compared and result.papers_encoder)
-    settings = (task, variant, invariances)
-    return next((model for model in models if (model.task, model.variant, model.invariances) == settings), None)
+    """The first with these settings."""
+    models = alike(results, task, invariances)
+    return next((model for model in models if model.compared and model.variant == variant), None)
 
 
 def _but_encoder(result: Result) -> tuple:
     return result.dataset, result.variant, result.invariances, result.test_subject
 
 
-def _number(
-    models: list[Result],
-    of: Callable[..., np.ndarray],
-    statistic: Callable[..., bootstrap.Statistic] = bootstrap.mean,
-) -> Number:
+def _number(models: list[Result], of: Callable[..., np.ndarray], statistic: Callable = bootstrap.mean) -> Number:
     """`of` a statistic of each model, over the same test frames."""
     return comparison.numbers_on(comparison.same_frames(models), statistic)(of, *range(len(models)))
 
 
 def _worse_row(claim: str, statistic: str, a: Result, b: Result, paired: pd.DataFrame) -> Row:
     """The claim that model a has the larger mean EPE, as the paired comparison decides."""
-    (pair,) = (
-        line for line in paired.to_dict("records") if {line["model_a"], line["model_b"]} == {a.experiment, b.experiment}
-    )
+    names = {a.experiment, b.experiment}
+    (pair,) = (line for line in paired.to_dict("records") if {line["model_a"], line["model_b"]} == names)
     worse = comparison.B_BETTER if pair["model_a"] == a.experiment else comparison.A_BETTER
     sides = {comparison.A_BETTER: FAILS, comparison.B_BETTER: FAILS, worse: HOLDS}
     verdict = sides.get(pair["verdict"], pair["verdict"])

@@ -59,10 +59,9 @@ def hands(results: list[Result], processed: Path) -> dict[str, Figure]:
     for name, model in {"fig10a": stb, "fig10b": rgb or lifting}.items():
         if model:
             figure = predictions_figure({"": picked_hands([model], COLOUR_HANDS, processed)})
-            names = {"set": model.dataset.upper(), "direction": paper.DIRECTIONS[model.input]}
-            figures[name] = style.titled(
-                figure, name, [[model]], model=model.experiment, rule=RULE.format(joints="visible"), **names
-            )
+            words = {"set": model.dataset.upper(), "direction": paper.DIRECTIONS[model.input]}
+            words |= {"model": model.experiment, "rule": RULE.format(joints="visible")}
+            figures[name] = style.titled(figure, name, [[model]], **words)
     if rgb or stb:
         figures["fig11"] = _figure_11(stb or rgb, processed)
     if depth := best_of_depth_sets(results):

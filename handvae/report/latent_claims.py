@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from handvae.base.errors import InputError
 from handvae.evaluation import bootstrap
 from handvae.report.claims import SEED, Row, above, absent, below, mean_number, row, seeds_number
-from handvae.report.predictions import read_arrays, read_encodings, read_frames
+from handvae.report.predictions import Frames, read_arrays, read_encodings, read_frames
 from handvae.report.results import Result, best, of_variant
 
 NEIGHBOURS = 10
@@ -88,22 +88,21 @@ def samples_rows(results: list[Result]) -> Iterator[Row]:
         seeds = range(model.seeds)
         spread_mm = [read_arrays(model, "latent/posterior_spread_mm", seed=seed)[0] for seed in seeds]
         statistic = f"RGB->3D {model.dataset.upper()}, {model.experiment}: mean distance of samples to their mean"
-        references_mm = [
+        mean_pose_mm = model.seeds * [frames.mean_pose_errors_mm]
+        for name, errors_mm, criterion in (
             ("the model's mean EPE", frames.errors_mm, NEARER),
-            ("that of the mean pose", model.seeds * [frames.mean_pose_errors_mm], LITTLE),
-        ]
-        for name, errors_mm, criterion in references_mm:
-            shares = [
-                _percent(*(bootstrap.mean(values_mm, frames.counted, frames.block) for values_mm in of_seed))
-                for of_seed in zip(spread_mm, errors_mm, strict=True)
-            ]
+            ("that of the mean pose", mean_pose_mm, LITTLE),
+        ):
+            shares = [_percent(*of_seed, frames) for of_seed in zip(spread_mm, errors_mm, strict=True)]
             percent = seeds_number(shares, frames.block)
             yield row("confident", f"{statistic}, over {name}", percent, criterion, model.data)
     if not models:
         yield absent("confident", "an experiment of RGB->3D with T+S+H")
 
 
-def _percent(part: bootstrap.Statistic, whole: bootstrap.Statistic) -> bootstrap.Statistic:
+def _percent(part_mm: np.ndarray, whole_mm: np.ndarray, frames: Frames) -> bootstrap.Statistic:
+    """The mean over joints of `part_mm` (N, J) in percent of that of `whole_mm` (N, J)."""
+    part, whole = (bootstrap.mean(values_mm, frames.counted, frames.block) for values_mm in (part_mm, whole_mm))
     return lambda counts: 100 * (part(counts) / whole(counts))
 
 
@@ -160,8 +159,8 @@ def purities(encodings: np.ndarray, count: int = NEIGHBOURS) -> np.ndarray:
 def purity_of_shuffled(encodings: np.ndarray, seed: int) -> tuple[float, float, float]:
     """Mean purity and its 95 % range (low, high) if it did not matter which of a sample's encodings is which.
 
-    The labels of each sample's M encodings are shuffled PERMUTATIONS times. The mean is about 1/M. It is less the nearer
-    a sample's encodings lie to each other: none of them is then among neighbours of its own modality.
+    The labels of each sample's M encodings are shuffled PERMUTATIONS times. The mean is about 1/M. The nearer a sample's
+    encodings lie to each other, the less it is: none of them is then among neighbours of its own modality.
     """
     modalities, samples, _ = encodings.shape
     neighbours = nearest(encodings.reshape(modalities * samples, -1))

@@ -116,15 +116,11 @@ class _DeliveredTemplates(HTMLExporter):
 
 
 def index_page(
-    notebooks: dict[str, NotebookNode],
-    viewer: dict,
-    results: list[Result],
-    left_out: Sequence[LeftOut] = (),
-    note: str = "",
+    notebooks: dict[str, NotebookNode], viewer: dict, results: list[Result], left_out: Sequence[LeftOut] = (), note=""
 ) -> str:
     """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs.
 
-    `note`: a sentence more on what was run, "" for none.
+    `note`: a further sentence on what was run, "" for none.
     """
     notices = [f"<p>{INTRODUCTION}</p>", f"<p>{OWN_LINK}</p>"]
     if left_out:
@@ -136,9 +132,8 @@ def index_page(
     opening = "\n".join([*notices, data_notice(results)])
     # a closing tag inside the data would end the script that holds it
     data = json.dumps(viewer, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    script = (
-        f'<script type="application/json" id="viewer-data">{data}</script>\n<script>\n{delivered("viewer.js")}</script>'
-    )
+    script = f'<script type="application/json" id="viewer-data">{data}</script>\n'
+    script += f"<script>\n{delivered('viewer.js')}</script>"
     sections = [delivered("viewer.html"), *(section(name, notebook) for name, notebook in notebooks.items())]
     return _page(opening, sections, script)
 

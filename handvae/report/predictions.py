@@ -81,9 +81,7 @@ def read_frames(model: Model) -> Frames:
     return Frames(joints_pred_mm, **joined, skeleton=model[0].skeleton)
 
 
-def read_encodings(
-    result: Result, modalities: tuple[str, ...] = MIXED, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_encodings(result: Result, modalities: tuple[str, ...] = MIXED, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Rows (N,), posterior means (M, N, 30) and log-variances (M, N, 30) of test samples by several encoders.
 
     At most SAMPLES samples, evenly spaced over the test split.

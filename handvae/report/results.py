@@ -157,9 +157,8 @@ def _read_header(path: Path, expected: dict[str, object], group: str) -> tuple[d
     """The attributes that a Result has, as plain Python values, and the numbers of frames and seeds."""
     try:
         with h5py.File(path) as file:
-            stored = {
-                key: value.item() if hasattr(value, "item") else value for key, value in file[group].attrs.items()
-            }
+            attributes = file[group].attrs.items()
+            stored = {key: value.item() if hasattr(value, "item") else value for key, value in attributes}
             seeds = 1 + sum(name.startswith("seed-") for name in file[group])
             counts = {"frames": len(file[group]["row"]), "seeds": seeds}
     except (OSError, KeyError) as error:
@@ -196,6 +195,11 @@ def best(results: list[Result], task: paper.Task) -> Result | None:
     """The experiment of a colour task, with T+S+H, of the lowest mean EPE; None where the task has none."""
     models = [result for result in results if result.compared and (result.task, result.invariances) == (task, "T+S+H")]
     return min(models, key=lambda result: result.metrics["epe_mean_mm"], default=None)
+
+
+def alike(results: list[Result], task: paper.Task, invariances: str) -> list[Result]:
+    """The models of a task with the paper's encoder and these invariances."""
+    return [r for r in results if (r.task, r.invariances) == (task, invariances) and r.papers_encoder]
 
 
 def of_variant(results: list[Result], variant: str) -> Result | None:

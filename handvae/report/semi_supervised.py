@@ -12,7 +12,7 @@ import pandas as pd
 
 from handvae.evaluation import bootstrap
 from handvae.report import comparison, paper
-from handvae.report.results import ENDS, STATISTICS, Result
+from handvae.report.results import ENDS, STATISTICS, Result, alike
 from handvae.report.tables import Text, frame_of, verdict
 from handvae.report.text import over_seeds, row_interval, signed
 
@@ -28,18 +28,18 @@ COLUMNS = (
 
 def models_of(results: list[Result]) -> list[Result]:
     """The models of Figure 3, fewest labels first; none where all have all labels: then there is nothing to see."""
-    alike = [r for r in results if (r.task, r.invariances) == (("stb", "rgb"), "T+S+H") and r.papers_encoder]
-    models = [result for result in alike if result.variant in SIDES.values() and not result.of_two_sets]
-    few = any(result.label_fraction < 1 for result in models)
-    return sorted(models, key=lambda result: result.label_fraction) if few else []
+    models = alike(results, ("stb", "rgb"), "T+S+H")
+    models = [model for model in models if model.variant in SIDES.values() and not model.of_two_sets]
+    few = any(model.label_fraction < 1 for model in models)
+    return sorted(models, key=lambda model: model.label_fraction) if few else []
 
 
 def pairs_of(results: list[Result]) -> list[tuple[Result | None, Result | None]]:
     """Each supervised with each semi-supervised model of a share of labels, None where one is lacking."""
     models, pairs = models_of(results), []
     for share in dict.fromkeys(model.label_fraction for model in models):
-        alike = [model for model in models if model.label_fraction == share]
-        pairs += product(*([m for m in alike if m.variant == variant] or [None] for variant in SIDES.values()))
+        of_share = [model for model in models if model.label_fraction == share]
+        pairs += product(*([m for m in of_share if m.variant == variant] or [None] for variant in SIDES.values()))
     return pairs
 
 

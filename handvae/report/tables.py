@@ -10,7 +10,7 @@ import pandas as pd
 from handvae.evaluation import statistics
 from handvae.report import paper
 from handvae.report.predictions import Frames, read_frames
-from handvae.report.results import ALL_JOINTS, ALL_JOINTS_TASK, ENDS, STATISTICS, Model, Result, depth_models
+from handvae.report.results import ALL_JOINTS, ALL_JOINTS_TASK, ENDS, STATISTICS, Model, Result, alike, depth_models
 from handvae.report.text import cell, over_seeds
 
 WITHIN = 0.05  # a number so near to the paper's, relative to it, is worth the word, though outside our interval
@@ -24,12 +24,8 @@ DEPTH_COLUMNS = (
     *("epe_median_mm", *(f"pcf_{threshold}" for threshold in statistics.PCF_MM), "mean_pose_epe_mm", "frames"),
     *("blocks", "seeds", "paper_epe_mean_mm", "difference_mm", "verdict", "kind", "data"),
 )
-TEXT_COLUMNS = [  # of a table of joint errors: a task, and whether hidden joints count too
-    (task, all_joints)
-    for task in paper.TASKS
-    for all_joints in (False, True)
-    if not all_joints or task == ALL_JOINTS_TASK
-]
+TEXT_COLUMNS = [(task, False) for task in paper.TASKS]  # of joint errors: a task, and whether hidden joints count too
+TEXT_COLUMNS.insert(TEXT_COLUMNS.index((ALL_JOINTS_TASK, False)) + 1, (ALL_JOINTS_TASK, True))
 Text = tuple[list[str], list[list[str]]]  # a table's header and rows
 
 
@@ -103,9 +99,9 @@ def _filling(results: list[Result], task: paper.Task, printed: paper.PrintedTabl
     variant: docs/choices.md.
     """
     variant, invariances = printed.model(row, task)
-    alike = [r for r in results if (r.task, r.invariances) == (task, invariances) and r.papers_encoder]
-    own = [result for result in alike if result.compared and result.variant == variant]
-    together = [r for r in alike if r.of_two_sets and r.label_fraction == 1 and isinstance(r.variant, int)]
+    models = alike(results, task, invariances)
+    own = [model for model in models if model.compared and model.variant == variant]
+    together = [m for m in models if m.of_two_sets and m.label_fraction == 1 and isinstance(m.variant, int)]
     return own if isinstance(row, int) else own + together
 
 
@@ -195,14 +191,9 @@ def _depth_row(test: str, model: Model, frames: Frames, kept: np.ndarray) -> dic
 def depth_text(frame: pd.DataFrame) -> Text:
     """A row a test and encoder."""
     mean, median = STATISTICS
-    rows = [
-        [
-            f"{row['test']}, {row['encoder']}",
-            cell(row, mean, digits=1),
-            "\n".join([f"{row[median]:.2f}", *over_seeds(row, median)]),
-            *(f"{100 * row[f'pcf_{threshold}']:.1f}" for threshold in (20, 40)),
-            f"{row['mean_pose_epe_mm']:.2f}",
-        ]
-        for row in frame.to_dict("records")
-    ]
+    rows = []
+    for row in frame.to_dict("records"):
+        errors = [cell(row, mean, digits=1), "\n".join([f"{row[median]:.2f}", *over_seeds(row, median)])]
+        shares = [f"{100 * row[f'pcf_{threshold}']:.1f}" for threshold in (20, 40)]
+        rows.append([f"{row['test']}, {row['encoder']}", *errors, *shares, f"{row['mean_pose_epe_mm']:.2f}"])
     return ["", "mean EPE", "median EPE", "PCF 20 mm, %", "PCF 40 mm, %", "mean pose"], rows

@@ -149,10 +149,8 @@ def readme_table1(table1: pd.DataFrame) -> str:
             data = "/".join(rows["kind"].unique())
             title = f"{name}, {data if data == 'published' else f'**{data}**'}"
             cells = [_readme_cell(rows[rows["variant"] == variant]) for variant in TABLE1.rows_mm]
-            columns.append([title, "---", *cells, _mean_pose(rows)])
-            columns.append(
-                ["paper", "---", *(f"{TABLE1.cell_mm(variant, task):.2f}" for variant in TABLE1.rows_mm), "–"]
-            )
+            printed = [f"{TABLE1.cell_mm(variant, task):.2f}" for variant in TABLE1.rows_mm]
+            columns += [[title, "---", *cells, _mean_pose(rows)], ["paper", "---", *printed, "–"]]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)).replace("|  |", "| |")
 
 

@@ -66,7 +66,7 @@ class Embedding:
         return WORDS["purity"].format(**words, mean=mean, low=low, high=high)
 
 
-def latent(results: list[Result], processed: Path) -> tuple[dict[str, Figure], dict[str, pd.DataFrame]]:
+def latent_figures(results: list[Result], processed: Path) -> tuple[dict[str, Figure], dict[str, pd.DataFrame]]:
     """File name without suffix -> figure, and the t-SNE coordinates of those that have some, by the same name.
 
     A figure whose experiment is not among the results is left out. `processed` is the folder of the preprocessed sets;
