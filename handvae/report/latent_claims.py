@@ -159,8 +159,8 @@ def purities(encodings: np.ndarray, count: int = NEIGHBOURS) -> np.ndarray:
 def purity_of_shuffled(encodings: np.ndarray, seed: int) -> tuple[float, float, float]:
     """Mean purity and its 95 % range (low, high) if it did not matter which of a sample's encodings is which.
 
-    The labels of each sample's M encodings are shuffled PERMUTATIONS times. The mean is about 1/M. The nearer a sample's
-    encodings lie to each other, the less it is: none of them is then among neighbours of its own modality.
+    The labels of each sample's M encodings are shuffled PERMUTATIONS times. The mean is about 1/M. It is less where a
+    sample's encodings lie near each other: none of them is then among neighbours of its own modality.
     """
     modalities, samples, _ = encodings.shape
     neighbours = nearest(encodings.reshape(modalities * samples, -1))
