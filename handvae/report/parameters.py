@@ -51,6 +51,7 @@ def parameter_table(counts: dict[int, int], layers: pd.DataFrame) -> pd.DataFram
 
 
 def parameter_text(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows."""
     rows = []
     for row in table.itertuples():
         printed = "–" if pd.isna(row.paper_parameters) else f"{row.paper_parameters:,}"
