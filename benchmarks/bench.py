@@ -1,4 +1,4 @@
-"""Speed and memory of every part beside what it is held to. Usage: python -m benchmarks.bench [part ...] [--quick]
+"""Speed and memory of every part beside its goal. Usage: python -m benchmarks.bench [part ...] [--quick]
 
 Parts: training, plain_loop, multivae, time_to, rendering, pipeline, growth; all where none is named. Each is a section
 of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take no minutes, and
@@ -6,20 +6,18 @@ writes nothing. --profile NAME: of the networks and sets, small unless given; --
 night where there is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
 
-import argparse
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 
 from benchmarks import data, growth, measure, multivae, page, plain_loop, programs, time_to, training
 from handvae.base import atomic
 from handvae.base.errors import InputError
-from stages import run
+from stages import option_parser, run
 
 PARTS: dict[str, Callable[[Path, str], list[measure.Row]]] = {
     "training": training.rows,
@@ -39,8 +37,7 @@ NOTE = (
 
 
 def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = refuse  # one line, as every stage's
+    parser = option_parser("benchmarks.bench", __doc__)
     parser.add_argument("parts", nargs="*")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--profile", default="small")
@@ -63,14 +60,10 @@ def main(*arguments: str) -> None:
                 atomic.write_text(REPORT, "\n".join([f"# Benchmarks\n\n{NOTE}\n", *ordered]))
 
 
-def refuse(message: str) -> NoReturn:
-    raise InputError(f"benchmarks.bench: {message}; {__doc__.splitlines()[0].partition('. ')[2]}")
-
-
 def section(part: str, folder: Path, profile: str) -> str:
     """A part's section of the page: on which machine it was measured, and its rows.
 
-    Where it cannot be measured a row says why, and the others go on.
+    If it cannot be measured a row says why, and the other parts go on.
     """
     facts, start = page.machine(), time.perf_counter()
     print(f"benchmarks: {part}, profile {profile}", file=sys.stderr, flush=True)

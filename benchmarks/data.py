@@ -1,4 +1,4 @@
-"""Folders to measure in: a params.yaml of some profile, and sets that are rendered and preprocessed there once."""
+"""Folders for measurements: a params.yaml of some profile, and sets that are rendered and preprocessed there once."""
 
 import re
 import sys

@@ -40,7 +40,7 @@ DECODED = 1000
 
 
 class Run(NamedTuple):
-    """What one size of a set costs."""
+    """The cost of preprocessing one size of a set."""
 
     images: int
     seconds: float
@@ -50,28 +50,29 @@ class Run(NamedTuple):
 
 class Trained(NamedTuple):
     load_s: float
-    load_mb: float  # more than before
+    load_mb: float  # by which the peak rose
     rate: float  # samples/s
 
 
 def rows(
     folder: Path, profile: str, names: tuple[str, ...] = tuple(EXPERIMENT_OF), times: tuple[int, ...] = TIMES
 ) -> list[measure.Row]:
-    return [row for name in names for row in rows_of(folder / "growth", profile, name, times)]
+    return [row for name in names for row in set_rows(folder / "growth", profile, name, times)]
 
 
-def rows_of(folder: Path, profile: str, name: str, times: tuple[int, ...]) -> list[measure.Row]:
+def set_rows(folder: Path, profile: str, name: str, times: tuple[int, ...]) -> list[measure.Row]:
+    """The rows of one set, at some multiples of the base's images."""
     few = yaml.safe_load(data.PARAMS.read_text())["profiles"]["tiny"]["synthetic"][name]
     tiny = staged(folder, profile, name, rendered(folder / f"{name}-tiny", name, few))
     base = rendered(folder / f"{name}-base", name, BASE[name])
     roots = {number: enlarged(base, name, number) for number in times}
     runs = {number: staged(folder, profile, name, root) for number, root in roots.items()}
-    found = preprocessing_rows(name, tiny, runs)
+    measured = preprocessing_rows(name, tiny, runs)
     if name == "rhd":
-        found.append(decoding_row(tiny, runs[max(times)], roots[max(times)]))
+        measured.append(decoding_row(tiny, runs[max(times)], roots[max(times)]))
     if name in EXPERIMENT_OF:
-        found += training_rows(folder, profile, name, runs)
-    return found
+        measured += training_rows(folder, profile, name, runs)
+    return measured
 
 
 def rendered(root: Path, name: str, sizes: dict[str, int]) -> Path:
@@ -99,14 +100,14 @@ def staged(folder: Path, profile: str, name: str, root: Path) -> Run:
     tree["data"][name]["source"] = str(root.resolve())
     (work / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     finished = [data.stage(work, stage, name) for stage in ("download", "preprocess")]
-    seconds, peak_mb = sum(one.seconds for one in finished), max(one.peak_mb for one in finished)
+    seconds, peak_mb = sum(stage.seconds for stage in finished), max(stage.peak_mb for stage in finished)
     return Run(images(name, root), seconds, peak_mb, work / "data" / "processed" / f"{name}.h5")
 
 
 def images(name: str, root: Path) -> int:
     """How many images the set holds that are preprocessed."""
-    facts = DATASETS[name].inspect(root)["splits"].values()
-    return sum(of_split.get("images", of_split["frames"]) for of_split in facts)
+    splits = DATASETS[name].inspect(root)["splits"].values()
+    return sum(facts.get("images", facts["frames"]) for facts in splits)
 
 
 def sizes_text(runs: dict[int, Run]) -> str:
@@ -114,32 +115,26 @@ def sizes_text(runs: dict[int, Run]) -> str:
 
 
 def grown(values: list[float], sizes: list[int]) -> measure.Spread:
-    """How often the value grew between the two largest sizes, over how often the size did. 1: linear.
+    """The growth of the value between the two largest sizes, over that of the size. 1: linear.
 
-    Of smaller ones what does not grow is too large a part.
+    At smaller sizes what does not grow is too large a part.
     """
     (a, b), (m, n) = values[-2:], sizes[-2:]
     return measure.spread([(b / a) / (n / m)])
 
 
 def preprocessing_rows(name: str, tiny: Run, runs: dict[int, Run]) -> list[measure.Row]:
-    of_size, counts = list(runs.values()), [run.images for run in runs.values()]
-    seconds = [run.seconds - tiny.seconds for run in of_size]
-    first, last = of_size[0], of_size[-1]
+    by_size = list(runs.values())
+    seconds = [run.seconds - tiny.seconds for run in by_size]
+    first, last = by_size[0], by_size[-1]
     held_kb = 1024 * (last.peak_mb - first.peak_mb) / (last.images - first.images)
     text = f"{', '.join(f'{s:.1f}' for s in seconds)} s after {tiny.seconds:.1f} s of start-up"
-    memory = f"{', '.join(f'{run.peak_mb:,.0f}' for run in of_size)} MB, {held_kb:.1f} KB more an image: its labels"
-    linear = grown(seconds, counts)
+    memory = f"{', '.join(f'{run.peak_mb:,.0f}' for run in by_size)} MB, {held_kb:.1f} KB more an image: its labels"
+    linear, sizes = grown(seconds, [run.images for run in by_size]), sizes_text(runs)
+    flat = measure.spread([last.peak_mb / first.peak_mb])
     return [
-        measure.Row(f"{name}: preprocessing, time", text, sizes_text(runs), linear, "1.00, linear", last.peak_mb),
-        measure.Row(
-            f"{name}: preprocessing, memory",
-            memory,
-            sizes_text(runs),
-            measure.spread([last.peak_mb / first.peak_mb]),
-            "nearly flat",
-            last.peak_mb,
-        ),
+        measure.Row(f"{name}: preprocessing, time", text, sizes, linear, "1.00, linear", last.peak_mb),
+        measure.Row(f"{name}: preprocessing, memory", memory, sizes, flat, "nearly flat", last.peak_mb),
     ]
 
 
@@ -163,20 +158,17 @@ def images_a_second_decoded(root: Path) -> float:
 
 def training_rows(folder: Path, profile: str, name: str, runs: dict[int, Run]) -> list[measure.Row]:
     workspace, experiment = data.workspace(folder / "training", profile), EXPERIMENT_OF[name]
-    found = {times: measure.apart(loaded_and_trained, workspace, experiment, one.h5) for times, one in runs.items()}
-    trained = [one for one, _ in found.values()]
+    measured = [measure.apart(loaded_and_trained, workspace, experiment, run.h5) for run in runs.values()]
+    trained, peak_mb = [result for result, _ in measured], max(peak for _, peak in measured)
     hands = [store.rows(run.h5, ["train"]) for run in runs.values()]
-    text = ", ".join(f"{one.load_s:.2f}" for one in trained) + " s"
-    memory = ", ".join(f"{one.load_mb:,.0f}" for one in trained) + " MB"
-    rates = ", ".join(f"{one.rate:,.0f}" for one in trained) + " samples/s"
-    flat = measure.spread(one.rate / trained[0].rate for one in trained[1:])
-    peak_mb = max(peak for _, peak in found.values())
-    loads = grown([one.load_mb for one in trained], hands)
+    load_s = ", ".join(f"{result.load_s:.2f}" for result in trained) + " s"
+    load_mb = ", ".join(f"{result.load_mb:,.0f}" for result in trained) + " MB"
+    rates = ", ".join(f"{result.rate:,.0f}" for result in trained) + " samples/s"
+    flat = measure.spread(result.rate / trained[0].rate for result in trained[1:])
+    loads, sizes = grown([result.load_mb for result in trained], hands), sizes_text(runs)
     return [
-        measure.Row(
-            f"{name}: loading for training", f"{text}, {memory}", sizes_text(runs), loads, "1.00, linear", peak_mb
-        ),
-        measure.Row(f"{name}: training", rates, sizes_text(runs), flat, "1.00, flat", peak_mb),
+        measure.Row(f"{name}: loading for training", f"{load_s}, {load_mb}", sizes, loads, "1.00, linear", peak_mb),
+        measure.Row(f"{name}: training", rates, sizes, flat, "1.00, flat", peak_mb),
     ]
 
 
@@ -197,11 +189,11 @@ def main(folder: str, option: str = "") -> None:
         raise InputError(f"benchmarks.growth: expected nothing or --published after the folder, found {option!r}")
     from benchmarks import page  # pandas: not in the processes whose memory is measured
 
-    found = []
+    measured = []
     for name in DATASETS:
         times = (PUBLISHED[name] // 10, PUBLISHED[name]) if option else TIMES
-        found += rows(Path(folder), "small", (name,), times)
-    print(page.table(found))
+        measured += rows(Path(folder), "small", (name,), times)
+    print(page.table(measured))
 
 
 if __name__ == "__main__":

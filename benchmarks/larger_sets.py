@@ -10,35 +10,37 @@ from handvae.datasets import icvl, msra, nyu, rhd, stb
 
 def larger_rhd(root: Path, out: Path, times: int) -> None:
     for split in rhd.SPLITS.values():
-        found = rhd.read_annotations(root, split)
-        uv_vis = np.stack([np.concatenate([one.uv_px, one.visible[:, None]], axis=1) for one in found])
-        labels = (uv_vis, np.stack([one.xyz_m for one in found]), np.stack([one.K for one in found]))
-        for kind in ("color", "mask"):
-            for copy in range(times * len(found)):
-                link(root / split / kind / f"{copy % len(found):05d}.png", out / split / kind / f"{copy:05d}.png")
+        samples = rhd.read_annotations(root, split)
+        uv_vis = np.stack([np.concatenate([sample.uv_px, sample.visible[:, None]], axis=1) for sample in samples])
+        labels = (uv_vis, np.stack([sample.xyz_m for sample in samples]), np.stack([sample.K for sample in samples]))
+        for folder in ("color", "mask"):
+            for copy in range(times * len(samples)):
+                original = root / split / folder / f"{copy % len(samples):05d}.png"
+                link(original, out / split / folder / f"{copy:05d}.png")
         rhd.write_annotations(out / split, *(repeated(values, times) for values in labels))
 
 
 def larger_stb(root: Path, out: Path, times: int) -> None:
     for sequence in stb.SEQUENCES:
-        found = stb.frames(root, [sequence], [], ["left"], images=False)["train"]
+        frames = stb.frames(root, [sequence], [], ["left"], images=False)["train"]
         for view in stb.VIEWS:
-            for copy in range(times * len(found)):
-                at = stb.image_path(root, sequence, view, copy % len(found))
-                link(at, stb.image_path(out, sequence, view, copy))
-        stb.write_labels(out, sequence, repeated(np.stack([frame.joints_mm for frame in found]), times))
+            for copy in range(times * len(frames)):
+                original = stb.image_path(root, sequence, view, copy % len(frames))
+                link(original, stb.image_path(out, sequence, view, copy))
+        stb.write_labels(out, sequence, repeated(np.stack([frame.joints_mm for frame in frames]), times))
 
 
 def larger_icvl(root: Path, out: Path, times: int) -> None:
-    found = icvl.frames(root, rotated_copies=True)
-    files = {"labels": found["train"]}
-    files |= {name: [one for one in found["test"] if one.path.startswith(name)] for name in icvl.TEST_SEQUENCES}
-    for name, of_file in files.items():
+    splits = icvl.frames(root, rotated_copies=True)
+    files = {"labels": splits["train"]}
+    files |= {name: [frame for frame in splits["test"] if frame.path.startswith(name)] for name in icvl.TEST_SEQUENCES}
+    for name, frames in files.items():
         split = "Training" if name == "labels" else "Testing"
-        paths = [renumbered(one.path, copy) for copy in range(times) for one in of_file]
-        for path, one in zip(paths, of_file * times, strict=True):
-            link(one.images / one.path, out / split / "Depth" / path)
-        icvl.write_labels(out / split / f"{name}.txt", paths, repeated(np.stack([one.uvd for one in of_file]), times))
+        paths = [renumbered(frame.path, copy) for copy in range(times) for frame in frames]
+        for path, frame in zip(paths, frames * times, strict=True):
+            link(frame.images / frame.path, out / split / "Depth" / path)
+        uvd = repeated(np.stack([frame.uvd for frame in frames]), times)
+        icvl.write_labels(out / split / f"{name}.txt", paths, uvd)
 
 
 def renumbered(path: str, copy: int) -> str:
@@ -47,19 +49,19 @@ def renumbered(path: str, copy: int) -> str:
 
 
 def larger_nyu(root: Path, out: Path, times: int) -> None:
-    for split, found in nyu.frames(root).items():
-        for copy in range(times * len(found)):
-            link(found[copy % len(found)].image, nyu.image_path(out, split, "depth", copy + 1))
-        nyu.write_labels(out, split, repeated(np.stack([[frame.joints_mm for frame in found]] * nyu.VIEWS), times, 1))
+    for split, frames in nyu.frames(root).items():
+        for copy in range(times * len(frames)):
+            link(frames[copy % len(frames)].image, nyu.image_path(out, split, "depth", copy + 1))
+        nyu.write_labels(out, split, repeated(np.stack([[frame.joints_mm for frame in frames]] * nyu.VIEWS), times, 1))
 
 
 def larger_msra(root: Path, out: Path, times: int) -> None:
-    for subject, of_subject in msra.frames(root).items():
+    for subject, subject_frames in msra.frames(root).items():
         for gesture in msra.GESTURES:
-            found = [frame for frame in of_subject if frame.gesture == gesture]
-            for copy in range(times * len(found)):
-                link(found[copy % len(found)].image, msra.image_path(out, subject, gesture, copy))
-            joints_mm = repeated(np.stack([frame.joints_mm for frame in found]), times)
+            frames = [frame for frame in subject_frames if frame.gesture == gesture]
+            for copy in range(times * len(frames)):
+                link(frames[copy % len(frames)].image, msra.image_path(out, subject, gesture, copy))
+            joints_mm = repeated(np.stack([frame.joints_mm for frame in frames]), times)
             msra.write_labels(out, subject, gesture, joints_mm)
 
 

@@ -1,4 +1,4 @@
-"""What a change of params.yaml is worth: seconds and validation error of an experiment over seeds.
+"""The effect of a change of params.yaml: seconds and validation error of an experiment over seeds.
 
 Usage: python -m benchmarks.learning ROW [--seeds N] [--validation SHARE] [-S key=value ...]
 Trains the row of the grid (never looking at its test split) on what data/processed holds, one thread, and prints a line
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.training import errors_mm
 from handvae.base import params
-from handvae.evaluation import metrics, predict
+from handvae.evaluation import metrics
 from handvae.model import batches, parts, training
 from handvae.model.devices import make_repeatable
 from handvae.model.settings import Settings, settings_of
@@ -40,12 +41,13 @@ def main(*arguments: str) -> None:
     for seed in range(given.seeds):
         settings = settings_of(changed(given.set_param), given.row, seed)
         experiment = dataclasses.replace(settings.experiment, validation=given.validation)
-        one = trained(dataclasses.replace(settings, experiment=experiment))
-        print(f"{given.row} seed {seed}: {' / '.join(f'{mm:.2f} mm' for mm in one[:-1])}, {one[-1]:.1f} s", flush=True)
-        errors.append(one[:-1])
-        seconds.append(one[-1])
+        errors_of_sets, seconds_of_seed = trained(dataclasses.replace(settings, experiment=experiment))
+        text = " / ".join(f"{mm:.2f} mm" for mm in errors_of_sets)
+        print(f"{given.row} seed {seed}: {text}, {seconds_of_seed:.1f} s", flush=True)
+        errors.append(errors_of_sets)
+        seconds.append(seconds_of_seed)
     mean, spread = np.mean(errors, axis=0), np.std(errors, axis=0, ddof=min(1, given.seeds - 1))
-    text = " / ".join(f"{one:.2f} ± {sd:.2f}" for one, sd in zip(mean, spread, strict=True))
+    text = " / ".join(f"{mm:.2f} ± {sd:.2f}" for mm, sd in zip(mean, spread, strict=True))
     print(f"{given.row} {' '.join(given.set_param)}: {text} mm, {np.mean(seconds):.1f} s", flush=True)
 
 
@@ -61,8 +63,8 @@ def changed(overrides: list[str]) -> params.Params:
         return params.load(copy)
 
 
-def trained(settings: Settings) -> list[float]:
-    """The validation error in mm on each of the experiment's sets, then the seconds that training took."""
+def trained(settings: Settings) -> tuple[list[float], float]:
+    """The validation error in mm on each of the experiment's sets, and the seconds that training took."""
     experiment, unit_mm = settings.experiment, settings.joint_unit_mm
     rows = parts.training_parts(PROCESSED, experiment)
     split = batches.load_split(rows, settings.uses_images, unit_mm, CPU, experiment.label_fraction)
@@ -71,20 +73,18 @@ def trained(settings: Settings) -> list[float]:
     while model_run.step < settings.training.steps:
         training.train_block(model_run, split)
     seconds = time.perf_counter() - start
-    return [*(error_mm(model_run, dataset) for dataset in experiment.datasets), seconds]
+    return [error_mm(model_run, dataset) for dataset in experiment.datasets], seconds
 
 
 def error_mm(model_run: training.Run, dataset: str) -> float:
-    """Mean EPE on the rows of a set that are held out."""
+    """Mean EPE on the held-out rows of a set."""
     settings = model_run.settings
     scored = parts.scored_part(PROCESSED, settings.experiment, dataset)
     split = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, CPU)
-    predicted_mm = predict.predict_joints_mm(model_run.model.eval(), settings.encoded, split)
-    errors_mm = metrics.joint_errors_mm(predicted_mm, split.true_mm().cpu().numpy())
-    depth = settings.experiment.input == "depth"
-    visible = np.ones(errors_mm.shape, bool) if depth else scored.column("visible")
+    errors = errors_mm(model_run.model, settings, split)
+    visible = np.ones(errors.shape, bool) if settings.experiment.input == "depth" else scored.column("visible")
     evaluated = list(settings.skeleton.evaluated)
-    return metrics.mean_over_joints(errors_mm[:, evaluated], visible[:, evaluated])
+    return metrics.mean_over_joints(errors[:, evaluated], visible[:, evaluated])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How everything here is timed: sides in turn, many times; their ratio and its spread; the memory of programs."""
+"""Timing: sides in turn, for several rounds; their ratio and its spread; the peak memory of programs."""
 
 import multiprocessing
 import os
@@ -38,11 +38,11 @@ def spread(values: Iterable[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the report. Ratios are of one round each, both sides measured one after the other."""
+    """A line of the page. A ratio is of one round, in which both sides are measured one after the other."""
 
     what: str
     measured: str
-    against: str = ""  # what the ratio is to, with its own number
+    against: str = ""  # the other side of the ratio, with its own number
     ratio: Spread | None = None
     held_to: str = ""
     peak_mb: float | None = None  # of the largest process
@@ -54,20 +54,20 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> Spread:
 
 
 def alternating(sides: Mapping[str, Callable[[], Result]], rounds: int, warm_up: int = 1) -> dict[str, list[Result]]:
-    """What each side returns in each of the rounds, one side after the other in every round.
+    """The results of each side in each of the rounds, one side after the other in every round.
 
-    Whatever else the machine does then falls on all sides alike. The first `warm_up` rounds are not counted.
+    Other work of the machine then slows all sides alike. The first `warm_up` rounds are not counted.
     """
-    found: dict[str, list[Result]] = {name: [] for name in sides}
+    results: dict[str, list[Result]] = {name: [] for name in sides}
     for number in range(warm_up + rounds):
         for name, side in sides.items():
             result = side()
-            found[name] += [result] * (number >= warm_up)
-    return found
+            results[name] += [result] * (number >= warm_up)
+    return results
 
 
 def apart(function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
-    """What a module's function returns in a fresh process, and the MB of memory that the process had at its peak."""
+    """The result of a module's function in a fresh process, and the peak memory of that process in MB."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_with_own_peak, function, arguments).result()
 
@@ -107,7 +107,7 @@ def command(arguments: Sequence[object], folder: Path, **environment: str) -> Fi
 
 
 def peak_mb(pid: int | str) -> float:
-    """The most memory that a process has had so far (Linux); 0 where it has just ended."""
+    """The peak memory of a process so far (Linux); 0 where it has just ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -116,7 +116,7 @@ def peak_mb(pid: int | str) -> float:
 
 
 def family(pid: int) -> Iterator[int]:
-    """A process and all that it has started (Linux)."""
+    """A process and all its descendants (Linux)."""
     children: dict[int, list[int]] = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -126,5 +126,5 @@ def family(pid: int) -> Iterator[int]:
         children.setdefault(parent, []).append(int(entry))
     waiting = [pid]
     while waiting:
-        yield (one := waiting.pop())
-        waiting += children.get(one, [])
+        yield (process := waiting.pop())
+        waiting += children.get(process, [])

@@ -24,7 +24,7 @@ import torch
 
 from benchmarks import data, measure, training
 from handvae.base.errors import InputError
-from handvae.evaluation import metrics, predict
+from handvae.evaluation import metrics
 from handvae.model import batches, parts
 from handvae.model import training as own
 from handvae.model.settings import Settings, settings_of
@@ -68,39 +68,25 @@ def rows(folder: Path, profile: str) -> list[measure.Row]:
         sides[f"MultiVae's trainer, {name}"] = lambda seed, trainer=trainer: theirs(
             python, workspace, trainer, EPOCHS, seed
         )
-    found = {name: [] for name in sides}
-    for seed in range(SEEDS):
-        for name, side in sides.items():
-            found[name].append(side(seed))
-    our_runs = found.pop("ours")
+    rounds = [{name: side(seed) for name, side in sides.items()} for seed in range(SEEDS)]
+    our_runs, *others = ([results[name] for results in rounds] for name in sides)
+    return [row for name, runs in zip(list(sides)[1:], others, strict=True) for row in rows_of(name, our_runs, runs)]
+
+
+def rows_of(name: str, our_runs: list[dict[str, float]], runs: list[dict[str, float]]) -> list[measure.Row]:
+    """Two lines on another trainer: its seconds and its test error against ours."""
     steps = f"{our_runs[0]['steps']} steps of {our_runs[0]['batch_size']}"
-    return [row for name, runs in found.items() for row in rows_of(name, steps, our_runs, runs)]
-
-
-def rows_of(name: str, steps: str, our_runs: list[dict], runs: list[dict]) -> list[measure.Row]:
-    def of(which: list[dict], key: str) -> list[float]:
-        return [run[key] for run in which]
-
-    seconds, theirs_s = of(our_runs, "seconds"), of(runs, "seconds")
-    error, theirs_mm = of(our_runs, "epe_mm"), of(runs, "epe_mm")
-    return [
-        measure.Row(
-            f"training, {EXPERIMENT}, {steps}, one thread",
-            f"{measure.spread(seconds).text(1)} s",
-            f"{name}: {measure.spread(theirs_s).text(1)} s",
-            measure.ratios(theirs_s, seconds),
-            HELD_TO,
-            max(of(our_runs, "peak_mb")),
-        ),
-        measure.Row(
-            f"test error after these steps, {len(runs)} seeds",
-            f"{measure.spread(error).text(1)} mm",
-            f"{name}: {measure.spread(theirs_mm).text(1)} mm",
-            measure.ratios(theirs_mm, error),
-            "1.00",
-            max(of(runs, "peak_mb")),
-        ),
-    ]
+    lines = (
+        (f"training, {EXPERIMENT}, {steps}, one thread", "seconds", "s", HELD_TO, our_runs),
+        (f"test error after these steps, {len(runs)} seeds", "epe_mm", "mm", "1.00", runs),
+    )
+    rows = []
+    for what, key, unit, held_to, largest in lines:
+        our, their = ([run[key] for run in side] for side in (our_runs, runs))
+        our_text, their_text = (f"{measure.spread(values).text(1)} {unit}" for values in (our, their))
+        peak_mb = max(run["peak_mb"] for run in largest)
+        rows.append(measure.Row(what, our_text, f"{name}: {their_text}", measure.ratios(their, our), held_to, peak_mb))
+    return rows
 
 
 def environment() -> Path:
@@ -127,7 +113,7 @@ def environment() -> Path:
 
 
 def released() -> str:
-    """The version of torch that must stay as it is in both environments."""
+    """The version of torch, the same in both environments."""
     return importlib.metadata.version("torch")
 
 
@@ -176,6 +162,4 @@ def test_error_mm(workspace: Path, settings: Settings, model: CrossModalVAE) -> 
     scored = parts.scored_part(workspace / "data" / "processed", settings.experiment, "rhd")
     device = next(model.parameters()).device
     split = batches.load_split([scored], True, settings.joint_unit_mm, device)
-    predicted = predict.predict_joints_mm(model.eval(), settings.encoded, split)
-    errors_mm = metrics.joint_errors_mm(predicted, split.true_mm().cpu().numpy())
-    return metrics.mean_over_joints(errors_mm, scored.column("visible"))
+    return metrics.mean_over_joints(training.errors_mm(model, settings, split), scored.column("visible"))

@@ -1,4 +1,4 @@
-"""One training by MultiVae, in the environment that benchmarks.multivae makes. Prints what came of it as JSON.
+"""One training by MultiVae, in the environment that benchmarks.multivae makes. Prints its results as JSON.
 
 python -m benchmarks.multivae_run '{"workspace": ..., "epochs": ..., "seed": ..., "threads": ..., "workers": ...,
 "augmented": ...}'
@@ -39,7 +39,7 @@ class Posterior(BaseJointEncoder):
 
 
 class Decoder(BaseConditionalDecoder):
-    """Our decoder of joints as MultiVae wants it; what it could be conditioned on it does not look at."""
+    """Our decoder of joints as MultiVae wants it; it ignores what it could be conditioned on."""
 
     def __init__(self, network: torch.nn.Module):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the page of benchmarks says: of the machine, and a line a row. Apart from what is measured, for its memory."""
+"""The page of benchmarks: the machine, and a table. A module of its own, to spare measured processes its imports."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ HEADER = ["what", "measured", "against", "ratio: median (lowest–highest)", "he
 
 
 def table(rows: Sequence[Row]) -> str:
-    """In Markdown."""
+    """The rows as a table in Markdown."""
     cells = [
         [
             row.what,
@@ -61,7 +61,7 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """Of the code that is measured; "and changes" where it is not as committed."""
+    """The commit of the measured code; "and changes" where it is not as committed."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(measure.REPOSITORY), *words]

@@ -39,25 +39,21 @@ HELD_TO = {"cpu": "", "cuda": "10"}
 def rows(folder: Path, profile: str) -> list[measure.Row]:
     workspace = data.workspace(folder / "plain_loop", profile, SIZES)
     data.prepared(workspace, "rhd")
-    (found, device), peak_mb = measure.apart(compare, workspace, LOOPS, ROUNDS, BLOCKS)
-    ours = found.pop("ours")
-    return [
-        measure.Row(
-            f"training, {EXPERIMENT}, one {'thread' if device == 'cpu' else 'GPU'}",
-            f"{measure.spread(ours).text(0)} images/s",
-            f"plain loop, {name}: {measure.spread(rates).text(0)} images/s",
-            measure.ratios(ours, rates),
-            HELD_TO[device],
-            peak_mb,
-        )
-        for name, rates in found.items()
-    ]
+    (rates, device), peak_mb = measure.apart(compare, workspace, LOOPS, ROUNDS, BLOCKS)
+    ours = rates.pop("ours")
+    what, rate = f"training, {EXPERIMENT}, one {'thread' if device == 'cpu' else 'GPU'}", measure.spread(ours).text(0)
+    rows = []
+    for name, theirs in rates.items():
+        against = f"plain loop, {name}: {measure.spread(theirs).text(0)} images/s"
+        ratio = measure.ratios(ours, theirs)
+        rows.append(measure.Row(what, f"{rate} images/s", against, ratio, HELD_TO[device], peak_mb))
+    return rows
 
 
 def compare(
     workspace: Path, loops: dict[str, tuple[int, int, bool]], rounds: int, blocks: int
 ) -> tuple[dict[str, list[float]], str]:
-    """Images/s of our loop and of each of `loops`, round by round, and the kind of device."""
+    """Images/s of our loop and of each of `loops`, round by round, and the type of device."""
     device = training.prepare_process()
     settings = training.endless(settings_of(data.loaded(workspace), EXPERIMENT))
     split = own_split(workspace, settings, device)
@@ -120,7 +116,7 @@ class Hands(torch.utils.data.Dataset):
 
 
 def mirrored(side: np.ndarray, augmentation: Augmentation) -> np.ndarray:
-    """Which hands (N,) are mirrored half of the times; see `batches.StoredHands.mirrored`."""
+    """Which hands (N,) are mirrored half of the time; see `batches.StoredHands.mirrored`."""
     both = augmentation.flip == "two_sided" and len(np.unique(side)) == 2
     return np.full(len(side), both or augmentation.flip == "always")
 
@@ -159,7 +155,7 @@ def warped_joints(joints: np.ndarray, rotation_rad: float, flip: bool) -> torch.
 
 
 class PlainLoop:
-    """What is written first: a DataLoader, a model, Adam."""
+    """The usual first version: a DataLoader, a model, Adam."""
 
     def __init__(
         self, hands: Hands, settings: Settings, processes: int, threads: int, blocks: int, device: torch.device

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import data, measure
@@ -25,29 +26,28 @@ def rendering_rows(folder: Path, profile: str) -> list[measure.Row]:
     """RHD's layout by stages.download on all cores; the time of a few frames, start-up, is taken off."""
     few = _rendering(folder, profile, FEW | {"image_px": min(IMAGE_PX)})
     sides = {"few": few, **{px: _rendering(folder, profile, RENDERED | {"image_px": px}) for px in IMAGE_PX}}
-    found = measure.alternating(sides, ROUNDS, warm_up=0)
+    runs = measure.alternating(sides, ROUNDS, warm_up=0)
     more = sum(RENDERED.values()) - sum(FEW.values())
-    start_s = [one.seconds for one in found.pop("few")]
+    start_s = [run.seconds for run in runs.pop("few")]
     rates = {
-        px: [more / (one.seconds - start) for one, start in zip(runs, start_s, strict=True)]
-        for px, runs in found.items()
+        px: [more / (run.seconds - start) for run, start in zip(of_size, start_s, strict=True)]
+        for px, of_size in runs.items()
     }
     small, large = IMAGE_PX
-    against = {px: f"at {other} px" for px, other in ((small, large), (large, small))}
     return [
         measure.Row(
             f"rendering rhd, {px} px, {workers.cores()} processes",
-            f"{measure.spread(of_size).text(0)} images/s after {measure.spread(start_s).median:.1f} s of start-up",
-            against[px],
-            measure.ratios(of_size, rates[large if px == small else small]),
+            f"{measure.spread(rates[px]).text(0)} images/s after {measure.spread(start_s).median:.1f} s of start-up",
+            f"at {other} px",
+            measure.ratios(rates[px], rates[other]),
             "150 images/s at the size of profile small",
-            max(one.peak_mb for one in found[px]),
+            max(run.peak_mb for run in runs[px]),
         )
-        for px, of_size in rates.items()
+        for px, other in ((small, large), (large, small))
     ]
 
 
-def _rendering(folder: Path, profile: str, sizes: dict[str, int]):
+def _rendering(folder: Path, profile: str, sizes: dict[str, int]) -> Callable[[], measure.Finished]:
     name = f"rendering-{sizes['image_px']}-{sizes['training']}"
     workspace = data.workspace(folder / name, profile, {"rhd": sizes})
     return lambda: data.stage(workspace, "download", "rhd")
@@ -57,49 +57,50 @@ def pipeline_rows(folder: Path, profile: str) -> list[measure.Row]:
     """In fresh clones of HEAD: some rows of the grid with one worker and with two, then evaluation and report of what
     they left; all rows at profile tiny, which is starts and DVC alone, and then a `dvc repro` with nothing to do."""
     clones = {number: clone(folder / f"grid-{number}", profile) for number in WORKERS}
-    (one, two), most = (grid(at, number, ROWS) for number, at in clones.items()), WORKERS[-1]
-    against, ratio = f"{WORKERS[0]} worker, {one.seconds:.0f} s", measure.spread([one.seconds / two.seconds])
+    (alone, together), most = (grid(path, number, ROWS) for number, path in clones.items()), WORKERS[-1]
+    against, ratio = f"{WORKERS[0]} worker, {alone.seconds:.0f} s", measure.spread([alone.seconds / together.seconds])
     what = f"the grid, profile {profile}, {len(ROWS)} rows of rhd and the report, {most} workers"
-    found = [measure.Row(what, f"{two.seconds:.0f} s", against, ratio, "1.6", max(one.peak_mb, two.peak_mb))]
-    found += [
+    peak_mb = max(alone.peak_mb, together.peak_mb)
+    rows = [
+        measure.Row(what, f"{together.seconds:.0f} s", against, ratio, "1.6", peak_mb),
         program_row(clones[most], f"evaluation of {ROWS[-1]}", ["-m", "stages.evaluate", ROWS[-1]], "stages.evaluate"),
         program_row(clones[most], f"report of {len(ROWS)} rows", ["-m", "stages.report"], "stages.report"),
     ]
     whole = grid(all_rows := clone(folder / "whole", "tiny"), most, [])
     what = f"the whole grid at profile tiny, a few steps a row, {most} workers"
-    found.append(measure.Row(what, f"{whole.seconds:.0f} s", peak_mb=whole.peak_mb))
+    rows.append(measure.Row(what, f"{whole.seconds:.0f} s", peak_mb=whole.peak_mb))
     nothing = ["-m", "dvc", "repro"]
-    found.append(program_row(all_rows, "dvc repro with nothing to do", nothing, "dvc.repo.reproduce", "5 s"))
-    return found
+    return [*rows, program_row(all_rows, "dvc repro with nothing to do", nothing, "dvc.repo.reproduce", "5 s")]
 
 
-def clone(at: Path, profile: str) -> Path:
+def clone(path: Path, profile: str) -> Path:
     """HEAD, with the profile set and RHD preprocessed, so that the grid's time is that of its rows."""
-    subprocess.run(["git", "clone", "--quiet", measure.REPOSITORY, at], check=True)
-    measure.command([PYTHON, "-m", "dvc", "config", "core.analytics", "false", "--local"], at)
-    settings = at / "params.yaml"
+    subprocess.run(["git", "clone", "--quiet", measure.REPOSITORY, path], check=True)
+    measure.command([PYTHON, "-m", "dvc", "config", "core.analytics", "false", "--local"], path)
+    settings = path / "params.yaml"
     settings.write_text(re.sub(data.PROFILE, f"profile: {profile}", settings.read_text()))
-    measure.command([PYTHON, "-m", "dvc", "repro", "preprocess@rhd"], at, **environment())
-    return at
+    measure.command([PYTHON, "-m", "dvc", "repro", "preprocess@rhd"], path, **environment())
+    return path
 
 
-def grid(at: Path, number: int, rows: list[str]) -> measure.Finished:
+def grid(path: Path, number: int, rows: list[str]) -> measure.Finished:
     """stages.grid on some rows, or on all where none is named."""
-    return measure.command([PYTHON, "-m", "stages.grid", *rows, "--workers", number], at, **environment())
+    return measure.command([PYTHON, "-m", "stages.grid", *rows, "--workers", number], path, **environment())
 
 
-def program_row(at: Path, what: str, program: list[str], imported: str, held_to: str = "") -> measure.Row:
+def program_row(path: Path, what: str, program: list[str], imported: str, held_to: str = "") -> measure.Row:
     """A program against the start of Python and its imports."""
     sides = {
-        name: lambda arguments=arguments: measure.command([PYTHON, *arguments], at, **environment())
+        name: lambda arguments=arguments: measure.command([PYTHON, *arguments], path, **environment())
         for name, arguments in (("program", program), ("start", ["-c", f"import {imported}"]))
     }
     runs = measure.alternating(sides, ROUNDS, warm_up=0)
-    seconds, starts = ([one.seconds for one in runs[name]] for name in sides)
+    seconds, starts = ([run.seconds for run in runs[name]] for name in sides)
     against = f"its start alone, {measure.spread(starts).median:.1f} s"
-    peak_mb = max(one.peak_mb for one in runs["program"])
-    text = f"{measure.spread(seconds).text(1)} s"
-    return measure.Row(what, text, against, measure.ratios(seconds, starts), held_to, peak_mb)
+    peak_mb = max(run.peak_mb for run in runs["program"])
+    return measure.Row(
+        what, f"{measure.spread(seconds).text(1)} s", against, measure.ratios(seconds, starts), held_to, peak_mb
+    )
 
 
 def environment() -> dict[str, str]:

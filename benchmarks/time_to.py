@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from benchmarks import data, measure, training
 from handvae.base import workers
-from handvae.evaluation import metrics, predict
+from handvae.evaluation import metrics
 from handvae.model import batches, parts
 from handvae.model import training as own
 from handvae.model.draws import BLOCK
@@ -23,7 +23,7 @@ from handvae.model.settings import settings_of
 GOALS_MM = {"rhd-rgb-v1": 30.0, "stb-rgb-v1": 15.0}
 SEEDS = 2
 EVERY_STEPS = 10 * BLOCK
-LIMIT_S = 480.0  # of training; what is not reached by then is reported as that
+LIMIT_S = 480.0  # of training; a goal not reached by then is reported as that
 VALIDATION = 0.1
 SIZES: dict[str, dict[str, int]] = {}  # of the sets, where not the profile's
 
@@ -54,7 +54,7 @@ def row(workspace: Path, profile: str, name: str, goal_mm: float) -> measure.Row
 
 
 def text(runs: Sequence[Reached]) -> str:
-    """The time of each seed, or how far it came."""
+    """The time of each seed, or its best error."""
     return "; ".join(
         f"not reached: {run.best_mm:.1f} mm in {run.step:,} steps"
         if run.seconds is None
@@ -84,10 +84,7 @@ def reach(workspace: Path, name: str, goal_mm: float, seed: int, validation: flo
             if run.step < settings.training.steps:
                 own.train_block(run, split)
         seconds += time.perf_counter() - start
-        run.model.eval()
-        errors_mm = metrics.joint_errors_mm(
-            predict.predict_joints_mm(run.model, settings.encoded, held_out), held_out.true_mm().cpu().numpy()
-        )
+        errors_mm = training.errors_mm(run.model, settings, held_out)
         best_mm = min(best_mm, metrics.mean_over_joints(errors_mm, visible))
         print(f"{name} seed {seed}: step {run.step:,}, {seconds:.0f} s, {best_mm:.1f} mm", file=sys.stderr, flush=True)
         if best_mm <= goal_mm:

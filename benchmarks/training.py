@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import data, measure
 from handvae.base import params
+from handvae.evaluation import metrics, predict
 from handvae.model import batches, devices, networks, parts, training, vae
 from handvae.model.draws import BLOCK
 from handvae.model.settings import Settings, settings_of
@@ -23,25 +24,19 @@ Batch = dict[str, torch.Tensor]
 
 
 def rows(folder: Path, profile: str) -> list[measure.Row]:
-    """A row for each kind of row of the grid, each in a process of its own."""
+    """A line for each type of grid row, each measured in a process of its own."""
     workspace = data.workspace(folder / "training", profile)
-    return [row(name, workspace) for name in kinds(data.loaded(workspace))]
+    return [row(name, workspace) for name in representatives(data.loaded(workspace))]
 
 
 def row(name: str, workspace: Path) -> measure.Row:
-    (kind, loop, bare, ratio), peak_mb = measure.apart(compare, name, workspace, ROUNDS)
-    return measure.Row(
-        f"training step, {kind}",
-        f"{loop.text(0)} samples/s",
-        f"bare network, {bare.median:,.0f} samples/s",
-        ratio,
-        HELD_TO,
-        peak_mb,
-    )
+    (settings_text, loop, bare, ratio), peak_mb = measure.apart(compare, name, workspace, ROUNDS)
+    rate, against = f"{loop.text(0)} samples/s", f"bare network, {bare.median:,.0f} samples/s"
+    return measure.Row(f"training step, {settings_text}", rate, against, ratio, HELD_TO, peak_mb)
 
 
-def kinds(loaded: params.Params) -> list[str]:
-    """The first row of each kind of loop: rows that differ in set, seed, fold, labels or invariances cost the same."""
+def representatives(loaded: params.Params) -> list[str]:
+    """The first grid row of each type: rows that differ in set, seed, fold, labels or invariances cost the same."""
     first: dict[tuple, str] = {}
     for name, experiment in loaded.experiments.items():
         first.setdefault((experiment.input, str(experiment.variant), experiment.encoder), name)
@@ -49,7 +44,7 @@ def kinds(loaded: params.Params) -> list[str]:
 
 
 def compare(name: str, workspace: Path, rounds: int) -> tuple[str, measure.Spread, measure.Spread, measure.Spread]:
-    """What kind of row an experiment is; samples/s of its loop and of its bare network; their ratio."""
+    """The type of an experiment in words; samples/s of its loop and of its bare network; their ratio."""
     loaded = data.loaded(workspace)
     device = prepare_process()
     settings = endless(settings_of(loaded, name))
@@ -60,12 +55,12 @@ def compare(name: str, workspace: Path, rounds: int) -> tuple[str, measure.Sprea
     batch = random_batch(settings, device)
     noise = torch.randn(len(settings.pairs), settings.training.batch_size, networks.LATENT, device=device)
     sides = {"loop": lambda: loop_rate(run, split), "bare": lambda: bare_rate(run, batch, noise)}
-    found = measure.alternating(sides, rounds)
+    rates = measure.alternating(sides, rounds)
     experiment = settings.experiment
     encoder = "" if experiment.input == "joints_2d" else f", {experiment.encoder}"
-    kind = f"{experiment.input}{encoder}, variant {experiment.variant}, batch {settings.training.batch_size}"
-    loop, bare = map(measure.spread, found.values())
-    return kind, loop, bare, measure.ratios(found["loop"], found["bare"])
+    text = f"{experiment.input}{encoder}, variant {experiment.variant}, batch {settings.training.batch_size}"
+    loop, bare = map(measure.spread, rates.values())
+    return text, loop, bare, measure.ratios(rates["loop"], rates["bare"])
 
 
 def prepare_process() -> torch.device:
@@ -77,7 +72,7 @@ def prepare_process() -> torch.device:
 
 
 def endless(settings: Settings) -> Settings:
-    """The same, but with steps enough for any measurement."""
+    """The same settings with steps enough for any measurement."""
     return replace(settings, training=replace(settings.training, steps=10**6))
 
 
@@ -100,7 +95,7 @@ def bare_rate(run: training.Run, batch: Batch, noise: torch.Tensor) -> float:
 
 
 def bare_step(run: training.Run, batch: Batch, noise: torch.Tensor) -> None:
-    """Nothing but forward, backward and optimiser step of every pair on one batch; `noise` (pairs, B, 30)."""
+    """Forward, backward and optimiser step of every pair on one batch, and nothing else; `noise` (pairs, B, 30)."""
     settings, model = run.settings, run.model
     for step in training.encodings(settings, all_labelled=True):
         for optimiser in run.optimisers:
@@ -114,6 +109,12 @@ def bare_step(run: training.Run, batch: Batch, noise: torch.Tensor) -> None:
         loss.backward()
         for optimiser in run.optimisers:
             optimiser.step()
+
+
+def errors_mm(model: vae.CrossModalVAE, settings: Settings, split: batches.Split) -> np.ndarray:
+    """Errors (N, J) in mm of the joints that a model predicts for the rows of a split. Leaves it in evaluation mode."""
+    predicted_mm = predict.predict_joints_mm(model.eval(), settings.encoded, split)
+    return metrics.joint_errors_mm(predicted_mm, split.true_mm().cpu().numpy())
 
 
 def random_batch(settings: Settings, device: torch.device) -> Batch:

@@ -1,7 +1,7 @@
 """Looks a dataset over before anybody trains on it: label statistics, and the joints drawn over images.
 
-What the labels of a set must satisfy (they project to their pixels, bones have a hand's lengths, the hand is the one
-that the set says) is a finding; what is merely good to know is a line of text.
+Labels that do not project to their pixels, bones without a hand's lengths and hands of the other side are problems.
+What is merely good to know is a line of text.
 """
 
 import math
@@ -23,9 +23,7 @@ REPROJECTION_PX = 1.0
 BONE_MM = (3.0, 130.0)  # the mean length of any bone of any skeleton here
 BENT = 0.35  # of the largest possible value of the handedness test: below it a hand is too flat to tell
 AGREEING_MASK = 0.8  # of the visible joints: real photographs and the synthetic sets have 1.0
-AGREEING_DEPTH = (
-    0.5  # of all joints, where fingers hide each other and labels are rough: the synthetic sets 0.84 to 0.99
-)
+AGREEING_DEPTH = 0.5  # of all joints: fingers hide each other, labels are rough; the synthetic sets have 0.84 to 0.99
 FLESH_MM = (15.0, 60.0)  # so far behind and before a joint its flesh may be measured
 SHEET_COLUMNS = 4
 FINGER_COLOURS = ("#D55E00", "#E69F00", "#009E73", "#56B4E9", "#CC79A7")  # thumb to little finger, Okabe and Ito
@@ -34,15 +32,15 @@ PALM_COLOUR = "#F0E442"
 
 @dataclass(frozen=True)
 class Examination:
-    lines: list[str]  # what was found
+    lines: list[str]  # statistics
     problems: list[str]  # what cannot be right
 
 
 def examine(hands: Hands) -> Examination:
     """Statistics of all labels of a set, and what is wrong with them."""
-    lines, problems = [], []
     depth_mm = hands.joints_mm[..., 2]
     low, high = hands.uv_px.min(axis=(0, 1)), hands.uv_px.max(axis=(0, 1))
+    lines, problems = [], []
     lines.append(
         f"{len(depth_mm):,} labelled hands of {hands.joints_mm.shape[1]} joints; depth {depth_mm.min():.0f} to "
         f"{depth_mm.max():.0f} mm; u {low[0]:.0f} to {high[0]:.0f}, v {low[1]:.0f} to {high[1]:.0f} px"
@@ -57,15 +55,13 @@ def _examine_reprojection(hands: Hands, lines: list[str], problems: list[str]) -
     if not hands.pixels_labelled:
         lines.append("the set labels joints in space or in the image, not in both: whether they fit, only images show")
         return
-    projected = project(hands.joints_mm, hands.camera)
-    error_px = np.linalg.norm(projected - hands.uv_px, axis=-1)
-    # far outside the picture float32 labels are coarse themselves
-    allowed_px = REPROJECTION_PX + 1e-4 * np.abs(hands.uv_px).max(axis=-1)
-    lines.append(
-        f"joints project to their pixels: error {error_px.mean():.3f} px on average, {error_px.max():.3f} at most"
-    )
-    if (error_px > allowed_px).any():
-        share = 100 * (error_px > allowed_px).mean()
+    error_px = np.linalg.norm(project(hands.joints_mm, hands.camera) - hands.uv_px, axis=-1)
+    mean_px, largest_px = error_px.mean(), error_px.max()
+    lines.append(f"joints project to their pixels: error {mean_px:.3f} px on average, {largest_px:.3f} at most")
+    # far outside the image float32 labels are coarse themselves
+    too_far = error_px > REPROJECTION_PX + 1e-4 * np.abs(hands.uv_px).max(axis=-1)
+    if too_far.any():
+        share = 100 * too_far.mean()
         problems.append(f"{share:.1f} % of the joints project more than {REPROJECTION_PX:g} px from their pixels")
 
 
@@ -106,17 +102,16 @@ def _examine_handedness(hands: Hands, lines: list[str], problems: list[str]) -> 
                 f"{len(of_side):,} {name} hands: {100 * share:.1f} % of the {len(bent):,} bent ones bend like one"
             )
             if share < 0.8:
-                problems.append(
-                    f"{name} hands bend like those of the other side: mirrored, or an axis of the wrong sign?"
-                )
+                hint = "mirrored, or an axis of the wrong sign?"
+                problems.append(f"{name} hands bend like those of the other side: {hint}")
         elif len(of_side):
             lines.append(f"{len(of_side):,} {name} hands, all too flat to tell the side by")
 
 
 def examine_images(agreements: list[np.ndarray], samples: list[Sample | DepthSample], total: int) -> Examination:
-    """Whether images show a hand where the labels say; `agreements` as of `depth_agreement`, of some of `total` images.
+    """Whether images show a hand where the labels say; `agreements` (see `depth_agreement`) are of some of the images.
 
-    Of an image alone nothing can be told (STB): then there is no agreement, and only a person can see it.
+    A colour image without a mask tells nothing (STB): then `agreements` is empty, and only a person can see it.
     """
     lines, problems = [], []
     joints = np.concatenate(agreements) if agreements else np.zeros(0, bool)
@@ -126,14 +121,13 @@ def examine_images(agreements: list[np.ndarray], samples: list[Sample | DepthSam
         share = joints.mean()
         lines.append(f"{100 * share:.0f} % of the visible joints in {len(samples):,} of {total:,} images {where}")
         if share < (AGREEING_DEPTH if depth else AGREEING_MASK):
-            why = (
-                "labels of other images, or another camera?"
-                if depth
-                else "K or labels of other images, mirrored images, or masks whose left hands do not have 2 to 17 and "
-                "right hands 18 to 33?"
+            colour_hint = (
+                "K or labels of other images, mirrored images, or masks whose left hands do not have 2 to 17 and right "
+                "hands 18 to 33?"
             )
-            problems.append(f"only {100 * share:.0f} % of the visible joints {where}: {why}")
-    unseen = sum(1 for sample in samples if isinstance(sample, Sample) and not sample.visible.any())
+            hint = "labels of other images, or another camera?" if depth else colour_hint
+            problems.append(f"only {100 * share:.0f} % of the visible joints {where}: {hint}")
+    unseen = sum(isinstance(sample, Sample) and not sample.visible.any() for sample in samples)
     if unseen:
         lines.append(f"{unseen} of these images show no visible joint of the hand with more mask pixels")
     if unseen > 0.1 * len(samples):
@@ -145,7 +139,7 @@ def examine_images(agreements: list[np.ndarray], samples: list[Sample | DepthSam
 
 
 def depth_agreement(sample: DepthSample) -> np.ndarray:
-    """Of each joint, whether a little before it, where its flesh is, something was measured."""
+    """Whether something was measured a little before each joint (J,), where its flesh is."""
     u, v = np.rint(sample.uv_px).astype(int).T
     height, width = sample.depth_mm.shape
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
@@ -188,11 +182,9 @@ def _draw_sample(axes, sample: Sample | DepthSample, skeleton: Skeleton) -> None
         axes.imshow(sample.image_u8, interpolation="nearest")
     else:
         z_mm, half_mm = sample.joints_mm[sample.centre_joint, 2], sample.cube_mm / 2
-        shown = np.where((sample.depth_mm > 0) & (sample.depth_mm < z_mm + half_mm), sample.depth_mm, np.nan)
-        look = matplotlib.colormaps["gray_r"].with_extremes(
-            bad="#DCE6F0"
-        )  # nothing, or something farther, was measured
-        axes.imshow(shown, cmap=look, vmin=z_mm - half_mm, vmax=z_mm + half_mm, interpolation="nearest")
+        depth_mm = np.where((sample.depth_mm > 0) & (sample.depth_mm < z_mm + half_mm), sample.depth_mm, np.nan)
+        colours = matplotlib.colormaps["gray_r"].with_extremes(bad="#DCE6F0")  # nothing, or something farther
+        axes.imshow(depth_mm, cmap=colours, vmin=z_mm - half_mm, vmax=z_mm + half_mm, interpolation="nearest")
     for finger, bones in _bones_by_finger(skeleton).items():
         lines = [sample.uv_px[list(bone)] for bone in bones]
         axes.add_collection(LineCollection(lines, colors=_colour(finger), linewidths=1.6, capstyle="round"))

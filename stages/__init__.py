@@ -1,9 +1,11 @@
 """The pipeline's stages: thin programs that read params.yaml, call the package and write what dvc.yaml declares."""
 
+import argparse
 import inspect
 import itertools
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from handvae.base.errors import InputError
 
@@ -26,3 +28,14 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt as interrupt:
         sys.exit(str(interrupt) or "interrupted; run the same command again")
+
+
+def option_parser(program: str, text: str) -> argparse.ArgumentParser:
+    """A parser for `run`, whose errors are an InputError with the usage that `text`, the program's docstring, gives."""
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(f"{program}: {message}; {text.splitlines()[0].partition('. ')[2]}")
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = refuse
+    return parser

@@ -21,21 +21,21 @@ from handvae.report import style
 from stages import download, run
 
 RAW, SHEETS = Path("data/raw"), Path("data/doctor")
-IMAGES_EXAMINED, IMAGES_SHOWN = 120, 12
+IMAGES_EXAMINED, IMAGES_DRAWN = 120, 12
 CAPTION = "Do the joints lie on the hand, each finger in its own colour? Then labels and images belong together."
 
 
 def main(name: str = "", folder: str = "") -> None:
     if name and name not in DATASETS:
         raise InputError(f"stages.doctor: expected one of {', '.join(DATASETS)}, found {name!r}")
-    verdicts = {one: verdict(one, folder) for one in ([name] if name else DATASETS)}
-    print("\n" + "\n".join(f"{one}: {text}" for one, text in verdicts.items()))
+    verdicts = {dataset: verdict(dataset, folder) for dataset in ([name] if name else DATASETS)}
+    print("\n" + "\n".join(f"{dataset}: {text}" for dataset, text in verdicts.items()))
     if any(text != "ready" for text in verdicts.values()):
         sys.exit(1)
 
 
 def verdict(name: str, folder: str) -> str:
-    """Examine one set and print what is found; "ready", or what is wrong and what to do."""
+    """Examine a set and print what that tells; "ready", or what is wrong and what to do."""
     folder = os.path.expanduser(folder)
     try:
         if folder and Path(folder).is_file():
@@ -55,31 +55,31 @@ def verdict(name: str, folder: str) -> str:
 def located(name: str) -> Path:
     """Where the set of params.yaml lies. InputError with the command that brings it, if it is not there yet."""
     data = params.load().data[name]
-    if sources.source_type(data.source) == "folder" and data.source != "synthetic":
+    synthetic = data.source == "synthetic"
+    if sources.source_type(data.source) == "folder" and not synthetic:
         return Path(data.source)
     try:
         manifest = json.loads((RAW / f"{name}.json").read_text())
     except (OSError, ValueError):
         manifest = {}
-    wanted = [download.describe(name, "", data, published) for published in (False, True)]
-    if data.source == "synthetic":
-        wanted = [download.describe(name, "synthetic", data, False)]
+    source_type = "synthetic" if synthetic else ""
+    wanted = [download.describe(name, source_type, data, published) for published in (False, True)]
     if manifest.get("description") not in wanted or not Path(manifest["root"]).is_dir():
-        what = "synthetic hands" if data.source == "synthetic" else sources.short_name(data.source)
+        source = "synthetic hands" if synthetic else sources.short_name(data.source)
         raise InputError(
-            f"{RAW / name}: expected {what}, found nothing, or what is left of another source; run "
+            f"{RAW / name}: expected {source}, found nothing, or what is left of another source; run "
             f"`dvc repro download@{name}`"
         )
     return Path(manifest["root"])
 
 
 def problems_of(name: str, root: Path) -> list[str]:
-    """Print what is found out about a set; return what is wrong with it."""
+    """Print what the files, labels and images of a set tell; return what is wrong with it."""
     dataset = DATASETS[name]
     facts = dataset.inspect(root)
-    counts = ", ".join(f"{split} {found['frames']:,}" for split, found in facts["splits"].items())
-    kind = "the published set" if facts["published"] else "not the published set's counts"
-    print(f"\n{name}: {TITLES[name]}'s layout\n  frames: {counts} ({kind})")
+    counts = ", ".join(f"{split} {of_split['frames']:,}" for split, of_split in facts["splits"].items())
+    published = "the published set" if facts["published"] else "not the published set's counts"
+    print(f"\n{name}: {TITLES[name]}'s layout\n  frames: {counts} ({published})")
     for note in facts["notes"]:
         print(f"  note: {note}")
     examinations = [doctor.examine(dataset.labelled_hands(root))]
@@ -90,7 +90,8 @@ def problems_of(name: str, root: Path) -> list[str]:
         print("\n".join(f"  {line}" for line in examinations[1].lines))
     else:
         print("  no image is here, only labels: no picture of them")
-    return [problem for one in examinations for problem in one.problems] + protocol_problems(name, root)
+    problems = [problem for examination in examinations for problem in examination.problems]
+    return problems + protocol_problems(name, root)
 
 
 def examined_images(name: str, root: Path, frames: list) -> doctor.Examination:
@@ -103,13 +104,14 @@ def examined_images(name: str, root: Path, frames: list) -> doctor.Examination:
         agreements = [dataset.visible_joints_on_mask(frame) for frame in chosen]
     elif isinstance(samples[0], DepthSample):
         agreements = [doctor.depth_agreement(sample) for sample in samples]
-    found = doctor.examine_images(agreements, samples, len(frames))
-    shown, path = doctor.evenly(samples, IMAGES_SHOWN), SHEETS / f"{name}.png"
-    folder = root.resolve().name.encode(errors="replace").decode()  # what no font can draw
-    title = f"{folder} ({TITLES[name]}'s layout): {len(shown)} of {len(frames):,} images"
-    atomic.write_bytes(path, style.png_bytes(doctor.contact_sheet(shown, dataset.SKELETON, title, CAPTION)))
-    found.lines.append(f"{len(samples):,} of {len(frames):,} images decoded; joints over {len(shown)} of them: {path}")
-    return found
+    examination = doctor.examine_images(agreements, samples, len(frames))
+    drawn, path = doctor.evenly(samples, IMAGES_DRAWN), SHEETS / f"{name}.png"
+    folder = root.resolve().name.encode(errors="replace").decode()  # without what no font can draw
+    title = f"{folder} ({TITLES[name]}'s layout): {len(drawn)} of {len(frames):,} images"
+    atomic.write_bytes(path, style.png_bytes(doctor.contact_sheet(drawn, dataset.SKELETON, title, CAPTION)))
+    counts = f"{len(samples):,} of {len(frames):,} images decoded; joints over {len(drawn)} of them"
+    examination.lines.append(f"{counts}: {path}")
+    return examination
 
 
 def protocol_problems(name: str, root: Path) -> list[str]:

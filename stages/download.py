@@ -26,30 +26,30 @@ def main(name: str) -> None:
     if data.source == "synthetic":
         from handvae.synthetic import generate  # needs torch, which real data does not
 
-        root, kind = RAW / name, "synthetic"
+        root, source_type = RAW / name, "synthetic"
         generate.generate(name, root, settings.profile.synthetic[name], data.seed, workers.cores())
     else:
         source = workspace.source(data.source)
-        kind = sources.source_type(source)
+        source_type = sources.source_type(source)
         # beside a folder that somebody gave may lie the one that was meant; beside an unpacked archive lies nothing
-        find = partial(sets.find, name) if kind == "folder" else dataset.find
+        find = partial(sets.find, name) if source_type == "folder" else dataset.find
         root = sources.locate(name, source, data.sha256, RAW / "unpacked", find)
-    found = dataset.inspect(root)
-    published = found["published"] and kind != "synthetic"  # at full size the synthetic set has the same counts
-    if kind == "folder" and source != data.source:  # the same manifest as in the workspace
+    facts = dataset.inspect(root)
+    facts["published"] &= source_type != "synthetic"  # at full size the synthetic set has the same counts
+    if source_type == "folder" and source != data.source:  # the same manifest as in the workspace
         root = os.path.relpath(root, workspace.folder())
-    facts = {"kind": kind, "description": describe(name, kind, data, published), "root": str(root)}
-    facts |= {**found, "published": published}
-    write_text(manifest, json.dumps(facts, indent=1) + "\n")
-    counts = ", ".join(f"{split} {facts['splits'][split]['frames']:,}" for split in facts["splits"])
-    print(f"{name}: {facts['description']}\n{root}: frames: {counts}")
+    description = describe(name, source_type, data, facts["published"])
+    written = {"kind": source_type, "description": description, "root": str(root), **facts}
+    write_text(manifest, json.dumps(written, indent=1) + "\n")
+    counts = ", ".join(f"{split} {of_split['frames']:,}" for split, of_split in facts["splits"].items())
+    print(f"{name}: {description}\n{root}: frames: {counts}")
     for note in facts["notes"]:
         print(f"{name}: note: {note}")
 
 
-def describe(name: str, kind: str, data: params.Source, published: bool) -> str:
+def describe(name: str, source_type: str, data: params.Source, published: bool) -> str:
     """What reports call the data: never a path, which would say where and not what."""
-    if kind == "synthetic":
+    if source_type == "synthetic":
         return f"synthetic hands (seed {data.seed})"
     return TITLES[name] if published else f"{sources.short_name(data.source)} ({TITLES[name]}'s layout)"
 

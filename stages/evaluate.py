@@ -6,15 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import threadpoolctl
 import torch
 
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.evaluation import latent, predict, statistics
-from handvae.evaluation.predict import Columns
-from handvae.model import checkpoints, devices, parts
+from handvae.model import batches, checkpoints, devices, parts
 from handvae.model.settings import Settings
 from handvae.preprocessing import moments, store
 from stages import run
@@ -44,18 +42,17 @@ def evaluate(name: str, loaded: params.Params, device: torch.device) -> None:
         raise InputError(f"{folder}: trained on other data than {trained_on[0].path} holds now; run `dvc repro`")
     predictions, summaries, curves = {}, {}, {}
     for dataset in settings.experiment.datasets:
-        found = predicted(name, models, dataset, trained_on, loaded, device)
-        further_mm = [joints_mm for joints_mm, _ in found.further_seeds]
-        predictions[dataset] = found
-        summaries[dataset], curves[dataset] = scores(found.columns, further_mm, settings)
+        prediction = predicted(name, models, dataset, trained_on, loaded, device)
+        predictions[dataset] = prediction
+        summaries[dataset], curves[dataset] = scores(prediction, settings)
         print(f"{name}: {result_text(dataset, summaries[dataset])}")
-    one = len(predictions) == 1
+    one_set = len(predictions) == 1
     predict.write(
         "data/experiment.h5" if own else f"data/predictions/{name}.h5",
-        {"/" if one else dataset: prediction for dataset, prediction in predictions.items()},
+        {"/" if one_set else dataset: prediction for dataset, prediction in predictions.items()},
     )
     stem = "reports/metrics" if own else f"reports/metrics/{name}"
-    numbers = next(iter(summaries.values())) if one else summaries
+    numbers = next(iter(summaries.values())) if one_set else summaries
     atomic.write_text(f"{stem}.json", json.dumps(numbers, indent=2) + "\n")
     atomic.write_text(f"{stem}_pck.csv", curves_text(curves, "pcf" if settings.experiment.input == "depth" else "pck"))
     history = (folder / "history.csv").read_text()
@@ -70,14 +67,15 @@ def predicted(
     loaded: params.Params,
     device: torch.device,
 ) -> predict.Prediction:
-    """What the models of an experiment, one a seed, make of the rows of one set on which it is scored."""
+    """The predictions of an experiment's models, which differ in their seed alone, for the scored rows of one set."""
     settings = models[0].settings
-    scored = parts.scored_part(PROCESSED, settings.experiment, dataset)
+    scored, unit_mm = parts.scored_part(PROCESSED, settings.experiment, dataset), settings.joint_unit_mm
+    test = batches.load_split([scored], settings.uses_images, unit_mm, device, resident=loaded.resident)
+    train = batches.load_split(trained_on, False, unit_mm, device)
     of_seeds = []
     for model, of_model, _ in models:
-        columns = predict.predict_split(model, of_model, scored, trained_on, device, loaded.resident)
-        encoded = latent.latent_columns(model, of_model, scored, columns, device, loaded.resident)
-        of_seeds.append((columns, encoded))
+        columns = predict.predict_split(model, of_model, scored, test, train)
+        of_seeds.append((columns, latent.latent_columns(model, of_model, scored, test, columns)))
     (columns, encoded), *further = of_seeds
     facts = attributes(name, settings, dataset, store.attributes(scored.path))
     block_frames = loaded.block_frames(synthetic=bool(facts["synthetic"]))
@@ -95,20 +93,20 @@ def result_text(dataset: str, summary: dict[str, float | int | None]) -> str:
     )
 
 
-def curves_text(curves: dict[str, list[tuple]], kind: str) -> str:
-    """CSV of the curve, or of each set's in a column of its own: thresholds are the same."""
-    header = ["threshold_mm", *([kind] if len(curves) == 1 else [f"{kind}_{dataset}" for dataset in curves])]
-    rows = [(of_sets[0][0], *(share for _, share in of_sets)) for of_sets in zip(*curves.values(), strict=True)]
+def curves_text(curves: dict[str, list[tuple]], measure: str) -> str:
+    """CSV of the curve of one set, or of each set's in a column of its own; all have the same thresholds."""
+    header = ["threshold_mm", *([measure] if len(curves) == 1 else [f"{measure}_{dataset}" for dataset in curves])]
+    rows = [(points[0][0], *(share for _, share in points)) for points in zip(*curves.values(), strict=True)]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()
 
 
-def attributes(name: str, settings: Settings, dataset: str, found: dict[str, object]) -> dict[str, object]:
-    """What a prediction says of itself: the experiment, and what its data is; `found`: of the preprocessed set."""
+def attributes(name: str, settings: Settings, dataset: str, processed: dict[str, object]) -> dict[str, object]:
+    """A prediction's attributes: its experiment, and facts of its data from those of the `processed` set."""
     experiment = settings.experiment
     keys = ("input", "variant", "invariances", "encoder", "label_fraction", "validation", "recipe")
-    facts = {key: found[key] for key in ("source", "synthetic", "published", "skeleton")}
+    facts = {key: processed[key] for key in ("source", "synthetic", "published", "skeleton")}
     if experiment.validation:
         facts["source"] = f"{100 * experiment.validation:g} % held out of the training part of {facts['source']}"
         facts["published"] = False
@@ -126,21 +124,20 @@ def attributes(name: str, settings: Settings, dataset: str, found: dict[str, obj
 
 
 def scores(
-    columns: Columns, further_seeds_mm: list[np.ndarray], settings: Settings
-) -> tuple[dict[str, float | int | None], list[tuple]]:
-    """The flat metrics and the curve: PCK by the RGB sets' protocol; for depth PCF by the public evaluation's.
-
-    `further_seeds_mm`: the joints (N, J, 3) that the models of further seeds predict.
-    """
-    evaluated, block = list(settings.skeleton.evaluated), columns["block"]
+    prediction: predict.Prediction, settings: Settings
+) -> tuple[dict[str, float | int | None], list[tuple[float, float]]]:
+    """The flat metrics and the curve: PCK by the RGB sets' protocol; for depth PCF by the public evaluation's."""
+    columns, evaluated = prediction.columns, list(settings.skeleton.evaluated)
+    block = columns["block"]
     true, mean_pose, visible = (columns[name][:, evaluated] for name in ("joints_true_mm", "mean_pose_mm", "visible"))
-    predicted = [joints_mm[:, evaluated] for joints_mm in (columns["joints_pred_mm"], *further_seeds_mm)]
+    further_mm = [joints_mm for joints_mm, _ in prediction.further_seeds]
+    joints_pred = [joints_mm[:, evaluated] for joints_mm in (columns["joints_pred_mm"], *further_mm)]
     if settings.experiment.input == "depth":
-        summary = statistics.summarise_depth(predicted, true, mean_pose, block, seed=0)
-        table = statistics.pcf_table(predicted, true)
+        summary = statistics.summarise_depth(joints_pred, true, mean_pose, block, seed=0)
+        table = statistics.pcf_table(joints_pred, true)
     else:
-        summary = statistics.summarise(predicted, true, visible, mean_pose, block, seed=0)
-        table = statistics.pck_table(predicted, true, visible)
+        summary = statistics.summarise(joints_pred, true, visible, mean_pose, block, seed=0)
+        table = statistics.pck_table(joints_pred, true, visible)
     return summary | statistics.previous_frame(true, visible, columns["previous_row"]), table
 
 

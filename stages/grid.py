@@ -1,6 +1,6 @@
 """Rows of the grid, raw data to report. Usage: python -m stages.grid [row or set ...] [-S key=value ...] [--workers n]
 
-A set (rhd, stb, rhd+stb, icvl, nyu, msra) stands for all rows that are trained on it; without a name everything runs.
+A set (rhd, stb, rhd+stb, icvl, nyu, msra) stands for all rows trained on it; without a name everything runs.
 Only what the rows need is downloaded, or rendered, and trained; the report then shows what is there. -S changes
 params.yaml first, as in `dvc exp run`:
 python -m stages.grid rhd -S data.rhd.source=/data/RHD_published_v2 -S profile=paper
@@ -16,12 +16,11 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.base.workers import cores
-from stages import run
+from stages import option_parser, run
 from stages.parallel import clones, cluster
 from stages.parallel.processes import Interrupts
 from stages.parallel.record import Record
@@ -58,19 +57,14 @@ def main(*arguments: str) -> None:
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = refuse  # one line, as every stage's
+    parser = option_parser("stages.grid", __doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("-S", "--set-param", action="append", default=[])
     parser.add_argument("--workers", type=int)
     given = parser.parse_intermixed_args(arguments)
     if given.workers is not None and given.workers < 1:
-        refuse(f"--workers: expected 1 or more, found {given.workers}")
+        parser.error(f"--workers: expected 1 or more, found {given.workers}")
     return given
-
-
-def refuse(message: str) -> NoReturn:
-    raise InputError(f"stages.grid: {message}; {__doc__.splitlines()[0].partition('. ')[2]}")
 
 
 def set_params(changes: Iterable[str]) -> None:
@@ -85,9 +79,9 @@ def set_params(changes: Iterable[str]) -> None:
 
 
 def number_of_workers(asked: int | None) -> int | None:
-    """1 if rows are trained one after the other, what was asked for, or None: as many as Ray finds GPUs or cores.
+    """1 if rows are trained one after the other; the number asked for; or None for as many as Ray finds GPUs or cores.
 
-    InputError if there cannot be what was asked for; without a wish Ray is looked for when rows wait for it.
+    InputError if so many are impossible. If no number is asked for, Ray is looked for when rows wait for it.
     """
     if asked == 1 or (asked is None and cores() == 1 and not os.environ.get("RAY_ADDRESS")):
         return 1
@@ -100,21 +94,22 @@ def rows(names: Iterable[str], experiments: dict[str, params.Experiment]) -> lis
     """The rows that are named, alone or by their set, in the grid's order."""
     chosen: set[str] = set()
     for name in names:
-        of_set = {row for row, experiment in experiments.items() if experiment.dataset == name}
-        if name not in experiments and not of_set:
-            known = ", ".join([*dict.fromkeys(one.dataset for one in experiments.values()), *experiments])
+        set_rows = {row for row, experiment in experiments.items() if experiment.dataset == name}
+        if name not in experiments and not set_rows:
+            sets = dict.fromkeys(experiment.dataset for experiment in experiments.values())
+            known = ", ".join([*sets, *experiments])
             raise InputError(f"stages.grid: expected sets or rows of {PARAMS}: {known}; found {name!r}")
-        chosen |= {name} if name in experiments else of_set
+        chosen |= {name} if name in experiments else set_rows
     return [row for row in experiments if row in chosen]
 
 
 def commands(names: Sequence[str], experiments: dict[str, params.Experiment]) -> list[list[str]]:
-    """What DVC is asked for: the rows with all that they stand on, then the report of what is there."""
+    """The commands of DVC: the rows with all that they depend on, then the report of what is there."""
     if not names:
         return [REPRO]
     return [
         [*REPRO, *(f"evaluate_paper@{row}" for row in rows(names, experiments))],
-        # by force: what DVC takes for unchanged may stand on another params.yaml than the rows that were left alone
+        # by force: a report that DVC takes for unchanged may be of another params.yaml than rows that were left alone
         [*REPRO, "--single-item", "--force", "report"],
     ]
 
@@ -142,11 +137,11 @@ def cost(row: str, loaded: params.Params) -> int:
 def due(chosen: Sequence[str], loaded: params.Params) -> list[str]:
     """Those of the rows that DVC would run, or take from its cache, the longest first."""
     command = [*clones.DVC, "status", "--json", *(stage for row in chosen for stage in stages_of(row))]
-    found = subprocess.run(command, capture_output=True, text=True)
-    if found.returncode:
-        raise InputError(f"dvc status: {' '.join(found.stderr.split())}")
-    changed = json.loads(found.stdout)
-    is_due = [row for row in chosen if set(stages_of(row)) & set(changed)]
+    status = subprocess.run(command, capture_output=True, text=True)
+    if status.returncode:
+        raise InputError(f"dvc status: {' '.join(status.stderr.split())}")
+    changed = set(json.loads(status.stdout))
+    is_due = [row for row in chosen if changed & set(stages_of(row))]
     return sorted(is_due, key=lambda row: cost(row, loaded), reverse=True)
 
 
@@ -159,7 +154,7 @@ def train_together(
     others, which are brought here.
     """
     home, chosen = Path.cwd(), rows(names, loaded.experiments) or [params.OWN, *loaded.experiments]
-    sets = {one.dataset: one.datasets for one in map(loaded.experiment, chosen)}
+    sets = {experiment.dataset: experiment.datasets for experiment in map(loaded.experiment, chosen)}
     repro([*REPRO, *("combine" if "+" in name else f"preprocess@{name}" for name in sets)], interrupts)
     waiting = due(chosen, loaded)
     if not waiting or (len(waiting) == 1 and not os.environ.get("RAY_ADDRESS")):
@@ -170,13 +165,13 @@ def train_together(
     interrupts.listen()  # Ray has put its own in place
     record.line["workers"] = workers
     files = {f"data/processed/{name}.h5" for together, apart in sets.items() for name in (together, *apart)}
-    places = clones.make(home, workers, sorted(files))
+    folders = clones.make(home, workers, sorted(files))
     progress = Progress({row: cost(row, loaded) for row in waiting}, workers, record)
     tasks = [(row, ["-m", "dvc", "repro", "--single-item", *stages_of(row)]) for row in waiting]
-    outcomes = cluster.run_rows(home, places, tasks, gpu_share, lambda: interrupts.noted, progress.done)
+    outcomes = cluster.run_rows(home, folders, tasks, gpu_share, lambda: interrupts.noted, progress.done)
     cluster.disconnect()
-    if failed := [one.row for one in outcomes if one.error]:
-        finished = [one.row for one in outcomes if not one.error]
+    if failed := [outcome.row for outcome in outcomes if outcome.error]:
+        finished = [outcome.row for outcome in outcomes if not outcome.error]
         if finished:
             repro([*REPRO, "--quiet", *(stages_of(row)[1] for row in finished)], interrupts)
         others = "; the others are finished" if finished else ""
@@ -186,16 +181,15 @@ def train_together(
 
 
 class Progress:
-    """A line a row that has ended: how many have, and about how long the others take."""
+    """A line for each row that has ended: how many have, and about how long the others take."""
 
     def __init__(self, costs: dict[str, int], workers: int, record: Record):
         self.costs, self.workers, self.record = costs, workers, record
-        self.waiting, self.trained = dict(costs), []
-        text = f"{len(costs)} rows, {workers} at a time; their output is in {clones.GRID}/logs"
-        print(f"{text}", flush=True)
+        self.waiting, self.trained_s = dict(costs), {}
+        print(f"{len(costs)} rows, {workers} at a time; their output is in {clones.GRID}/logs", flush=True)
 
     def done(self, outcome: cluster.Outcome, running_s: dict[str, float]) -> None:
-        """`running_s`: for how long the rows that are now at work have been."""
+        """`running_s`: for how long each row that is now at work has been."""
         del self.waiting[outcome.row]
         if outcome.error:
             print(f"error: {outcome.row}: {outcome.error}", file=sys.stderr, flush=True)
@@ -203,15 +197,16 @@ class Progress:
         self.record.line["rows"].append(outcome.row)
         self.record.write()
         if outcome.ran:
-            self.trained.append(outcome)
+            self.trained_s[outcome.row] = outcome.seconds
         how = f"in {clock(outcome.seconds)}" if outcome.ran else "from the cache"
         number = len(self.costs) - len(self.waiting)
         print(f"{number} of {len(self.costs)} rows, {outcome.row} {how}{self.left(running_s)}", flush=True)
 
     def left(self, running_s: dict[str, float]) -> str:
-        if not self.trained or not self.waiting:
+        """The minutes that are left, from the seconds that trained rows took for their cost."""
+        if not self.trained_s or not self.waiting:
             return ""
-        rate = sum(one.seconds for one in self.trained) / sum(self.costs[one.row] for one in self.trained)
+        rate = sum(self.trained_s.values()) / sum(self.costs[row] for row in self.trained_s)
         left_s = sum(max(0.0, rate * cost - running_s.get(row, 0.0)) for row, cost in self.waiting.items())
         return f", about {max(1, round(left_s / self.workers / 60))} min left"
 

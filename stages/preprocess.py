@@ -1,7 +1,7 @@
 """data/raw/<set> -> data/processed/<set>.h5. Usage: python -m stages.preprocess rhd|stb|icvl|nyu|msra
 
-Raw data that is gone is taken from the workspace, if this runs outside of it, or brought again by stages.download: DVC
-keeps the manifest <set>.json, in a fresh clone and for its queue, but not the images.
+Raw data that is gone is taken from the workspace, if this runs outside of it, or fetched by stages.download: DVC keeps
+the manifest <set>.json, in a fresh clone and for its queue, but not the images.
 """
 
 import json
@@ -24,7 +24,7 @@ def main(name: str) -> None:
         raise InputError(f"stages.preprocess: expected one of {', '.join(DATASETS)}, found {name!r}")
     dataset, protocol, profile = DATASETS[name], settings.data[name].protocol, settings.profile
     manifest = read_manifest(path := Path(f"data/raw/{name}.json"))
-    root = raw_data(name, manifest) or brought_again(name, path, manifest)
+    root = raw_data(name, manifest) or downloaded_again(name, path, manifest)
     labelled = dataset.frames(root, **frames_options(protocol))
     frames = doubts.few(name, labelled, protocol.doubtful_labels)
     for note in doubts.notes(frame.doubt for group in labelled.values() for frame in group):
@@ -51,8 +51,8 @@ def write(
     name, centre = attributes["dataset"], getattr(protocol, "centre", "joint")
     dataset, counts = DATASETS[name], {}
     with store.writing(path, attributes) as file:
-        for group, of_group in frames.items():
-            hands = preprocess.hands(of_group, dataset.read, crops, f"{name} {group}", centre)
+        for group, group_frames in frames.items():
+            hands = preprocess.hands(group_frames, dataset.read, crops, f"{name} {group}", centre)
             counts[group] = store.add(file, group, hands, f"{path}: {group}")
         if name == "rhd":  # the only set that says which joints can be seen
             hidden = {split: preprocess.without_visible_joint(file[group]) for group, split in dataset.SPLITS.items()}
@@ -61,17 +61,17 @@ def write(
 
 
 def has_published_test(dataset: Dataset, frames: dict[str, list], labelled: dict[str, list]) -> bool:
-    """Whether the test split is the published one; of a set without one every group is tested on by some model."""
+    """Whether the test split is the published one. Where a set has none, each group is the test data of some model."""
     if "test" in frames:
         sequences = getattr(dataset, "PUBLISHED_TEST_SEQUENCES", None)
-        of_published = sequences is None or {frame.sequence for frame in frames["test"]} == set(sequences)
-        return of_published and len(frames["test"]) == dataset.PUBLISHED_TEST
+        published = sequences is None or {frame.sequence for frame in frames["test"]} == set(sequences)
+        return published and len(frames["test"]) == dataset.PUBLISHED_TEST
     return all(len(frames[group]) == len(labelled[group]) for group in labelled)
 
 
 def source_text(description: str, frames: dict[str, list], protocol: object) -> str:
-    """What every table and figure says of its data; of depth also on what its crops are centred, which moves errors."""
-    counts = {group: len(of_group) for group, of_group in frames.items()}
+    """The text of tables and figures on their data; for depth also what crops are centred on, which moves errors."""
+    counts = {group: len(group_frames) for group, group_frames in frames.items()}
     samples = "images" if getattr(protocol, "images", True) else "labelled hands without images"
     if "test" in counts:
         text = f"{description}, {counts['train']:,} training and {counts['test']:,} test {samples}"
@@ -82,7 +82,7 @@ def source_text(description: str, frames: dict[str, list], protocol: object) -> 
 
 
 def read_manifest(path: Path) -> dict:
-    """What download found. Raises InputError if it is gone."""
+    """The manifest that stages.download wrote. InputError if it is gone."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -90,7 +90,7 @@ def read_manifest(path: Path) -> dict:
 
 
 def raw_data(name: str, manifest: dict) -> Path | None:
-    """Where the data lies that the manifest describes, here or in the workspace; None if it is gone or has changed."""
+    """The folder of the data that the manifest describes, here or in the workspace; None if it is gone or changed."""
     for root in dict.fromkeys([Path(manifest["root"]), workspace.folder() / manifest["root"]]):
         try:
             if root.is_dir() and DATASETS[name].inspect(root)["splits"] == manifest["splits"]:
@@ -100,8 +100,8 @@ def raw_data(name: str, manifest: dict) -> Path | None:
     return None
 
 
-def brought_again(name: str, path: Path, manifest: dict) -> Path:
-    """Where the data lies once stages.download has run again. InputError if that finds other data than before.
+def downloaded_again(name: str, path: Path, manifest: dict) -> Path:
+    """The folder of the data after another stages.download. InputError if that brings other data than before.
 
     A process of its own, so that this stage does not depend on the code that renders and downloads. The manifest at
     `path` stays as it is: DVC tracks it.
@@ -111,15 +111,15 @@ def brought_again(name: str, path: Path, manifest: dict) -> Path:
     try:
         if code := subprocess.run([sys.executable, "-m", "stages.download", name]).returncode:
             sys.exit(code)  # its line says why
-        found = read_manifest(path)
+        fetched = read_manifest(path)
     finally:
         atomic.write_text(path, text)
-    if found | {"root": ""} != manifest | {"root": ""}:
+    if fetched | {"root": ""} != manifest | {"root": ""}:
         raise InputError(
-            f"{found['root']}: expected the raw data that {path} describes, found other data; "
+            f"{fetched['root']}: expected the raw data that {path} describes, found other data; "
             f"run `dvc repro -f download@{name}`{f' in {workspace.folder()}' if workspace.folder() != Path() else ''}"
         )
-    return Path(found["root"])
+    return Path(fetched["root"])
 
 
 if __name__ == "__main__":

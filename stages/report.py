@@ -5,7 +5,9 @@ without results, or with results of other settings, are left out and named. No m
 computed by the evaluate stage.
 """
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,22 +19,9 @@ from handvae.base import atomic, params, workspace
 from handvae.base.params import Params
 from handvae.evaluation import published
 from handvae.model import networks
-from handvae.report import (
-    claims,
-    curves,
-    grid,
-    hands,
-    latent,
-    notes,
-    pages,
-    parameters,
-    style,
-    tables_page,
-    viewer,
-)
-from handvae.report.notes import LeftOut
-from handvae.report.results import Result
-from handvae.report.text import csv_table
+from handvae.report import curves, grid_results, hands, latent_figures, pages, parameters, style, tables_page, viewer
+from handvae.report.results import LeftOut, Result
+from handvae.report.text import COMMAND, csv_table, reasons
 from stages import run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
@@ -43,27 +32,32 @@ PAGE = Path("reports/index.html")
 
 def main() -> None:
     settings = params.load()
-    results, left_out = grid.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
+    results, left_out = grid_results.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)
     if left_out:
-        reasons = "; ".join(notes.reasons(left_out))
         counted = f"{len(left_out)} of {len(settings.experiments)} rows left out"
-        print(f"report: {counted}: {reasons}; `{notes.COMMAND}` makes one", flush=True)
+        print(f"report: {counted}: {'; '.join(reasons(left_out))}; `{COMMAND}` makes one", flush=True)
     inputs = {result.input for result in results}
-    note = notes.departures(settings.profile.augmentation, inputs, settings.profile_name)
+    note = grid_results.departures(settings.profile.augmentation, inputs, settings.profile_name)
     texts = table_texts(results, left_out, note)
     figures, embeddings = figures_of(results, settings)
     texts |= {f"tsne_{name}.csv": csv_table(frame) for name, frame in embeddings.items()}
     print(f"report: made {len(texts)} tables and {len(figures)} figures", flush=True)
+    pictures = {f"{name}.png": style.png_bytes(figure) for name, figure in figures.items()}
+    with_results = {result.experiment: settings.experiments[result.experiment] for result in results}
+    with tempfile.TemporaryDirectory() as scratch:  # a notebook that fails leaves reports/ as it was
+        write_all(scratch / TABLES, texts)
+        write_all(scratch / FIGURES, pictures)
+        for folder in (METRICS, TRAINING):
+            shutil.copytree(folder, scratch / folder)
+        titles = {name: figure.get_suptitle() for name, figure in figures.items()}
+        notebooks = pages.executed_notebooks(with_results, titles, scratch)
+    page = pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results, left_out, note)
     remove_left_over(settings.experiments)
     write_all(TABLES, texts)
-    write_all(FIGURES, {f"{name}.png": style.png_bytes(figure) for name, figure in figures.items()})
-    titles = {name: figure.get_suptitle() for name, figure in figures.items()}
-    with_results = {result.experiment: settings.experiments[result.experiment] for result in results}
-    notebooks = pages.executed_notebooks(with_results, titles)
+    write_all(FIGURES, pictures)
     write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
-    hands_to_turn = viewer.viewer_data(results, PROCESSED)
-    atomic.write_text(PAGE, pages.index_page(notebooks, hands_to_turn, results, left_out, note))
+    atomic.write_text(PAGE, page)
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
@@ -73,11 +67,11 @@ def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> di
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
     layers = parameters.layer_table(shapes)
     made = tables_page.tables_of(results, counts, layers)
-    judged = claims.claims_table(results, counts)
+    claims = tables_page.claims_table(results, counts)
     return tables_page.texts_of(made) | {
         "parameters_layers.csv": csv_table(layers),
-        "claims.csv": csv_table(judged),
-        "claims.md": claims.claims_markdown(judged),
+        "claims.csv": csv_table(claims),
+        "claims.md": tables_page.claims_markdown(claims),
         "tables.md": tables_page.markdown_page(results, made, left_out, note),
     }
 
@@ -88,7 +82,7 @@ def figures_of(results: list[Result], settings: Params) -> tuple[dict[str, Figur
     for name, source in settings.data.items():
         files = {method: workspace.source(file) for method, file in source.references.items()}
         references[name] = published.reference_curves(name, files, curves.THRESHOLDS_MM)
-    of_latent, embeddings = latent.latent(results, PROCESSED)
+    of_latent, embeddings = latent_figures.latent_figures(results, PROCESSED)
     figures = curves.curves(results, references) | hands.hands(results, PROCESSED) | of_latent
     return dict(sorted(figures.items())), embeddings
 

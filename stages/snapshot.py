@@ -20,7 +20,7 @@ import torch
 
 from handvae.base import atomic, params, yaml_text
 from handvae.base.errors import InputError
-from handvae.report import pages, snapshot
+from handvae.report import pages, tables_page
 from stages import run
 
 REPORTS, RUNS = Path("reports"), Path(".grid/runs.jsonl")
@@ -52,26 +52,26 @@ def main(folder: str) -> None:
         (partial / "index.html").write_text(page.replace(f"<p>{pages.OWN_LINK}</p>\n", ""))
         for name in ("params.yaml", "dvc.lock"):
             shutil.copy(name, partial / name)
-        (partial / "README.md").write_text(snapshot.readme(facts, *tables))
+        (partial / "README.md").write_text(tables_page.snapshot_page(facts, *tables))
     sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
     print(f"snapshot: wrote {target}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB; time: {facts['time']}")
 
 
 def check_target(target: Path) -> None:
     """InputError where the folder holds anything but an earlier snapshot: it is replaced whole."""
-    page = target / "README.md"
     if target.exists() and not target.is_dir():
         raise InputError(f"{target}: expected a folder, or a new one, found a file")
-    earlier = page.is_file() and page.read_text().startswith(snapshot.MARK)
+    page = target / "README.md"
+    earlier = page.is_file() and page.read_text().startswith(tables_page.SNAPSHOT_MARK)
     if target.is_dir() and any(target.iterdir()) and not earlier:
         raise InputError(f"{target}: expected a new folder or an earlier snapshot, found other files; name another")
 
 
 def commit_of_code() -> str:
     """The commit that is checked out. InputError where the code is not as it is there."""
-    commit = git("rev-parse", "HEAD").strip()
-    if changed := git("status", "--porcelain", "--", *CODE).splitlines():
-        names = ", ".join(line[3:] for line in changed[:NAMED])
+    commit = output("git", "rev-parse", "HEAD").strip()
+    if lines := output("git", "status", "--porcelain", "--", *CODE).splitlines():
+        names = ", ".join(line[3:] for line in lines[:NAMED])
         raise InputError(f"{names}: expected the code as in commit {commit[:12]}, found changes; commit them first")
     return commit
 
@@ -93,7 +93,7 @@ def dvc_status() -> dict[str, object]:
 
 def command(commit: str) -> str:
     """What makes the run in a checkout of the commit, in Markdown."""
-    before = yaml_text.load(git("show", f"{commit}:params.yaml"))
+    before = yaml_text.load(output("git", "show", f"{commit}:params.yaml"))
     changes = changed(before, yaml_text.load(Path("params.yaml").read_text()))
     if changes is None:
         return "`python -m stages.grid`, with the params.yaml of this folder"
@@ -129,43 +129,36 @@ def time_text(runs: Path, profile: str, commit: str) -> str:
     """
     if not runs.exists():
         return f"not known: no {runs}, which stages.grid writes"
-    found = []
+    times = []
     for number, line in enumerate(runs.read_text().splitlines(), 1):
         try:
-            one = json.loads(line)
-            if one["rows"] and one["profile"] == profile and same_code(one["commit"], commit):
-                found.append((float(one["seconds"]), int(one["workers"])))
+            of_run = json.loads(line)
+            if of_run["rows"] and of_run["profile"] == profile and same_code(of_run["commit"], commit):
+                times.append((float(of_run["seconds"]), int(of_run["workers"])))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{runs}: line {number}: expected JSON with seconds, workers, rows, profile and commit, "
                 f"found {line[:60]!r}; delete the line"
             ) from error
-    if not found:
+    if not times:
         return f"not known: no run of profile {profile} and this code in {runs}"
-    seconds, workers = sum(one for one, _ in found), sorted({count for _, count in found})
+    seconds, workers = sum(length for length, _ in times), sorted({count for _, count in times})
     length = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
-    times = f" in {len(found)} runs" * (len(found) > 1)
-    return f"{length}{times}, {' or '.join(map(str, workers))} worker{'s' * (workers != [1])}"
+    several = f" in {len(times)} runs" * (len(times) > 1)
+    return f"{length}{several}, {' or '.join(map(str, workers))} worker{'s' * (workers != [1])}"
 
 
-def same_code(one: str | None, other: str) -> bool:
+def same_code(commit: str | None, other: str) -> bool:
     """Whether nothing of the code differs between two commits; False where one of them is not there."""
-    command = ["git", "diff", "--quiet", one or "", other, "--", *CODE]
-    return one == other or subprocess.run(command, capture_output=True).returncode == 0
+    command = ["git", "diff", "--quiet", commit or "", other, "--", *CODE]
+    return commit == other or subprocess.run(command, capture_output=True).returncode == 0
 
 
 def models_text(settings: params.Params) -> str:
     """How many models the grid has, and of how many seeds its rows are."""
-    counts = Counter(settings.models_of(name) for name in settings.experiments)
-    rows = [
-        f"{number} row{'s' * (number > 1)} of {seeds} seed{'s' * (seeds > 1)}"
-        for seeds, number in sorted(counts.items())
-    ]
-    return f"{sum(seeds * number for seeds, number in counts.items())}: {', '.join(rows)}"
-
-
-def git(*arguments: str) -> str:
-    return output("git", *arguments)
+    counts = sorted(Counter(settings.models_of(name) for name in settings.experiments).items())
+    rows = [f"{rows} row{'s' * (rows > 1)} of {seeds} seed{'s' * (seeds > 1)}" for seeds, rows in counts]
+    return f"{sum(seeds * rows for seeds, rows in counts)}: {', '.join(rows)}"
 
 
 def output(*words: str) -> str:

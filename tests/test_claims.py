@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from handvae.evaluation.uncertainty import OPEN
-from handvae.report import claims, comparison, latent_claims, paper, verdicts
+from handvae.report import claims, comparison, latent_claims, paper, tables_page
+from handvae.report.claims import ABSENT, FAILS, HOLDS, Criterion, above, below
 from handvae.report.text import WORDS
-from handvae.report.verdicts import ABSENT, FAILS, HOLDS, Criterion, above, below
 from tests.test_comparison import hard_frames, trained
 from tests.test_comparison import write as write_predictions
 from tests.test_latent_figures import latent_of
@@ -66,8 +66,8 @@ def test_the_interval_and_the_criterion_alone_decide(low, high, criterion, expec
 )
 def test_a_claim_takes_three_seeds_that_agree(seeds, expected):
     steady = np.random.default_rng(0).normal(0, 0.01, 400)
-    number = verdicts.mean_number([value + steady - steady.mean() for value in seeds], np.arange(400))
-    row = verdicts.row("invariances_help", "", number, below(10, "%"), "")
+    number = claims.mean_number([value + steady - steady.mean() for value in seeds], np.arange(400))
+    row = claims.row("invariances_help", "", number, below(10, "%"), "")
     assert row["verdict"] == expected and row["seeds"] == len(seeds)
 
 
@@ -231,7 +231,7 @@ def test_samples_are_measured_against_the_error_and_the_mean_pose(latent):
 
 
 def test_a_grid_without_experiments_names_what_each_claim_needs():
-    table = claims.claims_table([], COUNTS)
+    table = tables_page.claims_table([], COUNTS)
     absent = table[table["verdict"] == ABSENT]
     assert len(absent) == len(table) - 3 and absent["data"].str.startswith("needs ").all()
     assert absent[["value", "low", "high"]].isna().all(axis=None)
@@ -243,11 +243,11 @@ def test_the_table_and_its_page_hold_every_row_with_its_data(model, latent):
     lifting = [("all", hard_frames(), "T+S+H"), ("ts", hard_frames() + 0.5, "T+S")]
     results = [model(name, mm, "joints_2d", 3, invariances=invariances) for name, mm, invariances in lifting]
     results.append(latent("separate", {}))
-    table = claims.claims_table(results, COUNTS)
+    table = tables_page.claims_table(results, COUNTS)
     columns = ["claim", "place", "statistic", "value", "low", "high", "seeds", "criterion", "verdict", "data"]
     assert list(table) == columns and not table[["claim", "place", "verdict", "data"]].eq("").any(axis=None)
-    assert table.equals(claims.claims_table(results, COUNTS))
-    page = claims.claims_markdown(table)
+    assert table.equals(tables_page.claims_table(results, COUNTS))
+    page = tables_page.claims_markdown(table)
     lines = [line for line in page.splitlines() if line.startswith("| ")]
     assert len(lines) == len(table) + 2
     (line,) = [line for line in lines if "with T+S minus" in line]

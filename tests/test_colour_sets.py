@@ -7,10 +7,11 @@ from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, ROOT
 from handvae.datasets import png, stb
-from handvae.datasets.rhd import MASK_LABELS, dominant_side, read_annotations, read_depth_m, read_frame
+from handvae.datasets.rhd import MASK_LABELS, dominant_side, read_annotations, read_frame
 from handvae.synthetic import colour_sets
 from handvae.synthetic.colour_sets import make_rhd_frames
 from handvae.synthetic.generate import generate
+from tests.test_rhd import read_depth_m
 
 COUNTS, PX = {"training": 7, "evaluation": 5}, 64
 

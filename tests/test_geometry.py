@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from handvae.base import geometry
-from handvae.base.joints import MIDDLE_MCP, ROOT
+from handvae.base.joints import MIDDLE_MCP
 
 CAMERA = np.array([[300.0, 0.0, 160.0], [0.0, 300.0, 150.0], [0.0, 0.0, 1.0]])
 FROM_STB = [0, 17, 18, 19, 20, 13, 14, 15, 16, 9, 10, 11, 12, 5, 6, 7, 8, 1, 2, 3, 4]
@@ -23,15 +23,6 @@ def stb_labels_mm(real):
 
 def test_projection_of_a_point_by_hand():
     assert geometry.project(np.array([[10.0, -20.0, 100.0]]), CAMERA).tolist() == [[190.0, 90.0]]
-
-
-def test_palm_relative_pose_over_scale_bone_changes_neither_with_position_nor_with_the_hands_size():
-    def normalised(joints):
-        return geometry.palm_relative(joints) / geometry.scale_bone_mm(joints)[:, None, None]
-
-    joints = random_joints_mm(3)
-    np.testing.assert_allclose(normalised(0.6 * joints + [30.0, -7.0, 250.0]), normalised(joints), atol=1e-10)
-    assert not normalised(joints)[:, ROOT].any()
 
 
 def test_scale_bone_is_the_middle_mcp_to_pip_distance():

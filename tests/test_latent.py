@@ -20,7 +20,6 @@ from handvae.model.vae import CrossModalVAE
 from tests.conftest import REPOSITORY
 from tests.test_batches import load, write_depth_hands, write_hands
 
-CPU = torch.device("cpu")
 HANDS = 12
 
 
@@ -50,9 +49,10 @@ def made(name, data, seed=0, certain=False):
     if certain:
         for encoder in model.encoders.values():
             encoder.head.weight.data[30:], encoder.head.bias.data[30:] = 0, -8
-    scored, trained_on = whole(data, ["test"]), [whole(data, ["train"])]
-    predictions = predict.predict_split(model, of_name, scored, trained_on, CPU)
-    return of_name, predictions, latent.latent_columns(model, of_name, scored, predictions, CPU)
+    scored, images, unit_mm = whole(data, ["test"]), of_name.uses_images, of_name.joint_unit_mm
+    test, train = load(data, ["test"], images, unit_mm), load(data, ["train"], False, unit_mm)
+    predictions = predict.predict_split(model, of_name, scored, test, train)
+    return of_name, predictions, latent.latent_columns(model, of_name, scored, test, predictions)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from handvae.base.errors import InputError
 from handvae.base.joints import SKELETONS
 from handvae.preprocessing import store
-from handvae.report import hands, latent, latent_claims, style
+from handvae.report import hands, latent_claims, latent_figures, style
 from tests.fabricated import write_predictions
 from tests.test_tables import result
 
@@ -62,8 +62,10 @@ def write_all(folder):
     """A grid that fills every figure, and the folder of its preprocessed set."""
     images = random("images").integers(0, 256, (FRAMES, CONTEXT_PX, CONTEXT_PX, 3), dtype=np.uint8)
     uv_px = random("labels").uniform(4, 20, (FRAMES, 21, 2))
+    same = {"visible": np.ones(21, bool), "scale_bone_mm": 44, "camera": np.eye(3), "side": 0, "trainable": True}
+    same |= {"subject": "", "sequence": "", "frame": 0}
     rows = (
-        store.ColourHand(image, joints_mm, uv, np.ones(21, bool), np.eye(3), 0, 44, True, name, "", "", 0, name)
+        store.ColourHand(image_u8=image, joints_mm=joints_mm, uv_px=uv, name=name, moment=name, **same)
         for image, joints_mm, uv, name in zip(images, hands_mm(), uv_px, NAMES, strict=True)
     )
     store.write(folder / "rhd.h5", {"test": rows}, {"crop_px": CROP_PX, "context_px": CONTEXT_PX})
@@ -75,7 +77,7 @@ def write_all(folder):
 
 def figures_of(results, processed):
     """Figures 1, 6 and 8 to 11, and the coordinates of those by t-SNE."""
-    made, tables = latent.latent(results, processed)
+    made, tables = latent_figures.latent_figures(results, processed)
     return dict(sorted((made | hands.hands(results, processed)).items())), tables
 
 
@@ -207,6 +209,6 @@ def test_figure_8_has_every_sample_of_every_modality_and_prints_the_purity_of_th
 
 def test_points_are_spread_out_from_the_middle_by_hand():
     line = np.array([[0.0, 0], [1, 0], [4, 0], [9, 0], [10, 0]])
-    assert latent.spread_out(line, 3).tolist() == [2, 4, 0]  # 4 is nearest to the mean 4.8; 10; 0
-    assert latent.spread_out(line, 9).tolist() == [2, 4, 0, 1, 3]
-    assert sorted(latent.spread_out(np.zeros((4, 2)), 4)) == [0, 1, 2, 3]
+    assert latent_figures.spread_out(line, 3).tolist() == [2, 4, 0]  # 4 is nearest to the mean 4.8; 10; 0
+    assert latent_figures.spread_out(line, 9).tolist() == [2, 4, 0, 1, 3]
+    assert sorted(latent_figures.spread_out(np.zeros((4, 2)), 4)) == [0, 1, 2, 3]

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from handvae.base.geometry import project
 from handvae.base.joints import LEFT, RIGHT
 from handvae.synthetic import motion as motions
 from handvae.synthetic.kinematics import LIMITS_DEG, HandPose, forward_kinematics
 from handvae.synthetic.motion import Motion, Subject
 from handvae.synthetic.poses import MAX_OVERLAP_M, overlap_m
-from handvae.synthetic.scenes import cut_in_view, moved, project
+from handvae.synthetic.scenes import cut_in_view, moved
 
 FRAMES = 300
 MOTIONS = {
@@ -27,7 +28,7 @@ def hands(motion):
 
 
 def batch(motion: Motion, frames) -> HandPose:
-    poses = [motion.pose(frame) for frame in frames]
+    poses = [motion.at(frame).pose for frame in frames]
     return HandPose(np.stack([p.angles_rad for p in poses]), np.stack([p.wrist_rad for p in poses]))
 
 

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from handvae.base import params
 from handvae.report import pages, style
-from handvae.report.notebooks import executed
 from tests.conftest import REPOSITORY
 from tests.test_tables import published, result
 
@@ -137,7 +136,7 @@ def test_every_notebook_runs_by_hand_in_its_own_folder_as_it_is(project, monkeyp
     monkeypatch.chdir(project / "notebooks")  # where Jupyter starts a kernel; the stage starts it at the root
     paths = [project / f"notebooks/{name}.ipynb" for name in (*REPORT, "own_experiment")]
     with ThreadPoolExecutor(pages.KERNELS) as pool:
-        run = pool.map(lambda path: executed(path, {}), paths)
+        run = pool.map(lambda path: pages.executed(path, {}), paths)
         assert [pictures(notebook) for notebook in run] == [0, 2, 0, 2, 1]
 
 

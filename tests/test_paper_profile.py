@@ -9,7 +9,7 @@ import torch
 from handvae.base import params
 from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import latent, predict
-from handvae.model import checkpoints, parts, training
+from handvae.model import batches, checkpoints, parts, training
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from tests.conftest import REPOSITORY
@@ -66,6 +66,8 @@ def test_every_kind_of_row_trains_and_predicts(paper, sets, tmp_path, name):
     assert of_model == settings and all(value.isfinite().all() for value in model.state_dict().values())
     for dataset in settings.experiment.datasets:
         scored = parts.scored_part(sets, settings.experiment, dataset)
-        predictions = predict.predict_split(model, settings, scored, trained_on, CPU)
-        columns = latent.latent_columns(model, settings, scored, predictions, CPU)
+        test = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, CPU)
+        train = batches.load_split(trained_on, False, settings.joint_unit_mm, CPU)
+        predictions = predict.predict_split(model, settings, scored, test, train)
+        columns = latent.latent_columns(model, settings, scored, test, predictions)
         assert np.isfinite(predictions["joints_pred_mm"]).all() and len(columns) > 4

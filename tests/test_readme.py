@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from handvae.report import snapshot
+from handvae.report import tables_page
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -14,8 +14,8 @@ SHOWN = "reports"  # the run whose numbers and pictures README shows: reports or
 def test_the_results_shown_are_those_of_the_committed_tables():
     table1, depth = (pd.read_csv(REPOSITORY / SHOWN / f"tables/{name}.csv") for name in ("table1", "depth"))
     assert len(table1) == 12 and len(depth) >= 4
-    assert snapshot.main_table(table1) in README
-    assert snapshot.depth_table(depth) in README
+    assert tables_page.readme_table1(table1) in README
+    assert tables_page.readme_depth(depth) in README
     (profile,) = set(pd.concat([table1, depth])["data"].str.extract("; profile ([a-z]+);", expand=False))
     assert f"profile `{profile}`" in README.partition("\n## Results of ")[2].partition("\n## ")[0]
     assert "synthetic" in table1["data"][0] and "**synthetic**" in README

@@ -22,7 +22,8 @@ def corners_tensor(triangles_uvz: np.ndarray) -> torch.Tensor:
 
 
 def rasterised(triangles_uvz: np.ndarray) -> torch.Tensor:
-    return rasterise(corners_tensor(triangles_uvz), HEIGHT, WIDTH).view(HEIGHT, WIDTH)
+    first = torch.zeros(len(triangles_uvz), dtype=torch.int64)
+    return rasterise(corners_tensor(triangles_uvz), HEIGHT, WIDTH, first, 1).view(HEIGHT, WIDTH)
 
 
 def random_triangles(count: int, seed: int) -> np.ndarray:

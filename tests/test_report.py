@@ -88,7 +88,7 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def without_notebook(monkeypatch):
     """For tests of neither notebooks nor pictures, which take seconds to run and to draw."""
-    monkeypatch.setattr(report.pages, "executed_notebooks", lambda experiments, titles: {})
+    monkeypatch.setattr(report.pages, "executed_notebooks", lambda *_: {})
     monkeypatch.setattr(report.style, "png_bytes", lambda figure: figure.get_suptitle().encode())
 
 
@@ -100,7 +100,7 @@ def outputs(*parts):
 def rows_left_out(project):
     """Why each row that is left out is left out."""
     folders = report.PREDICTIONS, report.METRICS, report.TRAINING, report.PROCESSED
-    return {row.experiment: row.why for row in report.grid.read_grid(project.settings, *folders)[1]}
+    return {row.experiment: row.why for row in report.grid_results.read_grid(project.settings, *folders)[1]}
 
 
 def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, monkeypatch, capfd):
@@ -235,9 +235,11 @@ def test_no_results_at_all_are_one_clear_error(project):
         report.main()
 
 
-def test_a_failing_notebook_is_named_with_its_cell_and_writes_nothing(project):
+def test_a_failing_notebook_is_named_with_its_cell_and_writes_and_deletes_nothing(project):
+    del project.settings.experiments["rhd-rgb-v2"]
+    before = outputs("reports", "data")
     path = report.pages.NOTEBOOKS / "tables.ipynb"
     path.write_text(path.read_text().replace("tables.md", "tables.txt"))
     with pytest.raises(InputError, match=r"notebooks/tables\.ipynb: cell \d+: FileNotFoundError: .*tables\.txt"):
         report.main()
-    assert not report.PAGE.exists() and not report.NOTEBOOKS.exists()
+    assert outputs("reports", "data") == before

@@ -36,8 +36,9 @@ def test_reading_takes_little_more_memory_than_the_images(tmp_path):
     def hands():
         for number in range(rows):
             yield store.ColourHand(
-                np.full((px, px, 3), number % 251, np.uint8), np.zeros((21, 3)), np.zeros((21, 2)), np.ones(21, bool),
-                np.eye(3), number % 2, 40.0, True, str(number), "", "", number, str(number),
+                image_u8=np.full((px, px, 3), number % 251, np.uint8), visible=np.ones(21, bool), scale_bone_mm=40.0,
+                joints_mm=np.zeros((21, 3)), uv_px=np.zeros((21, 2)), camera=np.eye(3), side=number % 2,
+                trainable=True, name=str(number), subject="", sequence="", frame=number, moment=str(number),
             )  # fmt: skip
 
     store.write(tmp_path / "set.h5", {"train": hands()}, {"crop_px": px, "context_px": px})

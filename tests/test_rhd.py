@@ -28,6 +28,12 @@ def annotations(xyz_m: np.ndarray, visible=True) -> dict[str, np.ndarray]:
     return {"uv_vis": uv_vis, "xyz_m": xyz_m, "K": np.broadcast_to(K, (len(xyz_m), 3, 3))}
 
 
+def read_depth_m(path: Path) -> np.ndarray:
+    """(H, W) float32 metres: R is the high byte, G the low byte, 65535 is 5 m."""
+    rgb = png.read_rgb_u8(path).astype(np.uint16)  # in uint8, NumPy 2 would overflow at R * 256
+    return ((rgb[..., 0] * 256 + rgb[..., 1]) / 65535 * 5).astype(np.float32)
+
+
 def write_set(root: Path, frames: dict[str, int], seed: int = 0, visible=True) -> Path:
     """A small set in RHD's layout with random joints and images of 64x48 px whose masks show the left hand."""
     rng = np.random.default_rng(seed)
@@ -152,7 +158,7 @@ def test_images_come_back_and_depth_to_half_a_code(tmp_path):
     np.testing.assert_array_equal(png.read_rgb_u8(tmp_path / "color/00007.png"), color_u8)
     np.testing.assert_array_equal(png.read_grey_u8(tmp_path / "mask/00007.png"), mask_u8)
     path = tmp_path / "depth/00007.png"
-    assert np.abs(rhd.read_depth_m(path) - depth_m).max() <= 0.5 * 5 / 65535 + 1e-6
+    assert np.abs(read_depth_m(path) - depth_m).max() <= 0.5 * 5 / 65535 + 1e-6
     encoded = np.array(Image.open(path)).reshape(-1, 3)[-4:]
     np.testing.assert_array_equal(encoded, [[0, 0, 0], [255, 255, 0], [0, 255, 0], [1, 0, 0]])  # R is the high byte
 

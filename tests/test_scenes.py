@@ -3,18 +3,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from handvae.base.geometry import project
 from handvae.base.joints import HAND21, LEFT, RIGHT
 from handvae.synthetic import render
 from handvae.synthetic import scenes as scenes_module
 from handvae.synthetic.kinematics import sample_shape
 from handvae.synthetic.poses import sample_pose
-from handvae.synthetic.scenes import Scene, place_hand, project, sample_scene, scene_rng
+from handvae.synthetic.scenes import Scene, place_hand, sample_scene, scene_rng
 
 SIZE = 160
 
 
-def picture(scene: Scene, **options) -> scenes_module.Picture:
-    return scenes_module.render_scenes([scene], SIZE, SIZE, **options)[0]
+def picture(scene: Scene) -> scenes_module.Picture:
+    return scenes_module.render_scenes([scene], SIZE, SIZE)[0]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_a_left_hand_looks_like_the_mirror_image_of_a_right_hand(scenes):
         wrist_m = np.array([0.05, -0.02, 0.6])
         right = place_hand(shape, pose, RIGHT, rotation, wrist_m)
         left = place_hand(shape, pose, LEFT, mirror @ rotation @ mirror, mirror @ wrist_m)
-        seen = [picture(replace(scenes[0], hand=hand, camera=camera), rgb=False) for hand in (right, left)]
+        seen = [picture(replace(scenes[0], hand=hand, camera=camera)) for hand in (right, left)]
         assert (seen[0].bones != render.NO_BONE).mean() > 0.02
         assert (seen[0].bones != seen[1].bones[:, ::-1]).mean() < 5e-4  # pixels on a part's border may round
 
@@ -58,7 +59,7 @@ def test_a_left_hand_looks_like_the_mirror_image_of_a_right_hand(scenes):
 def test_visible_joints_of_the_digits_lie_on_their_own_digits_pixels(scenes):
     right, visible_share = [], []
     for scene in scenes:
-        seen, uv_px = picture(scene, rgb=False), project(scene.hand.joints_m, scene.camera)
+        seen, uv_px = picture(scene), project(scene.hand.joints_m, scene.camera)
         visible = scenes_module.visible_joints(scene.hand, uv_px, seen.depth_m)
         visible_share.append(visible.mean())
         for joint, name in enumerate(HAND21):

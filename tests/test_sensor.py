@@ -21,16 +21,16 @@ def block(hand_m: float, behind_m: float) -> np.ndarray:
     return depth_m
 
 
-@pytest.mark.parametrize("kind", ["tof", "structured"])
-def test_measurements_are_whole_millimetres_near_the_truth_and_the_same_again(kind):
+@pytest.mark.parametrize("camera", ["tof", "structured"])
+def test_measurements_are_whole_millimetres_near_the_truth_and_the_same_again(camera):
     depth_m = np.minimum(block(0.45, 0.8), backdrop_m(rng(0), 0.5, HEIGHT, WIDTH))
     before_m = depth_m.copy()
-    depth_mm = measure(depth_m, rng(1), kind)
+    depth_mm = measure(depth_m, rng(1), camera)
     assert depth_mm.shape == (HEIGHT, WIDTH) and depth_mm.dtype == np.float32
     np.testing.assert_array_equal(depth_mm, np.rint(depth_mm))
-    np.testing.assert_array_equal(depth_mm, measure(depth_m, rng(1), kind))
+    np.testing.assert_array_equal(depth_mm, measure(depth_m, rng(1), camera))
     np.testing.assert_array_equal(depth_m, before_m)
-    assert (depth_mm != measure(depth_m, rng(2), kind)).mean() > 0.3
+    assert (depth_mm != measure(depth_m, rng(2), camera)).mean() > 0.3
     inside = depth_mm[84:156, 124:196]
     assert np.median(inside[inside > 0]) == pytest.approx(450, abs=2)
 
@@ -67,7 +67,7 @@ def test_structured_light_shadows_lie_on_one_side_and_have_the_width_of_the_para
     assert (measure(plane(0.8), rng(6), "structured") == 0).mean() < 0.001
 
 
-@pytest.mark.parametrize(("kind", "outside_m"), [("tof", (0.05, 1.6, np.inf)), ("structured", (0.3, 4.5, np.inf))])
-def test_what_is_out_of_range_is_not_measured(kind, outside_m):
+@pytest.mark.parametrize(("camera", "outside_m"), [("tof", (0.05, 1.6, np.inf)), ("structured", (0.3, 4.5, np.inf))])
+def test_what_is_out_of_range_is_not_measured(camera, outside_m):
     for depth_m in outside_m:
-        assert not measure(plane(depth_m), rng(9), kind).any()
+        assert not measure(plane(depth_m), rng(9), camera).any()

@@ -13,7 +13,7 @@ from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from handvae.base import params
 from handvae.report import pages
-from handvae.report.snapshot import main_table
+from handvae.report.tables_page import readme_table1
 from stages import run, snapshot
 from tests.conftest import REPOSITORY
 
@@ -68,7 +68,7 @@ def test_a_snapshot_holds_the_report_and_says_how_it_was_made(tmp_path, commit, 
     assert facts["made by"] == "python -m stages.grid" and facts["models"] == f"{rows}: {rows} rows of 1 seed"
     assert re.fullmatch(r"Python 3\.\d+\.\d+, torch \d.*", facts["versions"]) and facts["machine"].endswith(" cores")
     assert facts["time"] == "not known: no .grid/runs.jsonl, which stages.grid writes"
-    assert main_table(pd.read_csv("reports/tables/table1.csv")) in page and str(tmp_path) not in page
+    assert readme_table1(pd.read_csv("reports/tables/table1.csv")) in page and str(tmp_path) not in page
     assert all((PLACE / target).exists() for target in re.findall(r"\]\(([^)]+)\)", page))
     assert f"{len(made) + 4} files, " in capsys.readouterr().out
 

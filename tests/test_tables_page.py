@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from handvae.report import parameters, tables_page
-from handvae.report.notes import LeftOut
+from handvae.report.results import LeftOut
 from handvae.report.text import csv_table
 from tests.test_comparison import hard_frames, write
 from tests.test_tables import result
@@ -40,7 +40,7 @@ def test_every_table_is_data_and_all_but_one_are_text_for_a_paper(grid):
     texts = {*(f"{name}.csv" for name in NAMES), *(f"{name}.tex" for name in NAMES[:-1])}
     assert set(tables_page.texts_of(made)) == texts
     for table in made.values():
-        header, rows = table.text
+        header, rows = table.cells
         assert all(len(row) == len(header) for row in rows)
 
 

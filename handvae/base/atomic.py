@@ -38,8 +38,8 @@ def replacing_file(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def synced_together() -> Iterator[None]:
-    """Files written inside reach the disk at the end of the block, many at a time: one by one costs more than to make
-    them. Until then a machine that loses its power may keep their names without what is in them."""
+    """Sync the files that are written inside at the end of the block, many at a time: one by one takes longer than to
+    render them. A power cut before the end may leave their names without their content."""
     token = _unsynced.set([])
     try:
         yield
@@ -71,7 +71,7 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
 
 
 def remove_folder(path: Path | str) -> None:
-    """Remove a folder that is gone from under its name at once, never there in part."""
+    """Remove a folder. Its name is gone at once: nobody sees a part of it."""
     path = Path(path)
     partial = _partial(path)
     shutil.rmtree(partial, ignore_errors=True)

@@ -15,7 +15,7 @@ from handvae.base.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """What a value of the declared type must be besides, in words and as a test."""
+    """A condition on a value of the declared type, in words and as a test."""
 
     expected: str
     holds: Callable[[typing.Any], bool]
@@ -46,8 +46,9 @@ def convert(value: object, hint: object, where: str = "") -> typing.Any:
     raise InputError(f"{where}: expected {in_words}, found {value!r}{_advice(value, hint)}")
 
 
-def _with_keys(tree: object, kind: type, where: str) -> typing.Any:
-    hints = typing.get_type_hints(kind, include_extras=True)
+def _with_keys(tree: object, hint: type, where: str) -> typing.Any:
+    """`tree` as a dataclass or TypedDict."""
+    hints = typing.get_type_hints(hint, include_extras=True)
     expected = f"{where or 'top level'}: expected the keys {', '.join(hints)}"
     if not isinstance(tree, dict):
         raise InputError(f"{expected}, found {tree!r}")
@@ -58,9 +59,9 @@ def _with_keys(tree: object, kind: type, where: str) -> typing.Any:
     if missing or unknown:
         raise InputError(expected)
     way = f"{where}." if where else ""
-    fields = {key: convert(tree[key], hint, f"{way}{key}") for key, hint in hints.items()}
+    fields = {key: convert(tree[key], hints[key], f"{way}{key}") for key in hints}
     try:
-        return kind(**fields)
+        return hint(**fields)
     except ValueError as error:
         raise InputError(f"{way}{error}") from None
 
@@ -81,8 +82,7 @@ def _is_plain(value: object, hint: typing.Any) -> bool:
 
 def _advice(value: object, hint: object) -> str:
     """For numbers and dates where text is wanted: YAML took it for what it looks like."""
-    unquoted = any(
-        isinstance(item, int | float | datetime.date) for item in (value if isinstance(value, list) else [value])
-    )
+    items = value if isinstance(value, list) else [value]
+    unquoted = any(isinstance(item, int | float | datetime.date) for item in items)
     wants_text = str in (hint, *typing.get_args(hint))
     return " (YAML reads it so without quotes; in quotes it is text)" if unquoted and wants_text else ""

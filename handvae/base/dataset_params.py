@@ -10,11 +10,11 @@ RGB, DEPTH, JOINTS_2D = INPUTS = ("rgb", "depth", "joints_2d")
 MSRA_SUBJECTS = tuple(f"P{number}" for number in range(9))
 
 _POSITIVE = Range("a positive number", lambda number: 0 < number < float("inf"))
-_NOT_NEGATIVE = Range("a number of at least 0", lambda number: 0 <= number < float("inf"))
+_NON_NEGATIVE = Range("a number of at least 0", lambda number: 0 <= number < float("inf"))
 Count = Annotated[int, _POSITIVE]
 Positive = Annotated[float, _POSITIVE]
-NotNegative = Annotated[float, _NOT_NEGATIVE]
-Seed = Annotated[int, _NOT_NEGATIVE]
+NonNegativeInt = Annotated[int, _NON_NEGATIVE]
+NonNegative = Annotated[float, _NON_NEGATIVE]
 Share = Annotated[float, Range("a share from 0 to 1", lambda share: 0 <= share <= 1)]
 
 
@@ -53,13 +53,12 @@ class IcvlProtocol(DepthProtocol):
     rotated_copies: bool
 
 
-OF_ALL_FRAMES = ("centre", "without_visible_joint", "doubtful_labels")  # the rest says which frames there are
+NOT_OF_FRAMES = ("centre", "without_visible_joint", "doubtful_labels")  # the rest says which frames there are
 
 
 def frames_options(protocol: object) -> dict[str, object]:
     """The fields of a protocol that are arguments of `frames` of the set's module."""
-    options = dataclasses.asdict(protocol)
-    return {key: value for key, value in options.items() if key not in OF_ALL_FRAMES}
+    return {key: value for key, value in dataclasses.asdict(protocol).items() if key not in NOT_OF_FRAMES}
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,20 @@ class DatasetParams:
     protocol: type
     rendered: dict[str, object]  # profiles.<profile>.synthetic.<name>: how much of the set is rendered
     inputs: tuple[str, ...]
-    test_subjects: tuple[str | None, ...] = (None,)  # of which an experiment names the one that is left out
+    test_subjects: tuple[str | None, ...] = (None,)  # an experiment names the one that it leaves out
 
     @property
     def is_depth(self) -> bool:
         return self.inputs == (DEPTH,)
 
 
-_NUMBERS = dict.fromkeys(("training", "evaluation"), Count)
-_COUNT_OR_NO_END = Annotated[int | None, Range("a positive number", lambda frames: frames is None or frames > 0)]
-_STB_SIZES = {"sequence": Count, "background_frames": _COUNT_OR_NO_END}
+_SPLITS = {"training": Count, "evaluation": Count}
+_PERIOD = Annotated[int | None, Range("a positive number", lambda frames: frames is None or frames > 0)]
+_SEQUENCES = {"sequence": Count, "background_frames": _PERIOD}
 DATASETS = {
-    "rhd": DatasetParams("RHD", "HAND21", RhdProtocol, _NUMBERS | {"image_px": Count}, (RGB, JOINTS_2D)),
-    "stb": DatasetParams("STB", "HAND21", StbProtocol, _STB_SIZES, (RGB, JOINTS_2D)),
-    "icvl": DatasetParams("ICVL", "ICVL16", IcvlProtocol, _NUMBERS, (DEPTH,)),
-    "nyu": DatasetParams("NYU", "NYU36", DepthProtocol, _NUMBERS, (DEPTH,)),
+    "rhd": DatasetParams("RHD", "HAND21", RhdProtocol, _SPLITS | {"image_px": Count}, (RGB, JOINTS_2D)),
+    "stb": DatasetParams("STB", "HAND21", StbProtocol, _SEQUENCES, (RGB, JOINTS_2D)),
+    "icvl": DatasetParams("ICVL", "ICVL16", IcvlProtocol, _SPLITS, (DEPTH,)),
+    "nyu": DatasetParams("NYU", "NYU36", DepthProtocol, _SPLITS, (DEPTH,)),
     "msra": DatasetParams("MSRA15", "HAND21", DepthProtocol, {"gesture": Count}, (DEPTH,), MSRA_SUBJECTS),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handvae.base.errors import InputError
 
-START_BYTES = 4  # so many tell
+START_BYTES = 4  # as many as _WIDE looks at
 # the marks of UTF-16 and UTF-32, or a first letter with zeros beside it
 _WIDE = re.compile(rb"\xff\xfe|\xfe\xff|\0\0\xfe\xff|(\0|\0\0\0)[\t-~]|[\t-~]\0")
 
@@ -25,6 +25,5 @@ def decoded(path: Path, content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}: line {line}: expected text in UTF-8, found another encoding; save it as UTF-8"
-        ) from None
+        expected = "expected text in UTF-8, found another encoding; save it as UTF-8"
+        raise InputError(f"{path}: line {line}: {expected}") from None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handvae.base.joints import ROOT, SCALE_BONE, SKELETONS, Skeleton
+from handvae.base.joints import SCALE_BONE, SKELETONS, Skeleton
 
 REFERENCE_PX = 256  # side of the reference's crop, in which its limits on the zoom are stated
 
@@ -16,7 +16,7 @@ def project(joints_mm: np.ndarray, camera: np.ndarray) -> np.ndarray:
 
 
 def back_project(uvd: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Camera-frame points (..., 3) in mm of u, v in px and depth in mm (..., 3), by intrinsics (3, 3) without skew."""
+    """u, v in px and depth in mm (..., 3) to camera-frame points (..., 3) in mm, by intrinsics (3, 3) without skew."""
     depth_mm = uvd[..., 2:]
     return np.concatenate([(uvd[..., :2] - camera[:2, 2]) / camera[[0, 1], [0, 1]] * depth_mm, depth_mm], axis=-1)
 
@@ -75,16 +75,11 @@ def scale_bone_mm(joints_mm: np.ndarray) -> np.ndarray:
     return np.linalg.norm(joints_mm[..., pip, :] - joints_mm[..., mcp, :], axis=-1)
 
 
-def palm_relative(joints_mm: np.ndarray) -> np.ndarray:
-    """Joints (..., 21, 3) relative to the palm joint: invariance T."""
-    return joints_mm - joints_mm[..., ROOT : ROOT + 1, :]
-
-
 def handedness(joints_mm: np.ndarray, skeleton: Skeleton = SKELETONS["HAND21"]) -> np.ndarray:
-    """Sign test on (..., J, 3) joints in the canonical camera frame: negative for a left hand, positive for a right.
+    """Sign test on (..., J, 3) joints in the camera frame, -1 to 1: negative for a left hand, positive for a right one.
 
-    The palm's normal (index side x little side) against the direction in which the fingertips are bent, -1 to 1. It is
-    a statement about flexion: a stretched hand gives a value near zero of either sign.
+    The cosine between the palm's normal (index side x little side) and the direction in which the fingertips are bent.
+    A stretched hand gives a value near zero of either sign.
     """
     root, index_base, little_base = (joints_mm[..., joint, :] for joint in skeleton.palm_plane)
     normal = np.cross(index_base - root, little_base - root)

@@ -13,15 +13,14 @@ FINGERS = ("thumb", "index", "middle", "ring", "little")
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Ordered joint names, the bones between them as (parent, child), and the joints that count in an evaluation."""
+    """Ordered joint names. All else is indices of joints; the last three fields serve the handedness test."""
 
     name: str
     joints: tuple[str, ...]
-    bones: tuple[tuple[int, int], ...]
-    evaluated: tuple[int, ...]
-    # (root, index finger's base, little finger's base), the fingers' bases, the fingers' ends: for the handedness test
-    palm_plane: tuple[int, int, int]
-    bases: tuple[int, ...]
+    bones: tuple[tuple[int, int], ...]  # (parent, child)
+    evaluated: tuple[int, ...]  # the joints that count in an evaluation
+    palm_plane: tuple[int, int, int]  # root, base of the index finger, base of the little finger
+    bases: tuple[int, ...]  # of the fingers
     tips: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -49,11 +48,7 @@ ICVL16 = ("palm", *(f"{finger}_{joint}" for finger in FINGERS for joint in ("roo
 
 # NYU's model of spheres: from the little finger to the thumb six along each finger, tip to base, then the palm.
 NYU36 = (
-    *(
-        f"{finger}_{joint}"
-        for finger in reversed(FINGERS)
-        for joint in ("tip", "dip", "knu2_a", "pip", "knu1_a", "mcp")
-    ),
+    *(f"{finger}_{joint}" for finger in FINGERS[::-1] for joint in ("tip", "dip", "knu2_a", "pip", "knu1_a", "mcp")),
     *("wrist_side_1", "wrist_side_2", "palm_3", "palm_4", "palm_5", "wrist"),
 )
 NYU_PALM = NYU36.index("palm_3")  # near the knuckles, for all its name: centre of the crop
@@ -75,11 +70,8 @@ SKELETONS = {
     "NYU36": Skeleton(
         "NYU36",
         NYU36,
-        # along each finger from its base, which hangs on the wrist; then the palm's own
-        (
-            *((35 if joint == 5 else base + joint + 1, base + joint) for base in range(0, 30, 6) for joint in range(6)),
-            *((35, joint) for joint in range(30, 35)),
-        ),
+        # a finger's base (5, 11, ...) and the palm's joints (30 to 34) hang on the wrist
+        tuple((35 if child % 6 == 5 or child >= 30 else child + 1, child) for child in range(35)),
         NYU_EVALUATED,
         palm_plane=(35, 23, 5),
         bases=(23, 17, 11, 5),
@@ -87,7 +79,7 @@ SKELETONS = {
     ),
 }
 
-# of each dataset; here and not in its reader, since training needs no reader
+# dataset: its skeleton; here and not in its reader, since training needs no reader
 SKELETON_OF = {name: dataset.skeleton for name, dataset in DATASETS.items()}
 
 LEFT, RIGHT = 0, 1  # column of the one-hot hand side: left [1, 0], right [0, 1]

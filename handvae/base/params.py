@@ -4,32 +4,19 @@ No defaults live in code: what is not in params.yaml does not exist.
 """
 
 import dataclasses
-import os
 import typing
 from dataclasses import dataclass
+from os.path import expanduser
 from pathlib import Path
 from typing import Literal, TypedDict
 
 import yaml
 
-from handvae.base import encoding, yaml_text
+from handvae.base import encoding, sections, yaml_text
 from handvae.base.checked import convert
 from handvae.base.dataset_params import DATASETS, Count
 from handvae.base.errors import InputError
-from handvae.base.sections import (
-    MODALITIES,
-    OWN,
-    TARGET,
-    Evaluation,
-    Experiment,
-    Loss,
-    Profile,
-    Row,
-    RowName,
-    Source,
-    Training,
-    Variant,
-)
+from handvae.base.sections import MODALITIES, OWN, TARGET, Experiment, Loss, Profile, Row, Source, Training
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class Params:
     data: dict[str, Source]
     variants: dict[str, list[str]]
     recipes: dict[str, Loss]
-    evaluation: Evaluation
+    evaluation: sections.Evaluation
     seeds: int  # models of every row of the grid
     experiments: dict[str, Experiment]
     repeated: frozenset[str]  # the rows that have profile.repeated_seeds models, if these are more than seeds
@@ -62,13 +49,13 @@ class Params:
         return max(self.seeds, self.profile.repeated_seeds if name in self.repeated else 1)
 
     def training(self, experiment: Experiment) -> Training:
-        """How an experiment is trained: as the profile says of its input, for its dataset's share of the steps."""
+        """The profile's training of the experiment's input, for the dataset's share of the steps."""
         training = self.profile.training[experiment.input]
         steps = round(training.steps * self.profile.steps_share.get(experiment.dataset, 1.0))
         return dataclasses.replace(training, steps=max(1, steps))
 
     def block_frames(self, synthetic: bool) -> int:
-        """Frames of a video that are drawn together; synthetic videos may run faster than real ones."""
+        """Frames of a video that count as one observation; synthetic videos may run faster than real ones."""
         return self.profile.synthetic_block_frames if synthetic else self.evaluation.block_frames
 
     def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
@@ -83,13 +70,13 @@ _SECTIONS = {
     "device": Literal["auto", "cpu", "cuda"],
     "resident": Literal["auto", "device", "host"],
     "data": TypedDict("Data", dict.fromkeys(DATASETS, Source)),
-    "variants": dict[str, Variant],
+    "variants": dict[str, sections.Variant],
     "recipes": dict[str, Loss],
-    "evaluation": Evaluation,
+    "evaluation": sections.Evaluation,
     "seeds": Count,
     "profiles": dict[str, Profile],
     "defaults": dict[str, typing.Any],
-    "experiments": dict[RowName, dict[str, typing.Any]],
+    "experiments": dict[sections.RowName, dict[str, typing.Any]],
 }
 _File = TypedDict("_File", typing.get_type_hints(Experiment, include_extras=True) | _SECTIONS)
 
@@ -114,11 +101,10 @@ def _checked(tree: object) -> Params:
     profiles, profile_name, defaults = (values.pop(key) for key in ("profiles", "profile", "defaults"))
     if profile_name not in profiles:
         raise InputError(f"profile: expected one of {', '.join(profiles)}, found '{profile_name}'")
-    if needless := [str(key) for key in defaults if key not in Row.__dataclass_fields__]:
-        raise InputError(f"defaults: expected keys of an experiment, found {', '.join(needless)}")
-    rows = {
-        name: convert(defaults | changes, Row, f"experiments.{name}") for name, changes in values["experiments"].items()
-    }
+    if unknown := [str(key) for key in defaults if key not in Row.__dataclass_fields__]:
+        raise InputError(f"defaults: expected keys of an experiment, found {', '.join(unknown)}")
+    changes = values["experiments"]
+    rows = {name: convert(defaults | changes[name], Row, f"experiments.{name}") for name in changes}
     values["data"] = {name: _source(source, name) for name, source in values["data"].items()}
     values["experiments"] = {name: row.experiment for name, row in rows.items()}
     repeated = frozenset(name for name, row in rows.items() if row.repeated)
@@ -130,22 +116,24 @@ def _checked(tree: object) -> Params:
 
 
 def _source(source: Source, name: str) -> Source:
-    """The source with its protocol as the set's class, a list of one as without brackets, and `~` as the shell's."""
+    """The source with its protocol as the set's class. A list of one is its item; `~` is the user's home."""
     dataset = DATASETS[name]
     protocol = convert(source.protocol, dataset.protocol, f"data.{name}.protocol")
     if source.references and ("labels" not in source.references or not dataset.is_depth):
         expected = "labels among them" if dataset.is_depth else "none"
         raise InputError(f"data.{name}.references: expected {expected}, found {', '.join(source.references)}")
-    where, sha256 = (
-        value[0] if isinstance(value, list) and len(value) == 1 else value for value in (source.source, source.sha256)
-    )
-    where = os.path.expanduser(where) if isinstance(where, str) else [os.path.expanduser(path) for path in where]
-    references = {method: os.path.expanduser(path) for method, path in source.references.items()}
-    return Source(where, sha256, source.seed, protocol, references)
+    paths, sha256 = _unbracketed(source.source), _unbracketed(source.sha256)
+    paths = expanduser(paths) if isinstance(paths, str) else [expanduser(path) for path in paths]
+    references = {method: expanduser(path) for method, path in source.references.items()}
+    return Source(paths, sha256, source.seed, protocol, references)
+
+
+def _unbracketed(value: object) -> object:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _check_experiment(experiment: Experiment, params: Params, where: str) -> None:
-    """That it names a variant and a loss that exist, and what suits its dataset."""
+    """InputError if the experiment names no variant or loss that exists, or does not fit its dataset."""
 
     def expect(holds: bool, key: str, expected: str, found: object) -> None:
         if not holds:

@@ -1,4 +1,4 @@
-"""What anything that takes more than a few seconds says: share done, rate, time left. On a terminal tqdm's bar."""
+"""Progress of work that takes more than a few seconds: share done, rate, time left. On a terminal it is tqdm's bar."""
 
 import io
 import sys

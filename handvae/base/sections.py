@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
 from handvae.base.checked import Range
-from handvae.base.dataset_params import DATASETS, INPUTS, Count, NotNegative, Positive, Seed, Share
+from handvae.base.dataset_params import DATASETS, INPUTS, Count, NonNegative, NonNegativeInt, Positive, Share
 
 TARGET = "joints_3d"
 MODALITIES = (*INPUTS, TARGET)
@@ -26,14 +26,12 @@ RowName = Annotated[
 _SIDES = ("i", "t", *MODALITIES)
 _PAIRS = {f"{source}->{target}" for source in _SIDES for target in _SIDES}
 Pair = Annotated[str, Range(f"a->b with a and b of {', '.join(_SIDES)}", lambda pair: pair in _PAIRS)]
-EncoderWidth = Annotated[
-    int,
-    Range(
-        "a multiple of 16 (oneDNN's 1 x 1 convolutions of fewer channels write outside their memory on CPUs)",
-        lambda width: width > 0 and width % 16 == 0,
-    ),
-]
+_WIDTHS = "a multiple of 16 (oneDNN's 1 x 1 convolutions of fewer channels write outside their memory on CPUs)"
+EncoderWidth = Annotated[int, Range(_WIDTHS, lambda width: width > 0 and width % 16 == 0)]
 Variant = Annotated[list[Pair], Range("one or more pairs, each once", lambda pairs: len(pairs) == len(set(pairs)) > 0)]
+Zoom = Annotated[
+    list[float], Range("[low, high] with 0 < low <= high", lambda zoom: len(zoom) == 2 and 0 < zoom[0] <= zoom[1])
+]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Experiment:
     variant: int | str
     invariances: Literal["T+S+H", "T+S", "T+H", "T"]
     encoder: Literal["resnet18", "resnet50"]
-    seed: Seed
+    seed: NonNegativeInt
     test_subject: str | None
     label_fraction: Annotated[float, Range("more than 0 and at most 1", lambda share: 0 < share <= 1)]
     validation: Annotated[float, Range("at least 0 and less than 1", lambda share: 0 <= share < 1)]
@@ -52,7 +50,7 @@ class Experiment:
 
     @property
     def datasets(self) -> list[str]:
-        """The sets that are trained on together; each is tested on apart."""
+        """The sets that are trained on together. Each is tested on apart."""
         return self.dataset.split("+")
 
     @property
@@ -66,7 +64,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Row(Experiment):
-    """An experiment of the grid as params.yaml has it, with what is no setting of its models."""
+    """An experiment of the grid as params.yaml has it: the settings of its models, and how many they are."""
 
     repeated: bool  # has as many models as the profile's repeated_seeds says
 
@@ -77,14 +75,15 @@ class Row(Experiment):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a set comes from, and how it is read: `protocol`, of the set's class in DATASETS.
+    """Where a set comes from, and how it is read.
 
-    `references`: of a depth set, other methods' published prediction files by name, and `labels`, their truth.
+    `protocol`: an instance of the set's class in DATASETS. `references`, of a depth set: other methods' published
+    prediction files by name, and `labels`, their truth.
     """
 
     source: str | list[str]
     sha256: str | list[str | None] | None
-    seed: Seed  # of the synthetic hands
+    seed: NonNegativeInt  # of the synthetic hands
     protocol: typing.Any
     references: dict[str, str]
 
@@ -92,7 +91,7 @@ class Source:
 @dataclass(frozen=True)
 class Loss:
     reduction: Literal["sum", "mean"]
-    modality_weights: TypedDict("ModalityWeights", dict.fromkeys(MODALITIES, NotNegative))
+    modality_weights: TypedDict("ModalityWeights", dict.fromkeys(MODALITIES, NonNegative))
     kl_weight: Positive
     kl_weight_start: Positive
     kl_warmup_share: Share
@@ -101,12 +100,9 @@ class Loss:
 
 @dataclass(frozen=True)
 class Augmentation:
-    rotation_deg: NotNegative
-    shift: NotNegative
-    scale: Annotated[
-        list[float],
-        Range("[low, high] with 0 < low <= high", lambda zoom: len(zoom) == 2 and 0 < zoom[0] <= zoom[1]),
-    ]
+    rotation_deg: NonNegative
+    shift: NonNegative
+    scale: Zoom
     flip: Literal["always", "two_sided", "never"]
 
 
@@ -114,11 +110,11 @@ class Augmentation:
 class Training:
     steps: Count
     batch_size: Count
-    joint_steps: bool  # one step for all pairs that see the same samples; else one a pair in turn, as Algorithm 1
+    joint_steps: bool  # one step for all pairs that see the same samples; else one per pair in turn, as Algorithm 1
     optimiser: Literal["adam", "muon"]
     learning_rate: Positive  # Adam's
     muon_learning_rate: Positive
-    warmup_steps: Seed
+    warmup_steps: NonNegativeInt
     schedule: Literal["constant", "linear_end"]
     mixed_precision: bool
     compile: bool

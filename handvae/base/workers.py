@@ -39,9 +39,8 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], processe
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise InputError(
-                f"a worker process of {function.__module__} was killed; is there enough memory?"
-            ) from error
+            killed = f"a worker process of {function.__module__} was killed"
+            raise InputError(f"{killed}; is there enough memory?") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

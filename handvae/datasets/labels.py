@@ -1,5 +1,6 @@
-"""What the readers of the datasets share: roots, labels at once, files that are all there."""
+"""What the readers of the datasets share: the set's root, all labels at once, images that are all there."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from handvae.base.system_files import is_system_file
 
 @dataclass(frozen=True)
 class Hands:
-    """All labels of a set at once, for `stages.doctor`, without those that no hand can have: see `doubts`."""
+    """All labels of a set, for `stages.doctor`, without those that no hand can have: see `doubts`."""
 
     skeleton: Skeleton
     joints_mm: np.ndarray  # (N, J, 3) camera frame
@@ -35,39 +36,43 @@ def one_root(folder: Path, is_root: Callable[[Path], bool], wanted: str) -> Path
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with {wanted}, found no folder")
     inside = [folder / name for name in names_in(folder)]
-    roots = [folder] if is_root(folder) else [one for one in inside if one.is_dir() and is_root(one)]
-    if len(roots) > 1:
-        names = some([root.name for root in roots])
-        raise InputError(f"{folder}: expected {wanted} there or in one folder in it, found them in {names}")
-    if not roots:
-        names = some([one.name for one in inside]) or "nothing"
-        raise InputError(f"{folder}: expected {wanted} there or in one folder in it, found neither, but {names}")
-    return roots[0]
+    roots = [folder] if is_root(folder) else [path for path in inside if path.is_dir() and is_root(path)]
+    if len(roots) == 1:
+        return roots[0]
+    names = some([path.name for path in roots or inside]) or "nothing"
+    actual = f"them in {names}" if roots else f"neither, but {names}"
+    raise InputError(f"{folder}: expected {wanted} there or in one folder in it, found {actual}")
 
 
 def names_in(folder: Path) -> list[str]:
-    """What lies in `folder`, in order, without what operating systems put there."""
+    """What lies in `folder`, sorted, without what operating systems put there."""
     return sorted(name for name in os.listdir(folder) if not is_system_file(name))
 
 
+def facts(images: list[Path], label_bytes: bytes) -> dict:
+    """What tells a split from any other. InputError for the first image that is not there or empty."""
+    digest = hashlib.sha256(label_bytes).hexdigest()
+    return {"frames": len(images), "image_bytes": total_bytes(images), "labels_sha256": digest}
+
+
 def total_bytes(paths: Iterable[Path]) -> int:
-    """The size of all these files together. InputError for the first that is not there or empty."""
+    """The size of all these images together. InputError for the first that is not there or empty."""
     return sum(map(size_bytes, paths))
 
 
 def size_bytes(path: Path) -> int:
     """The size of an image. InputError if it is not there, no regular file or empty."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         raise InputError(f"{path}: expected the image of a label, found no file") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path}: expected the image of a label, found something else")
-    if not found.st_size:
+    if not status.st_size:
         raise InputError(f"{path}: expected an image, found an empty file")
-    return found.st_size
+    return status.st_size
 
 
-def some(names: list[str], shown: int = 4) -> str:
-    """The first few of a list, for a summary."""
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+def some(names: list[str]) -> str:
+    """The first four names, for a summary."""
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

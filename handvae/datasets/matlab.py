@@ -1,7 +1,7 @@
 """Numbers in MATLAB files of versions 5 to 7 (.mat), read by scipy and written here.
 
-Written here, because scipy dates its files, so that the same labels would be other bytes every time, and because a
-machine that renders need not have scipy.
+scipy's writer would date the file, so that equal labels would not be equal bytes, and a machine that renders need not
+have scipy.
 """
 
 import math
@@ -27,30 +27,31 @@ _CELLS_CLASS, _TEXT_CLASS, _DOUBLE_CLASS = 1, 4, 6
 def read(path: Path, name: str, ndim: int, max_numbers: int) -> np.ndarray:
     """Return the numbers of the variable `name`: float64, in MATLAB's shape of `ndim` dimensions.
 
-    `max_numbers` is the caller's idea of how many there can be. InputError if the file is damaged, holds no such real
-    numbers or more of them, or makes scipy take far more memory than they need.
+    InputError if the file is damaged, if the variable is missing, is not real numbers or holds more than `max_numbers`,
+    and if scipy takes far more memory than they need.
     """
-    what = f"a whole MATLAB 5 file with {ndim}-dimensional numbers {name}"
+    wanted = f"a whole MATLAB 5 file with {ndim}-dimensional numbers {name}"
     import scipy.io  # where labels are read: rendering does without it
 
-    with plain_file.opened(path, what) as file, plain_file.limited_memory(24 * max_numbers):
+    with plain_file.opened(path, wanted) as file, plain_file.limited_memory(24 * max_numbers):
         try:
             version, _ = scipy.io.matlab.matfile_version(file)
             if version in _OTHER_VERSIONS:
                 raise ValueError(_OTHER_VERSIONS[version])
-            names, shapes, kinds = list(zip(*scipy.io.whosmat(file), strict=True)) or ((), (), ())
+            variables = scipy.io.whosmat(file)  # (name, shape, class) of each
+            names = tuple(variable[0] for variable in variables)
             if names.count(name) != 1:
                 raise ValueError(f"it {names.count(name)} times among the variables {names[:20]}")
-            shape, kind = shapes[names.index(name)], kinds[names.index(name)]
-            if kind not in _NUMERIC or len(shape) != ndim or not 0 < math.prod(shape) <= max_numbers:
-                raise ValueError(f"{kind} of shape {shape}")
+            _, shape, matrix_class = variables[names.index(name)]
+            if matrix_class not in _NUMERIC or len(shape) != ndim or not 0 < math.prod(shape) <= max_numbers:
+                raise ValueError(f"{matrix_class} of shape {shape}")
             with warnings.catch_warnings(action="error"):  # of what cannot be read
                 numbers = scipy.io.loadmat(file, variable_names=[name])[name]
             if numbers.shape != shape or numbers.dtype.kind not in "fiu":
                 raise ValueError(f"{numbers.dtype} of shape {numbers.shape}")
             return numbers.astype(np.float64, copy=False)
         except Exception as error:  # whatever damage leads to
-            raise InputError(f"{path}: expected {what}, found {' '.join(str(error).split()) or 'damage'}") from None
+            raise InputError(f"{path}: expected {wanted}, found {' '.join(str(error).split()) or 'damage'}") from None
 
 
 def write(path: Path, variables: dict[str, np.ndarray | list[str]]) -> None:
@@ -77,11 +78,11 @@ def _cells(name: str, texts: list[str]) -> bytes:
     return _matrix(_CELLS_CLASS, (len(texts), 1), name, b"".join(cells))
 
 
-def _matrix(kind: int, shape: tuple[int, ...], name: str, content: bytes) -> bytes:
-    flags, dimensions = struct.pack("<II", kind, 0), struct.pack(f"<{len(shape)}i", *shape)
+def _matrix(matrix_class: int, shape: tuple[int, ...], name: str, content: bytes) -> bytes:
+    flags, dimensions = struct.pack("<II", matrix_class, 0), struct.pack(f"<{len(shape)}i", *shape)
     head = _element(_UINT32, flags) + _element(_INT32, dimensions) + _element(_INT8, name.encode())
     return _element(_MATRIX, head + content)
 
 
-def _element(kind: int, content: bytes) -> bytes:
-    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+def _element(data_type: int, content: bytes) -> bytes:
+    return struct.pack("<II", data_type, len(content)) + content + bytes(-len(content) % 8)

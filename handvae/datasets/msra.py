@@ -5,7 +5,6 @@ and z negative, wrist first, then index to little finger and thumb, base to tip)
 integers (image width and height; left, top, right, bottom of a box), then the box's depth as float32 in mm.
 """
 
-import hashlib
 import re
 import struct
 from array import array
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from handvae.base.atomic import write_bytes
+from handvae.base.dataset_params import MSRA_SUBJECTS as SUBJECTS
 from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import MIDDLE_MCP, RIGHT, SKELETON_OF, SKELETONS
@@ -23,15 +23,13 @@ from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import DepthSample
 
 SKELETON = SKELETONS[SKELETON_OF["msra"]]
-SUBJECTS = tuple(f"P{number}" for number in range(9))
 GESTURES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "I", "IP", "L", "MP", "RP", "T", "TIP", "Y")
 PUBLISHED_FRAMES = (76_375, 76_391)  # two versions are about
 PUBLISHED_TEST = 0  # there is no test split, see `frames`
 IMAGE_HW = (240, 320)
 CAMERA = np.array([[241.42, 0.0, 160.0], [0.0, 241.42, 120.0], [0.0, 0.0, 1.0]])
-CUBE_MM = dict(
-    zip(SUBJECTS, (200.0, 200.0, 200.0, 180.0, 180.0, 180.0, 170.0, 160.0, 150.0), strict=True)
-)  # DeepPrior++
+_CUBES_MM = (200.0, 200.0, 200.0, 180.0, 180.0, 180.0, 170.0, 160.0, 150.0)  # DeepPrior++
+CUBE_MM = dict(zip(SUBJECTS, _CUBES_MM, strict=True))
 
 # HAND21[i] is row TO_HAND21[i] of MSRA's order, which has the thumb last. Not its own inverse.
 TO_HAND21 = (0, 17, 18, 19, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
@@ -79,19 +77,20 @@ def frames(root: Path) -> dict[str, list[Frame]]:
     """
     if missing := [subject for subject in SUBJECTS if not (root / subject).is_dir()]:
         raise InputError(f"{root}: expected a folder for each of P0 to P8, found none for {', '.join(missing)}")
-    found = {subject: [f for gesture in GESTURES for f in _frames_of(root, subject, gesture)] for subject in SUBJECTS}
-    bad = bad_frames() if _published(found) else frozenset()
+    by_subject = {s: [frame for gesture in GESTURES for frame in _frames_of(root, s, gesture)] for s in SUBJECTS}
+    bad = bad_frames() if _published(by_subject) else frozenset()
     return {
         subject: [replace(frame, trainable=(subject, frame.gesture, frame.number) not in bad) for frame in of_subject]
-        for subject, of_subject in found.items()
+        for subject, of_subject in by_subject.items()
     }
 
 
 def read(frame: Frame) -> list[DepthSample]:
     """The hand of one frame. InputError for a missing, damaged or unsuitable image."""
+    name = f"{frame.subject}/{frame.gesture}/{frame.number:06d}"
     return [
         DepthSample(
-            name=f"{frame.subject}/{frame.gesture}/{frame.number:06d}",
+            name=name,
             depth_mm=read_depth_mm(frame.image),
             joints_mm=frame.joints_mm,
             uv_px=project(frame.joints_mm, CAMERA),
@@ -100,7 +99,7 @@ def read(frame: Frame) -> list[DepthSample]:
             subject=frame.subject,
             sequence=f"{frame.subject}/{frame.gesture}",
             frame=frame.number,
-            moment=f"{frame.subject}/{frame.gesture}/{frame.number:06d}",
+            moment=name,
             cube_mm=CUBE_MM[frame.subject],
             centre_joint=MIDDLE_MCP,
             trainable=frame.trainable and frame.doubt is None,
@@ -134,26 +133,20 @@ def read_depth_mm(path: Path) -> np.ndarray:
 
 def inspect(root: Path) -> dict:
     """Layout, counts and flaws: {"published", "splits": {subject: facts}, "notes": which frames are not trained on}."""
-    found = frames(root)
+    by_subject = frames(root)
     splits = {}
-    for subject, of_subject in found.items():
-        digest = hashlib.sha256(b"".join(frame.joints_mm.tobytes() for frame in of_subject))
-        splits[subject] = {
-            "frames": len(of_subject),
-            "image_bytes": labels.total_bytes(frame.image for frame in of_subject),
-            "labels_sha256": digest.hexdigest(),
-        }
-    bad = [
-        f"{f.subject}/{f.gesture}/{f.number}" for of_subject in found.values() for f in of_subject if not f.trainable
-    ]
-    unlabelled = _unlabelled(root, found)
+    for subject, of_subject in by_subject.items():
+        label_bytes = b"".join(frame.joints_mm.tobytes() for frame in of_subject)
+        splits[subject] = labels.facts([frame.image for frame in of_subject], label_bytes)
+    all_frames = [frame for of_subject in by_subject.values() for frame in of_subject]
+    bad = [f"{frame.subject}/{frame.gesture}/{frame.number}" for frame in all_frames if not frame.trainable]
     reasons = (
         (bad, "frames are tested on but not trained on, a wrong label or no hand being known"),
-        (unlabelled, "pictures have no line in joint.txt and are left out"),
+        (_unlabelled(root, all_frames), "pictures have no line in joint.txt and are left out"),
     )
     notes = [f"{len(names):,} {reason}: {labels.some(names)}" for names, reason in reasons if names]
-    notes += doubts.notes(frame.doubt for of_subject in found.values() for frame in of_subject)
-    return {"published": _published(found), "splits": splits, "notes": notes}
+    notes += doubts.notes(frame.doubt for frame in all_frames)
+    return {"published": _published(by_subject), "splits": splits, "notes": notes}
 
 
 def frames_with_images(root: Path) -> list[Frame]:
@@ -163,10 +156,10 @@ def frames_with_images(root: Path) -> list[Frame]:
 
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of all subjects."""
-    found = frames_with_images(root)
-    joints_mm = np.array([frame.joints_mm for frame in found]).reshape(-1, 21, 3)
-    cameras, sides = np.broadcast_to(CAMERA, (len(found), 3, 3)), np.full(len(found), RIGHT)
-    subjects = np.array([frame.subject for frame in found])
+    undoubted = frames_with_images(root)
+    joints_mm = np.array([frame.joints_mm for frame in undoubted]).reshape(-1, 21, 3)
+    cameras, sides = np.broadcast_to(CAMERA, (len(undoubted), 3, 3)), np.full(len(undoubted), RIGHT)
+    subjects = np.array([frame.subject for frame in undoubted])
     return labels.Hands(SKELETON, joints_mm, project(joints_mm, CAMERA), cameras, sides, subjects, False)
 
 
@@ -174,9 +167,9 @@ def bad_frames() -> frozenset[tuple[str, str, int]]:
     """(subject, gesture, number) of the published set's frames that are not trained on."""
     bad = set()
     for entry in _BAD.split(";"):
-        place, *spans = entry.split()
+        folder, *spans = entry.split()
         for first, _, last in (span.partition("-") for span in spans):
-            bad |= {(*place.split("/"), number) for number in range(int(first), int(last or first) + 1)}
+            bad |= {(*folder.split("/"), number) for number in range(int(first), int(last or first) + 1)}
     return frozenset(bad)
 
 
@@ -197,37 +190,29 @@ def write_labels(root: Path, subject: str, gesture: str, joints_mm: np.ndarray) 
     """Write joint.txt from joints (N, 21, 3), y down, HAND21 order with the wrist as root."""
     raw_mm = np.empty_like(joints_mm)
     raw_mm[:, list(TO_HAND21)] = joints_mm * [1.0, -1.0, -1.0]
-    lines = [str(len(raw_mm)), *(" ".join(f"{value:.6f}" for value in one.ravel()) for one in raw_mm)]
+    lines = [str(len(raw_mm)), *(" ".join(f"{value:.6f}" for value in frame_mm.ravel()) for frame_mm in raw_mm)]
     write_bytes(root / subject / gesture / "joint.txt", "".join(f"{line}\r\n" for line in lines).encode())
 
 
-def _published(found: dict[str, list]) -> bool:
-    return sum(map(len, found.values())) in PUBLISHED_FRAMES
+def _published(by_subject: dict[str, list[Frame]]) -> bool:
+    return sum(map(len, by_subject.values())) in PUBLISHED_FRAMES
 
 
-def _unlabelled(root: Path, found: dict[str, list[Frame]]) -> list[str]:
-    """Depth pictures beyond the labels: the two published versions differ by some."""
-    labelled = {f"{frame.subject}/{frame.gesture}/{frame.image.name}" for group in found.values() for frame in group}
-    names = []
-    for place in (f"{subject}/{gesture}" for subject in SUBJECTS for gesture in GESTURES):
-        pictures = [f"{place}/{name}" for name in labels.names_in(root / place) if name.endswith("_depth.bin")]
-        names += [picture for picture in pictures if picture not in labelled]
-    return names
+def _unlabelled(root: Path, frames: list[Frame]) -> list[str]:
+    """Depth images beyond the labels: the two published versions differ by some."""
+    folders = [f"{subject}/{gesture}" for subject in SUBJECTS for gesture in GESTURES]
+    paths = [f"{folder}/{name}" for folder in folders for name in labels.names_in(root / folder)]
+    labelled = {f"{frame.subject}/{frame.gesture}/{frame.image.name}" for frame in frames}
+    return [path for path in paths if path.endswith("_depth.bin") and path not in labelled]
 
 
 def _frames_of(root: Path, subject: str, gesture: str) -> list[Frame]:
     joints_mm, doubtful = _read_labels(root / subject / gesture / "joint.txt")
     return [
         Frame(
-            subject,
-            gesture,
-            number,
-            image_path(root, subject, gesture, number),
-            joints_mm[number],
-            trainable=True,
-            doubt=doubtful[number],
+            subject, gesture, number, image_path(root, subject, gesture, number), hand_mm, trainable=True, doubt=doubt
         )
-        for number in range(len(joints_mm))
+        for number, (hand_mm, doubt) in enumerate(zip(joints_mm, doubtful, strict=True))
     ]
 
 
@@ -251,5 +236,4 @@ def _read_labels(file: Path) -> tuple[np.ndarray, list[Doubt | None]]:
     joints_mm = np.frombuffer(values).reshape(-1, 21, 3)[:, list(TO_HAND21)] * [1.0, -1.0, -1.0]
     with np.errstate(all="ignore"):  # of damaged numbers, which are then doubtful
         testable = doubts.testable(joints_mm, project(joints_mm, CAMERA), MIDDLE_MCP)
-    checks, hint = doubts.hand_checks(joints_mm, MIDDLE_MCP), doubts.unit_hint(joints_mm, MIDDLE_MCP, "millimetres")
-    return joints_mm, doubts.find(wheres.__getitem__, checks, testable, hint)
+    return joints_mm, doubts.hand_doubts(wheres.__getitem__, joints_mm, MIDDLE_MCP, testable)

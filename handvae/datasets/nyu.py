@@ -4,7 +4,6 @@
 uses), and joint_data.mat with joint_uvd and joint_xyz, 3 views x N x 36 x 3: px, px, mm, and mm with y up.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,14 +55,15 @@ def find(folder: Path) -> Path:
 
 def frames(root: Path) -> dict[str, list[Frame]]:
     """The frames of `train` and `test`, view 1, in order."""
-    return {split: _frames_of(root / folder) for split, folder in SPLITS.items()}
+    return {split: _frames_of(root, folder) for split, folder in SPLITS.items()}
 
 
 def read(frame: Frame) -> list[DepthSample]:
     """The hand of one frame. InputError for a missing, damaged or unsuitable image."""
+    name = f"{frame.split}/{frame.number:07d}"
     return [
         DepthSample(
-            name=f"{frame.split}/{frame.number:07d}",
+            name=name,
             depth_mm=read_depth_mm(frame.image),
             joints_mm=frame.joints_mm,
             uv_px=project(frame.joints_mm, CAMERA),
@@ -72,7 +72,7 @@ def read(frame: Frame) -> list[DepthSample]:
             subject=frame.subject,
             sequence=frame.split,
             frame=frame.number,
-            moment=f"{frame.split}/{frame.number:07d}",
+            moment=name,
             cube_mm=CUBE_MM[frame.subject],
             centre_joint=NYU_PALM,
             trainable=frame.doubt is None,
@@ -92,16 +92,13 @@ def inspect(root: Path) -> dict:
     """Layout and counts: {"published", "splits": {split: facts}, "notes": which labels are doubtful}."""
     splits, doubtful = {}, []
     for split in SPLITS.values():
-        found = _frames_of(root / split)
-        doubtful += [frame.doubt for frame in found]
-        digest = hashlib.sha256(b"".join(frame.joints_mm.tobytes() for frame in found))
-        splits[split] = {
-            "frames": len(found),
-            "image_bytes": labels.total_bytes(frame.image for frame in found),
-            "labels_sha256": digest.hexdigest(),
-        }
-        if (root / split / f"depth_1_{len(found) + 1:07d}.png").exists():
-            raise InputError(f"{root}/{split}: expected {len(found):,} images as joint_data.mat has labels, found more")
+        of_split = _frames_of(root, split)
+        count = len(of_split)
+        doubtful += [frame.doubt for frame in of_split]
+        label_bytes = b"".join(frame.joints_mm.tobytes() for frame in of_split)
+        splits[split] = labels.facts([frame.image for frame in of_split], label_bytes)
+        if image_path(root, split, "depth", count + 1).exists():
+            raise InputError(f"{root}/{split}: expected {count:,} images as joint_data.mat has labels, found more")
     counts = {split: facts["frames"] for split, facts in splits.items()}
     return {"published": counts == PUBLISHED_FRAMES, "splits": splits, "notes": doubts.notes(doubtful)}
 
@@ -113,11 +110,11 @@ def frames_with_images(root: Path) -> list[Frame]:
 
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of view 1 of both splits."""
-    found = [frame for split in frames(root).values() for frame in split]
+    all_frames = [frame for of_split in frames(root).values() for frame in of_split]
     parts = [_read_labels(root / split / "joint_data.mat")[:2] for split in SPLITS.values()]
-    right = np.array([frame.doubt is None for frame in found])
-    joints_mm, uv_px = (np.concatenate(column)[right] for column in zip(*parts, strict=True))
-    subjects = np.array([f"subject {frame.subject}" for frame in found])[right]
+    undoubted = np.array([frame.doubt is None for frame in all_frames])
+    joints_mm, uv_px = (np.concatenate(column)[undoubted] for column in zip(*parts, strict=True))
+    subjects = np.array([f"subject {frame.subject}" for frame in all_frames])[undoubted]
     cameras, sides = np.broadcast_to(CAMERA, (len(joints_mm), 3, 3)), np.full(len(joints_mm), RIGHT)
     return labels.Hands(SKELETON, joints_mm, uv_px, cameras, sides, subjects, True)
 
@@ -129,9 +126,9 @@ def first_subject_frames(split: str, count: int) -> int:
     return round(count * FIRST_SUBJECT_TEST_FRAMES / PUBLISHED_FRAMES["test"])
 
 
-def image_path(root: Path, split: str, kind: str, number: int) -> Path:
-    """Of view 1; kind is "depth", or "synthdepth", which shows the hand alone; numbers count from 1."""
-    return root / split / f"{kind}_1_{number:07d}.png"
+def image_path(root: Path, split: str, content: str, number: int) -> Path:
+    """An image of view 1; `content` is "depth", or "synthdepth", which shows the hand alone; numbers count from 1."""
+    return root / split / f"{content}_1_{number:07d}.png"
 
 
 def write_image(path: Path, depth_mm: np.ndarray) -> None:
@@ -148,20 +145,13 @@ def write_labels(root: Path, split: str, joints_mm: np.ndarray) -> None:
     matlab.write(root / split / "joint_data.mat", variables)
 
 
-def _frames_of(folder: Path) -> list[Frame]:
-    joints_mm, _, doubtful = _read_labels(folder / "joint_data.mat")
-    split, first = folder.name, first_subject_frames(folder.name, len(joints_mm))
-    return [
-        Frame(
-            split,
-            index + 1,
-            folder / f"depth_1_{index + 1:07d}.png",
-            "1" if index < first else "2",
-            joints_mm[index],
-            doubtful[index],
-        )
-        for index in range(len(joints_mm))
-    ]
+def _frames_of(root: Path, split: str) -> list[Frame]:
+    joints_mm, _, doubtful = _read_labels(root / split / "joint_data.mat")
+    numbers, of_first = range(1, len(joints_mm) + 1), first_subject_frames(split, len(joints_mm))
+    images = [image_path(root, split, "depth", number) for number in numbers]
+    subjects = ["1" if number <= of_first else "2" for number in numbers]
+    columns = zip(numbers, images, subjects, joints_mm, doubtful, strict=True)
+    return [Frame(split, *values) for values in columns]
 
 
 def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray, list[Doubt | None]]:
@@ -181,8 +171,7 @@ def _read_labels(file: Path) -> tuple[np.ndarray, np.ndarray, list[Doubt | None]
         error_px = np.linalg.norm(projected_px - uvd[..., :2], axis=-1)
         error_px = np.maximum(error_px, np.abs(joints_mm[..., 2] - uvd[..., 2]))  # and the same depth, in mm
         testable = doubts.testable(joints_mm, projected_px, NYU_PALM)
-    checks = doubts.hand_checks(joints_mm, NYU_PALM)
     expected = f"joint_xyz to project to joint_uvd within {_REPROJECTION_PX:g} px"
-    checks.append(doubts.Check(expected, error_px <= _REPROJECTION_PX, error_px))
-    hint = doubts.unit_hint(joints_mm, NYU_PALM, "millimetres")
-    return joints_mm, uvd[..., :2], doubts.find(lambda number: f"{file}: frame {number + 1}", checks, testable, hint)
+    check = doubts.Check(expected, error_px <= _REPROJECTION_PX, error_px)
+    doubtful = doubts.hand_doubts(lambda index: f"{file}: frame {index + 1}", joints_mm, NYU_PALM, testable, check)
+    return joints_mm, uvd[..., :2], doubtful

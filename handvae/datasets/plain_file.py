@@ -29,24 +29,18 @@ def read(path: Path, max_bytes: int, wanted: str = "a file") -> bytes:
 
 @contextmanager
 def opened(path: Path, wanted: str) -> Iterator[BinaryIO]:
-    """The file, open; InputError for what `check` refuses and for what cannot be read."""
-    check(path, wanted)
+    """The file, open. InputError unless `path` is a regular file, or a link to one, that can be read."""
+    try:
+        is_file, is_there = path.is_file(), path.is_symlink() or path.exists()
+    except OSError as error:  # a loop of links, a folder that may not be entered
+        raise InputError(f"{path}: expected {wanted}, found none that can be reached ({error.strerror})") from None
+    if not is_file:
+        raise InputError(f"{path}: expected {wanted}, found {'something else' if is_there else 'no file'}")
     try:
         with path.open("rb") as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: expected {wanted}, found one that cannot be read ({error.strerror})") from None
-
-
-def check(path: Path, wanted: str) -> None:
-    """InputError unless `path` is a regular file, or a link to one."""
-    try:
-        is_file = path.is_file()
-        found = "no file" if not path.is_symlink() and not path.exists() else "something else"
-    except OSError as error:  # a loop of links, a folder that may not be entered
-        raise InputError(f"{path}: expected {wanted}, found none that can be reached ({error.strerror})") from None
-    if not is_file:
-        raise InputError(f"{path}: expected {wanted}, found {found}")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""PNG files: read by Pillow if they are whole, of sane size and of the expected kind, else an InputError; and written.
+"""PNG files: read by Pillow if whole, of sane size and of the expected format, else an InputError; and written.
 
-Written here, because Pillow tries every filter on every row, which takes twice as long.
+Pillow's own writer tries every filter on every row, which takes twice as long.
 """
 
 import io
@@ -38,7 +38,7 @@ def read_grey_u16(path: Path) -> np.ndarray:
 
 
 def kind(path: Path) -> str:
-    """What a PNG says that it holds: "8-bit RGB", "4-bit palette, interlaced". InputError if it is no PNG."""
+    """The format in a PNG's header: "8-bit RGB", "4-bit palette, interlaced". InputError if it is no PNG."""
     with plain_file.opened(path, "a PNG") as file:
         return _kind(path, file.read(_START_BYTES))
 
@@ -68,16 +68,16 @@ def _read(path: Path, wanted: str, convert: bool) -> np.ndarray:
     """InputError if `path` is missing, damaged, too large, or neither what is `wanted` nor can be converted to it."""
     expected = f"{'a' if wanted == GREY_U16 else 'an'} {wanted} PNG"
     data = plain_file.read(path, _MAX_FILE_BYTES, expected)
-    found, image = _kind(path, data), _decoded(path, data)
-    if found == wanted:
+    actual, image = _kind(path, data), _decoded(path, data)
+    if actual == wanted:
         return np.array(image)
-    if convert and wanted == RGB_U8 and not found.startswith("16"):
+    if convert and wanted == RGB_U8 and not actual.startswith("16"):
         return np.array(image.convert("RGBA").convert("RGB"))  # at once, Pillow warns of transparent palettes
     bands = [np.array(band) for band in image.split()][: 3 if image.mode.startswith("RGB") else 1]
-    exact = image.mode == "P" or found.startswith("8")  # grey of fewer bits is spread over 0 to 255
+    exact = image.mode == "P" or actual.startswith("8")  # grey of fewer bits is spread over 0 to 255
     if convert and wanted == GREY_U8 and exact and all(np.array_equal(bands[0], band) for band in bands):
         return bands[0]
-    raise InputError(f"{path}: expected {expected}, found {found}")
+    raise InputError(f"{path}: expected {expected}, found {actual}")
 
 
 def _kind(path: Path, data: bytes) -> str:
@@ -96,5 +96,5 @@ def _decoded(path: Path, data: bytes) -> Image.Image:
         image.load()
         return image
     except Exception as error:  # whatever damage leads to
-        found = "a damaged header" if isinstance(error, UnidentifiedImageError) else error
-        raise InputError(f"{path}: expected a whole PNG, found one that does not decode ({found})") from None
+        damage = "a damaged header" if isinstance(error, UnidentifiedImageError) else error
+        raise InputError(f"{path}: expected a whole PNG, found one that does not decode ({damage})") from None

@@ -21,8 +21,8 @@ _MEMORY = 8  # times the file's size; arrays of RHD take three times what they t
 def load(path: Path, max_bytes: int, wanted: str = "a pickle") -> object:
     """Return what the pickle at `path` holds: dicts, lists, tuples, text, bytes, numbers and numeric arrays.
 
-    `max_bytes` is the caller's idea of how large an honest file of what is `wanted` can be. InputError if it is larger,
-    damaged, takes far more memory than its size, or asks for anything but such data.
+    InputError if the file is larger than `max_bytes`, damaged, takes far more memory than its size, or asks for
+    anything but these data.
     """
     data = plain_file.read(path, max_bytes, wanted)
     unpickler = _Unpickler(io.BufferedReader(io.BytesIO(data)), encoding="latin1")  # Python 2's text is bytes as well

@@ -1,5 +1,5 @@
-"""The datasets by name, and what the module of each has. A further one is a module here and an entry of DATASETS, and,
-for params.yaml, an entry of `dataset_params.DATASETS`.
+"""The datasets by name, and what the module of each has. A further one is a module here, an entry of DATASETS, and an
+entry of `dataset_params.DATASETS` for params.yaml.
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ from handvae.datasets.sample import DepthSample, Sample
 
 
 class Facts(TypedDict):
-    """What a look at the files of a set tells; JSON, since the manifest in data/raw holds it."""
+    """What `inspect` tells of a set; JSON, since the manifest in data/raw holds it."""
 
     published: bool  # whether these are the counts of the published set
-    splits: dict[str, dict]  # of each split its number of `frames`, and digests by which other data is told apart
-    notes: list[str]  # what is good to know
+    splits: dict[str, dict]  # the number of `frames` of each split, and digests that tell it from other data
+    notes: list[str]  # what a user should know
 
 
 @runtime_checkable
@@ -52,22 +52,22 @@ TITLES = {name: dataset.title for name, dataset in dataset_params.DATASETS.items
 
 
 def find(name: str, folder: Path) -> Path:
-    """The root of a set as its module finds it in a folder that somebody gave. InputError that says what was meant, if
-    the set lies above or below, or the folder holds another one."""
+    """The root of a set in a folder that a user names. The InputError adds where the set is, if it lies above or below,
+    or which other set the folder holds."""
     try:
         return DATASETS[name].find(folder)
     except InputError as error:
         if not folder.is_dir():
             raise
         here = folder.resolve()
-        inside = [here / name for name in labels.names_in(here)]
-        near = [root for place in (here.parent, *inside) if (root := _found(name, place))]
-        others = [TITLES[other] for other in DATASETS if other != name and _found(other, here)]
-        hints = [f"the set is in {root}" for root in near[:1]] + [f"this looks like {title}" for title in others]
+        near = [here.parent, *(here / entry for entry in labels.names_in(here))]
+        roots = [root for path in near if (root := _root_in(name, path))]
+        others = [TITLES[other] for other in DATASETS if other != name and _root_in(other, here)]
+        hints = [f"the set is in {root}" for root in roots[:1]] + [f"this looks like {title}" for title in others]
         raise InputError("; ".join([str(error), *hints])) from None
 
 
-def _found(name: str, folder: Path) -> Path | None:
+def _root_in(name: str, folder: Path) -> Path | None:
     try:
         return DATASETS[name].find(folder)
     except (InputError, OSError):

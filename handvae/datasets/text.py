@@ -17,11 +17,11 @@ _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")  # float() wou
 
 
 def records(path: Path, max_lines: int) -> Iterator[tuple[str, list[bytes]]]:
-    """Where each line that is not blank stands, for messages, and its tokens.
+    """The tokens of each line that is not blank, after "<path>: line <number>" for messages.
 
-    Real files end lines in LF, CR LF or CR CR LF; the last leaves blank lines for those who read text. A byte-order
-    mark is left out. InputError for a missing file, for UTF-16, and for a file that is larger, or has more lines, blank
-    ones included, than such a file can have.
+    Real files end lines in LF, CR LF or CR CR LF; in text mode the last would leave blank lines. A byte-order mark is
+    left out. InputError for a missing file, for UTF-16, for a file over MAX_FILE_BYTES and for more than `max_lines`
+    lines, blank ones included.
     """
     with plain_file.opened(path, "a file") as file:
         if (size := os.fstat(file.fileno()).st_size) > MAX_FILE_BYTES:
@@ -43,21 +43,20 @@ def is_number(token: bytes) -> bool:
 
 
 def joints(where: str, tokens: list[bytes]) -> list[float]:
-    """The tokens of a label as numbers of any size, or NaN or infinity, which make that label doubtful and no other.
+    """The tokens of a label as numbers: of any size, or NaN or infinity, which make this label doubtful and no other.
 
-    InputError for the first that is none.
+    InputError for the first token that is no number.
     """
     try:
         return floats(where, tokens)
     except InputError:
-        odd = [token.lower().lstrip(b"+-") for token in tokens]
-        if all(one in (b"nan", b"inf") or is_number(token) for one, token in zip(odd, tokens, strict=True)):
+        if all(is_number(token) or token.lower().lstrip(b"+-") in (b"nan", b"inf") for token in tokens):
             return [float(token) for token in tokens]
         raise
 
 
 def floats(where: str, tokens: list[bytes]) -> list[float]:
-    """The tokens as numbers of at most MAX_VALUE in size. InputError for the first that is none."""
+    """The tokens as numbers of at most MAX_VALUE in size. InputError for the first token that is not."""
     try:
         values = [float(token) for token in tokens]
     except ValueError:

@@ -1,7 +1,7 @@
 """Unpacks archives that nobody vouches for: plain files and folders, all inside the target, or an InputError.
 
-tarfile and zipfile parse, and check sums. Refused here is what they do without a word: follow links, drop "..", write
-a file twice, expand without bound. (tarfile's `data` filter allows links and is not in every 3.11; zipfile has none.)
+tarfile and zipfile parse, and check sums. This module refuses what they do silently: follow links, drop "..", write a
+file twice, expand without bound. (tarfile's `data` filter allows links and is not in every 3.11; zipfile has none.)
 """
 
 import errno
@@ -101,9 +101,9 @@ def _tar_members(archive: Path, _target: Path, most_bytes: int) -> Iterator[_Mem
                 tar.members.clear()  # it would keep all of them in memory
                 is_file = info.isreg() and not info.issparse() and info.size >= 0
                 yield _Member(info.name, info.isdir(), is_file, partial(tar.extractfile, info))
-                if raw.tell() // _MB > done_mb:
-                    progress.advance(raw.tell() // _MB - done_mb)
-                    done_mb = raw.tell() // _MB
+                if new_mb := raw.tell() // _MB - done_mb:
+                    progress.advance(new_mb)
+                    done_mb += new_mb
         while read(_MB):  # gzip checks its sum at the end of the stream
             pass
 

@@ -23,7 +23,7 @@ TIMEOUT_S = 60  # without a byte
 WAITS_S = (1, 3, 10, 30)  # before each further try after a broken connection
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _BROKEN = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
-_RECORD = "download.json"  # beside the file: its address, and what tells it from another that is there later
+_RECORD = "download.json"  # beside the file: its address, and its validator
 _CHUNK_BYTES = 1 << 18
 _MB = 10**6
 
@@ -47,10 +47,9 @@ def download(url: str, folder: Path) -> Path:
         except InputError:
             shutil.rmtree(folder)
             raise
-    hint = "; run again to resume"
-    if not _have(url, file):
+    hint = "; run again to resume" if _have(url, file) else ""
+    if not hint:
         shutil.rmtree(folder)
-        hint = ""
     raise InputError(f"{url}: expected the whole file, found a broken connection ({reason}){hint}")
 
 
@@ -85,7 +84,7 @@ def file_name(url: str) -> str:
 
 
 def _have(url: str, file: Path) -> int:
-    """How many bytes of `url` an earlier try left in `file` that can be kept: its server must tell versions apart."""
+    """How many bytes of `url` in `file` an earlier try left; 0 unless the server tells versions of the file apart."""
     try:
         record = json.loads((file.parent / _RECORD).read_text())
         return file.stat().st_size if record["url"] == url and record["validator"] else 0
@@ -114,7 +113,7 @@ def _attempt(url: str, file: Path) -> None:
 
 
 def _validator(response: requests.Response) -> str | None:
-    """What tells this file from another under the same address: a strong ETag or the date of its last change."""
+    """What tells this version of the file from others: a strong ETag or the date of its last change."""
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified")
 

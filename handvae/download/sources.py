@@ -13,7 +13,7 @@ from handvae.download.unpacked import Archive
 
 Find = Callable[[Path], Path]  # a dataset's root in a folder: the folder or one below. InputError if it is not there.
 
-_NAMED = 3  # names of a list's pieces; more are counted
+_NAMED = 3  # pieces of a list that are named; more are counted
 # One folder that Google Drive sends as several archives: STB-20240131T120000Z-001.zip, or ...Z-1-001.zip, and so on.
 _PART = re.compile(r"(?P<name>.+?)(?P<time>-\d{8}T\d{6}Z(-\d{1,2})?)?-\d{3}")
 _SPLIT = re.compile(r"\.(z\d\d|(zip|tar|gz|tgz|7z)\.\d{2,3})$", re.IGNORECASE)  # pieces that are no archives themselves
@@ -69,8 +69,8 @@ def locate(
 
 def _checked_folder(source: str, sha256: object) -> Path:
     if Path(source).is_file():
-        what = "a piece of a split one; join them first" if _SPLIT.search(source) else "another file"
-        raise InputError(f"{source}: expected a folder or an archive ({', '.join(archives.SUFFIXES)}), found {what}")
+        actual = "a piece of a split one; join them first" if _SPLIT.search(source) else "another file"
+        raise InputError(f"{source}: expected a folder or an archive ({', '.join(archives.SUFFIXES)}), found {actual}")
     if not Path(source).is_dir():
         raise InputError(f"{source}: expected a folder, found no folder")
     if sha256 is not None:
@@ -94,15 +94,15 @@ def _stem(piece: str) -> str:
 
 
 def _folders(pieces: Sequence[str], stems: Sequence[str]) -> list[str]:
-    """Where in the target each archive goes: none below it if there is one only, or only the parts of one."""
-    if len(set(map(str.casefold, stems))) < len(stems):  # some file systems hold A and a for one
+    """The folder in the target for each archive; "" if there is only one, or only the parts of one."""
+    if len(set(map(str.casefold, stems))) < len(stems):  # on some file systems A and a are the same
         raise InputError(f"{', '.join(pieces)}: expected archives of different names in a list, found one again")
     parts = [_PART.fullmatch(stem) for stem in stems]
     wholes = [part["name"] if part else stem for part, stem in zip(parts, stems, strict=True)]
-    times = Counter(map(str.casefold, wholes))
+    counts = Counter(map(str.casefold, wholes))
     folders, spelled = [], {}
     for stem, part, whole in zip(stems, parts, wholes, strict=True):
-        is_part = times[whole.casefold()] > 1 or (part and part["time"])
+        is_part = counts[whole.casefold()] > 1 or (part and part["time"])
         folder = whole if is_part else stem
         folders.append(spelled.setdefault(folder.casefold(), folder))
     return folders if len(spelled) > 1 else [""] * len(folders)

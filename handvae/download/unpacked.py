@@ -30,13 +30,13 @@ class Archive:
 
 
 def fetch(parts: Sequence[Archive], target: Path, downloads: Path, check: Callable[[Path], object]) -> None:
-    """See to it that `target` holds what the archives do; they are unpacked again only if something has changed.
+    """Fill `target` with what the archives hold; they are unpacked again only if something has changed.
 
-    `check` may refuse what was unpacked before it takes the place of what is there. On any InputError but that of a
-    broken connection, nothing is left in `downloads`; another run goes on with what is there.
+    `check` may refuse what was unpacked before it replaces what is there. On any InputError but that of a broken
+    connection, nothing is left in `downloads`; after a broken connection another run goes on with what is there.
     """
     known = _known(target, parts)
-    if not all(_unpacked_before(part, was) for part, was in zip(parts, known, strict=True)):
+    if not all(_is_unpacked(part, identity) for part, identity in zip(parts, known, strict=True)):
         try:
             files = [_file(part, downloads) for part in parts]
         finally:
@@ -44,8 +44,8 @@ def fetch(parts: Sequence[Archive], target: Path, downloads: Path, check: Callab
                 downloads.rmdir()  # if it is empty
         try:
             identities = [_identity(part, file) for part, file in zip(parts, files, strict=True)]
-            if [identity["sha256"] for identity in identities] == [was.get("sha256") for was in known]:
-                _write_record(target, identities)  # where they can be had now
+            if [new["sha256"] for new in identities] == [old.get("sha256") for old in known]:
+                _write_record(target, identities)  # the addresses may be new
             else:
                 _unpack(parts, files, identities, target, check)
         except (OSError, MemoryError):
@@ -57,23 +57,23 @@ def fetch(parts: Sequence[Archive], target: Path, downloads: Path, check: Callab
 
 
 def _known(target: Path, parts: Sequence[Archive]) -> list[dict]:
-    """Of each archive, what `target` holds of it: {} if it does not hold exactly these, or files have come or gone."""
+    """What the record in `target` says of each archive; {} each if it holds others, or files have come or gone."""
     try:
         record = json.loads((target / RECORD).read_text())
     except (OSError, ValueError):
         record = {}
     known = record.get("parts", [record])
-    same = [was.get("folder", "") for was in known] == [part.folder for part in parts]
+    same = [identity.get("folder", "") for identity in known] == [part.folder for part in parts]
     return known if same and record.items() >= _contents(target).items() else [{}] * len(parts)
 
 
-def _unpacked_before(part: Archive, was: dict) -> bool:
-    """Whether `was` provably is of what the address has: by the SHA-256 if that is known, else by the server."""
+def _is_unpacked(part: Archive, identity: dict) -> bool:
+    """Whether `identity` is that of the file at the address, by its SHA-256 if that is known, else by the server."""
     if not part.is_address:
         return False
     if part.sha256 is not None:
-        return was.get("sha256") == part.sha256.lower()
-    return was.get("url") == part.source and http_download.is_current(part.source, was["validator"])
+        return identity.get("sha256") == part.sha256.lower()
+    return identity.get("url") == part.source and http_download.is_current(part.source, identity["validator"])
 
 
 def _file(part: Archive, downloads: Path) -> Path:
@@ -82,7 +82,8 @@ def _file(part: Archive, downloads: Path) -> Path:
 
 def _identity(part: Archive, file: Path) -> dict:
     """What the record says of an archive. InputError if it is not the one that was expected."""
-    sha256 = sha256_of(file)
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     if part.sha256 is not None and sha256 != part.sha256.lower():
         raise InputError(f"{part.source}: expected SHA-256 {part.sha256.lower()}, found {sha256}")
     web = {"url": part.source, "validator": http_download.validator_of(file.parent)} if part.is_address else {}
@@ -111,13 +112,8 @@ def _write_record(folder: Path, identities: list[dict]) -> None:
 def _contents(folder: Path) -> dict[str, int]:
     """Number and bytes of the files, without what systems leave where people look (Finder's .DS_Store)."""
     sizes = []
-    for where, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_system_file(name)]
         kept = [name for name in names if name != RECORD and not is_system_file(name)]
-        sizes += [os.path.getsize(os.path.join(where, name)) for name in kept]
+        sizes += [os.path.getsize(os.path.join(parent, name)) for name in kept]
     return {"files": len(sizes), "bytes": sum(sizes)}
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

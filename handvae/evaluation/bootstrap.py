@@ -1,8 +1,8 @@
-"""The bootstrap over test frames: what is drawn together, and a statistic of many draws at once.
+"""The bootstrap over test frames: blocks of frames are drawn, and a statistic is taken of many draws at once.
 
-Both views of a moment show one pose, and the frames of a video resemble their neighbours, so that their errors are
-alike: drawn one by one they would count as more than they say. What is drawn is a block: all rows of a moment, and in a
-video all moments of a run of frames. A frame keeps all its joints and their visibility.
+Both views of a moment show one pose, and the frames of a video resemble their neighbours. Their errors are alike: drawn
+one by one they would count as more evidence than they are. So blocks are drawn: all rows of a moment, and in a video
+all moments of a run of frames. A frame keeps all its joints and their visibility.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +23,23 @@ def count(block: np.ndarray) -> int:
 def mean(values: np.ndarray, visible: np.ndarray, block: np.ndarray) -> Statistic:
     """`metrics.mean_over_joints` of values (N, J), visible (N, J), whose blocks are `block` (N,).
 
-    A joint that a resample happens to show nowhere is left out of that resample's mean over joints.
+    A joint that is visible nowhere in a resample is left out of that resample's mean over joints.
     """
-    sums, shown = block_sums(np.where(visible, values, 0), block), block_sums(visible.astype(np.float64), block)
+    sums, frames = block_sums(np.where(visible, values, 0), block), block_sums(visible.astype(np.float64), block)
 
     def of_draws(counts: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
-            return np.nanmean((counts @ sums) / (counts @ shown), axis=1)
+            return np.nanmean((counts @ sums) / (counts @ frames), axis=1)
 
     return of_draws
 
 
 def median(values: np.ndarray, visible: np.ndarray, block: np.ndarray) -> Statistic:
-    """`metrics.median_over_joints` in the same way, with the same rule for a joint shown nowhere."""
+    """`metrics.median_over_joints` in the same way, with the same rule for a joint that is visible nowhere."""
     ranked = []
     for joint in range(values.shape[1]):
-        shown = np.flatnonzero(visible[:, joint])
-        order = shown[np.argsort(values[shown, joint], kind="stable")]
+        rows = np.flatnonzero(visible[:, joint])
+        order = rows[np.argsort(values[rows, joint], kind="stable")]
         ranked.append((block[order], values[order, joint]))
 
     def of_draws(counts: np.ndarray) -> np.ndarray:
@@ -49,8 +49,8 @@ def median(values: np.ndarray, visible: np.ndarray, block: np.ndarray) -> Statis
             total = cumulative[:, -1:]
             # an even number of copies has two middle ones, whose mean is the median
             lower, upper = ((cumulative > middle).argmax(axis=1) for middle in ((total - 1) // 2, total // 2))
-            some = total[:, 0] > 0
-            medians[some, joint] = (value[lower[some]] + value[upper[some]]) / 2
+            drawn = total[:, 0] > 0
+            medians[drawn, joint] = (value[lower[drawn]] + value[upper[drawn]]) / 2
         return np.nanmean(medians, axis=1)
 
     return of_draws
@@ -71,14 +71,14 @@ def measured(statistics: Sequence[Statistic], block: np.ndarray) -> np.ndarray:
 
 def resampled(statistics: Sequence[Statistic], block: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Each statistic (M, R) of the same resamples of whole blocks."""
-    chunks = resampled_counts(count(block), seed, resamples)
+    chunks = _resampled_counts(count(block), seed, resamples)
     return np.concatenate([[statistic(counts) for statistic in statistics] for counts in chunks], axis=1)
 
 
-def resampled_counts(blocks_: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
+def _resampled_counts(blocks: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
     """Chunks (<= CHUNK, B) of how often each of `resamples` draws of B from B blocks holds each block."""
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, CHUNK):
         rows = min(CHUNK, resamples - start)
-        drawn = generator.integers(0, blocks_, size=(rows, blocks_)) + blocks_ * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * blocks_).reshape(rows, blocks_)
+        drawn = generator.integers(0, blocks, size=(rows, blocks)) + blocks * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * blocks).reshape(rows, blocks)

@@ -1,8 +1,8 @@
 """What the report shows of a model's latent space, computed while the model is at hand.
 
-Encodings of the test hands, joints decoded from samples of their posteriors and, of a model that decodes images, 2D and
-3D joints from images, walks between two test images: the group `latent` of a predictions file. Which hands are shown is
-decided by rules, never by eye.
+Encodings of the test hands and joints decoded from samples of their posteriors. For a model that decodes images and 2D
+and 3D joints from images, walks between two test images. All is the group `latent` of a predictions file. Rules decide
+which hands are shown, never the eye.
 """
 
 import numpy as np
@@ -30,25 +30,19 @@ RANDOM_WALKS = 100  # from which the claims are measured
 SHOWN_WALKS = 3  # of them, with their images, for Figures 6 and 9
 WALKED = tuple(("rgb", target) for target in ("rgb", "joints_2d", "joints_3d"))  # pairs that a walk decodes
 WALK_SEED = 0  # the same walks for every seed of an experiment, so that they can be compared
-POSTERIOR_STREAM, WALK_STREAM = 3, 4  # of an experiment's random numbers; training has 1 and 2
+POSTERIOR_STREAM, WALK_STREAM = 3, 4  # of an experiment's random numbers; training has 1, 2 and 5
 
 
 @torch.inference_mode()
 def latent_columns(
-    model: CrossModalVAE,
-    settings: Settings,
-    scored: Part,
-    predictions: Columns,
-    device: torch.device,
-    resident: str = "auto",
+    model: CrossModalVAE, settings: Settings, scored: Part, split: Split, predictions: Columns
 ) -> Columns:
-    """The latent columns of the N rows `scored`, whose `predictions` are those of `predict.predict_split`.
+    """The latent columns of the N rows `scored`, loaded as `split`; `predictions`: from `predict.predict_split`.
 
-    mu_<modality>, log_var_<modality> (N, 30) of every encoder; decoded_mm_<modality> (N, J, 3), the joints decoded from
-    mu in the frame of joints_pred_mm, where it was trained to give joints; the columns of `posterior_columns`; and
+    mu_<modality>, log_var_<modality> (N, 30) of every encoder. decoded_mm_<modality> (N, J, 3), the joints decoded from
+    mu in the frame of joints_pred_mm, where it was trained to give joints. The columns of `posterior_columns`, and
     those of `walk_columns` where the model was trained on all pairs of WALKED.
     """
-    split = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device, resident=resident)
     errors_mm, seed = frame_errors_mm(predictions, settings.skeleton), settings.experiment.seed
     encodings = {modality: encode_split(model, modality, split) for modality in model.encoders}
     columns = {}
@@ -76,27 +70,22 @@ def frame_errors_mm(predictions: Columns, skeleton: Skeleton) -> np.ndarray:
 
 
 def encode_split(model: CrossModalVAE, modality: str, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and log-variance (N, 30) of q(z|x) of every row of the split, unaugmented."""
-    parts = []
-    for rows in torch.arange(len(split), device=split.side.device).split(predict.BATCH):
+    """Mean and log-variance (N, 30) of q(z|x) for every row of the split, unaugmented."""
+    encodings = []
+    for rows in predict.all_rows(split).split(predict.BATCH):
         inputs = batches.batch(split, unaugmented(rows), {modality})
-        parts.append(torch.stack(model.encode(modality, inputs[modality], inputs["side_onehot"])))
-    mu, log_var = torch.cat(parts, dim=1)
+        encodings.append(torch.stack(model.encode(modality, inputs[modality], inputs["side_onehot"])))
+    mu, log_var = torch.cat(encodings, dim=1)
     return mu, log_var
 
 
 def decoded_joints_mm(model: CrossModalVAE, mu: torch.Tensor, split: Split) -> np.ndarray:
-    """Joints (N, J, 3) in mm decoded from a latent point (N, 30) a row: see `to_mm` of the split."""
-    rows = torch.arange(len(mu), device=mu.device)
-    return split.to_mm(rows, model.decode(TARGET, mu).view(len(mu), -1, 3)).cpu().numpy()
+    """Joints (N, J, 3) in mm decoded from one latent point (N, 30) for each row: see `to_mm` of the split."""
+    return split.to_mm(predict.all_rows(split), model.decode(TARGET, mu).view(len(mu), -1, 3)).cpu().numpy()
 
 
 def posterior_columns(
-    model: CrossModalVAE,
-    encoding: tuple[torch.Tensor, torch.Tensor],
-    split: Split,
-    errors_mm: np.ndarray,
-    seed: int,
+    model: CrossModalVAE, encoding: tuple[torch.Tensor, torch.Tensor], split: Split, errors_mm: np.ndarray, seed: int
 ) -> Columns:
     """Joints decoded from SAMPLES samples of each row's posterior, in the frame of joints_pred_mm.
 
@@ -105,41 +94,43 @@ def posterior_columns(
     """
     mu, log_var = encoding
     noise = np.random.default_rng([seed, POSTERIOR_STREAM]).standard_normal((len(mu), SAMPLES, LATENT), np.float32)
-    rows, spread_mm, kept = _evenly_ranked_rows(errors_mm), [], {}
+    with_error = np.flatnonzero(np.isfinite(errors_mm))
+    kept_rows = with_error[evenly_ranked(errors_mm[with_error], SAMPLED_ROWS)]
+    spread_mm, kept = [], {}
     for chunk in torch.arange(len(mu)).split(predict.BATCH):
-        here = chunk.to(mu.device)
-        z = vae.sample(mu[here, None], log_var[here, None], torch.from_numpy(noise[chunk]).to(mu.device))
+        rows = chunk.to(mu.device)
+        z = vae.sample(mu[rows, None], log_var[rows, None], torch.from_numpy(noise[chunk]).to(mu.device))
         normalised = model.decode(TARGET, z.flatten(0, 1)).view(len(chunk) * SAMPLES, -1, 3)
-        joints_mm = split.to_mm(here.repeat_interleave(SAMPLES), normalised).cpu().numpy()
+        joints_mm = split.to_mm(rows.repeat_interleave(SAMPLES), normalised).cpu().numpy()
         joints_mm = joints_mm.reshape(len(chunk), SAMPLES, -1, 3)
-        off_mm = np.linalg.norm(joints_mm - joints_mm.mean(axis=1, keepdims=True), axis=3)
-        spread_mm.append(off_mm.mean(axis=1))
-        kept |= {row: joints_mm[row - chunk[0]] for row in rows if chunk[0] <= row <= chunk[-1]}
+        from_mean_mm = np.linalg.norm(joints_mm - joints_mm.mean(axis=1, keepdims=True), axis=3)
+        spread_mm.append(from_mean_mm.mean(axis=1))
+        kept |= {row: joints_mm[row - chunk[0]] for row in kept_rows if chunk[0] <= row <= chunk[-1]}
     return {
         "posterior_spread_mm": np.concatenate(spread_mm),
-        "posterior_row": rows,
-        "posterior_joints_mm": np.stack([kept[row] for row in rows]),
+        "posterior_row": kept_rows,
+        "posterior_joints_mm": np.stack([kept[row] for row in kept_rows]),
     }
 
 
 def random_pairs(side: np.ndarray, errors_mm: np.ndarray, seed: int) -> np.ndarray:
     """At most RANDOM_WALKS pairs (P, 2) of test rows of one hand side, drawn at random; no row is in two of them.
 
-    Only rows with an error: of a hand of which nothing is visible the image says nothing.
+    Only rows with an error: where no joint is visible the image says nothing.
     """
     random = np.random.default_rng([seed, WALK_STREAM])
     pairs = []
-    for one_side in np.unique(side):
-        rows = random.permutation(np.flatnonzero((side == one_side) & np.isfinite(errors_mm)))
+    for hand_side in np.unique(side):
+        rows = random.permutation(np.flatnonzero((side == hand_side) & np.isfinite(errors_mm)))
         pairs.append(rows[: len(rows) // 2 * 2].reshape(-1, 2))
     return random.permutation(np.concatenate(pairs))[:RANDOM_WALKS]
 
 
 def shown_pairs(pairs: np.ndarray, errors_mm: np.ndarray, joints_true_mm: np.ndarray) -> np.ndarray:
-    """Places in `pairs` (P, 2) of the walks that are shown, SHOWN_WALKS of them where there are so many.
+    """Indices into `pairs` (P, 2) of the walks that are shown: SHOWN_WALKS of them, or as many as there are.
 
-    The half of the pairs that is predicted better, since a walk between two mistaken poses shows nothing; of it the
-    half whose true poses lie further apart; of that those at evenly spaced ranks of the distance, furthest last.
+    First the half of the pairs with the smaller errors, since a walk between two wrong poses shows nothing. Of it the
+    half whose true poses lie further apart. Of that the pairs at evenly spaced ranks of the distance, furthest last.
     """
     better = np.argsort(errors_mm[pairs].mean(axis=1), kind="stable")[: -(-len(pairs) // 2)]
     first, last = joints_true_mm[pairs[better]].swapaxes(0, 1)
@@ -152,11 +143,11 @@ def walk_columns(model: CrossModalVAE, mu: torch.Tensor, split: Split, pairs: np
     """Walks of STEPS steps, linear in the posterior's mean `mu` (N, 30) of the image, between the rows of `pairs`.
 
     random_walk_row (P, 2), random_walk_uv_px (P, T, J, 2) decoded 2D joints in the S x S crop, random_walk_joints_mm
-    (P, T, J, 3) decoded 3D joints, palm-relative, random_walk_projected_px (P, T, J, 2) these projected into the crop;
-    walk_* the same of the walks `shown`, with walk_rgb_u8 (W, T, S, S, 3), the decoded images as a screen can show
+    (P, T, J, 3) decoded 3D joints, palm-relative, random_walk_projected_px (P, T, J, 2) these projected into the crop.
+    walk_* the same for the walks `shown`, with walk_rgb_u8 (W, T, S, S, 3), the decoded images as a screen can show
     them: back from [-0.5, 0.5], clipped to 0 to 255 and rounded.
 
-    A point between two hands has no camera, place and size of its own: each step takes them linearly between those of
+    A point between two hands has no camera, palm and scale of its own: each step interpolates linearly between those of
     the two ends, where they are true. That is an approximation of ours, no part of the model.
     """
     rows = torch.from_numpy(pairs).to(mu.device)
@@ -165,8 +156,7 @@ def walk_columns(model: CrossModalVAE, mu: torch.Tensor, split: Split, pairs: np
         model.decode(modality, z.flatten(0, 1)).view(*z.shape[:2], -1, dimensions).cpu().numpy()
         for modality, dimensions in (("joints_2d", 2), ("joints_3d", 3))
     )
-    draw = unaugmented(rows.flatten())
-    cameras = split.warped_cameras(draw).view(*rows.shape, 3, 3)
+    cameras = split.warped_cameras(unaugmented(rows.flatten())).view(*rows.shape, 3, 3)
     cameras, palms_mm, scale_mm = (
         _between(ends).cpu().numpy() for ends in (cameras, split.joints_mm[rows][:, :, [ROOT]], split.scale_mm[rows])
     )
@@ -190,8 +180,3 @@ def _between(ends: torch.Tensor) -> torch.Tensor:
     """(P, 2, ...) -> (P, T, ...): STEPS points on the straight line between two ends, which it meets exactly."""
     share = torch.linspace(0, 1, STEPS, device=ends.device).view(-1, *[1] * (ends.dim() - 2))
     return torch.lerp(ends[:, :1], ends[:, 1:], share)
-
-
-def _evenly_ranked_rows(errors_mm: np.ndarray) -> np.ndarray:
-    seen = np.flatnonzero(np.isfinite(errors_mm))
-    return seen[evenly_ranked(errors_mm[seen], SAMPLED_ROWS)]

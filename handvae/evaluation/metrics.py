@@ -9,7 +9,7 @@ import numpy as np
 
 from handvae.base.errors import InputError
 
-# The protocol's thresholds: 20 points, so the spacing is 2.63 mm and none of them lies at 20 mm.
+# The protocol's thresholds: 20 points, so that they are 2.63 mm apart and none lies at 20 mm.
 THRESHOLDS_MM = np.linspace(0, 50, 20)
 
 # The protocol's "20-50 mm" is the tail of that list, which starts at 21.05 mm.
@@ -66,17 +66,12 @@ def auc_by_trapezoid(errors_mm: np.ndarray, visible: np.ndarray, thresholds_mm: 
 
 
 def area_shares(errors_mm: np.ndarray, low_mm: float, high_mm: float) -> np.ndarray:
-    """What each error adds to the area under the PCK curve between two thresholds, 0 to 1; same shape.
+    """Each error's share of the area under the PCK curve between two thresholds, 0 to 1; same shape.
 
     PCK is a sum of steps, one at each error, so its integral is exact without a grid: a step at e covers the part of
     [low, high] that lies beyond e.
     """
     return np.clip(high_mm - errors_mm, 0, high_mm - low_mm) / (high_mm - low_mm)
-
-
-def auc_exact(errors_mm: np.ndarray, visible: np.ndarray, low_mm: float, high_mm: float) -> float:
-    """Exact area under the PCK curve from `low_mm` to `high_mm`, divided by that range."""
-    return mean_over_joints(area_shares(errors_mm, low_mm, high_mm), visible)
 
 
 def pcf(errors_mm: np.ndarray, thresholds_mm: np.ndarray) -> np.ndarray:
@@ -85,7 +80,7 @@ def pcf(errors_mm: np.ndarray, thresholds_mm: np.ndarray) -> np.ndarray:
 
 
 def _require_every_joint_visible(values: np.ndarray, visible: np.ndarray) -> None:
-    # reference: leaves a joint that no sample shows out of the mean; here an error, because a mean over fewer joints
+    # reference: a joint that no sample shows is left out of the mean; here an error, because a mean over fewer joints
     # is another quantity than the one it would be printed beside. It does not happen on the published sets.
     if visible.shape != values.shape or visible.dtype != bool:
         raise InputError(f"visible: expected bool {values.shape}, found {visible.dtype} {visible.shape}")

@@ -10,6 +10,7 @@ import torch
 
 from handvae.base import atomic
 from handvae.base.sections import TARGET
+from handvae.base.seeds import seed_name
 from handvae.model import batches
 from handvae.model.batches import Split
 from handvae.model.draws import unaugmented
@@ -22,56 +23,48 @@ BATCH = 256
 Columns = dict[str, np.ndarray]
 
 
+def all_rows(split: Split) -> torch.Tensor:
+    """The numbers (N,) of the split's rows, on its device."""
+    return torch.arange(len(split), device=split.side.device)
+
+
 @torch.inference_mode()
 def predict_joints_mm(model: CrossModalVAE, source: str, split: Split) -> np.ndarray:
     """Joints (N, J, 3) in mm of every row of the split, unaugmented, from the posterior's mean: see `split.to_mm`.
 
-    The ground-truth scale is given back (invariance S), or the cube (depth), and nothing is re-centred: the predicted
-    palm counts as it is.
+    The true scale (invariance S) or cube (depth) is given back. Nothing is re-centred: the predicted palm counts as it
+    is.
     """
-    device = split.side.device
-    results = []
-    for start in range(0, len(split), BATCH):
-        rows = torch.arange(start, min(start + BATCH, len(split)), device=device)
+    joints_mm = []
+    for rows in all_rows(split).split(BATCH):
         inputs = batches.batch(split, unaugmented(rows), {source})
         normalised = model.predict(source, TARGET, inputs[source], inputs["side_onehot"])
-        results.append(split.to_mm(rows, normalised.view(len(rows), -1, 3)))
-    return torch.cat(results).cpu().numpy()
+        joints_mm.append(split.to_mm(rows, normalised.view(len(rows), -1, 3)))
+    return torch.cat(joints_mm).cpu().numpy()
 
 
 def mean_pose_mm(train: Split, test: Split) -> np.ndarray:
     """The baseline (N, J, 3): the training split's mean normalised pose, given each test hand's scale (and cube)."""
-    rows, test_rows = (torch.arange(len(split), device=split.side.device) for split in (train, test))
-    pose = train.targets(unaugmented(rows)).mean(dim=0, keepdim=True)
-    return test.to_mm(test_rows, pose).cpu().numpy()
+    pose = train.targets(unaugmented(all_rows(train))).mean(dim=0, keepdim=True)
+    return test.to_mm(all_rows(test), pose).cpu().numpy()
 
 
 def previous_rows(sequence: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """(N,) for every row the row of the frame before it in its sequence, -1 where that is not among the rows."""
-    row_of = {(name, number): row for row, (name, number) in enumerate(zip(sequence, frame.tolist(), strict=True))}
-    pairs = zip(sequence, frame.tolist(), strict=True)
-    return np.array([row_of.get((name, number - 1), -1) if name else -1 for name, number in pairs], np.int64)
+    """The row (N,) of the frame before each row in its sequence, -1 where that is not among the rows."""
+    frames = list(zip(sequence, frame.tolist(), strict=True))
+    row_of = {key: row for row, key in enumerate(frames)}
+    return np.array([row_of.get((name, number - 1), -1) if name else -1 for name, number in frames], np.int64)
 
 
-def predict_split(
-    model: CrossModalVAE,
-    settings: Settings,
-    scored: Part,
-    trained_on: list[Part],
-    device: torch.device,
-    resident: str = "auto",
-) -> Columns:
-    """Predictions for the rows `scored`, as written by `write`; the mean pose is that of the rows `trained_on`."""
-    experiment = settings.experiment
-    test = batches.load_split([scored], settings.uses_images, settings.joint_unit_mm, device, resident=resident)
-    train = batches.load_split(trained_on, False, settings.joint_unit_mm, device)
+def predict_split(model: CrossModalVAE, settings: Settings, scored: Part, test: Split, train: Split) -> Columns:
+    """Predictions for the rows `scored`, loaded as `test`, as `write` takes them. `train` gives the mean pose."""
     true_mm = test.true_mm().cpu().numpy().astype(np.float32)
     every = np.ones(true_mm.shape[:2], bool)  # the depth sets say nothing of visibility: every joint counts
     return {
         "joints_pred_mm": predict_joints_mm(model, settings.encoded, test).astype(np.float32),
         "joints_true_mm": true_mm,
         "mean_pose_mm": mean_pose_mm(train, test).astype(np.float32),
-        "visible": every if experiment.input == "depth" else scored.column("visible"),
+        "visible": every if settings.experiment.input == "depth" else scored.column("visible"),
         "side": scored.column("side"),
         "row": np.flatnonzero(scored.rows),
         "previous_row": previous_rows(scored.column("sequence"), scored.column("frame")),
@@ -81,7 +74,7 @@ def predict_split(
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the models of an experiment make of the rows of one set: a predictions file, or one of its two groups.
+    """Predictions of an experiment's models for the rows of one set: a predictions file, or one of its two groups.
 
     `latent`: see `handvae.evaluation.latent`; `further_seeds`: joints_pred_mm and latent columns of the models after
     the first, which are stored in groups seed-1, seed-2, ...
@@ -96,16 +89,17 @@ class Prediction:
 def write(path: Path | str, predictions: dict[str, Prediction]) -> None:
     """data/predictions/<name>.h5, all or nothing; every metric and figure can be made again from it without a GPU.
 
-    A model that is tested on one set has its prediction at the file's root, "/"; one that is tested on two has each in
-    a group of the set's name.
+    A model that is tested on one set has its prediction at the file's root, "/". A model that is tested on two has each
+    in a group of the set's name.
     """
     with atomic.replacing_file(path) as partial, h5py.File(partial, "w") as file:
         for name, prediction in predictions.items():
             root = file.require_group(name)
             root.attrs.update(prediction.attributes)
             groups = {".": prediction.columns, "latent": prediction.latent}
-            for number, (joints_pred_mm, of_seed) in enumerate(prediction.further_seeds, 1):
-                groups |= {f"seed-{number}": {"joints_pred_mm": joints_pred_mm}, f"seed-{number}/latent": of_seed}
+            for number, (joints_pred_mm, latent) in enumerate(prediction.further_seeds, 1):
+                seed = seed_name(number)
+                groups |= {seed: {"joints_pred_mm": joints_pred_mm}, f"{seed}/latent": latent}
             for group, columns in groups.items():
                 for key, values in columns.items():
                     if values.dtype == object:

@@ -1,7 +1,7 @@
 """Errors of published depth predictions by the public evaluation: one line a frame, u v d a joint, in px px mm.
 
-Labels and predictions are text files of that form. Joints are compared in absolute camera coordinates, with no
-alignment, and mean and median are taken over all frames and joints at once, unlike the protocol of the RGB sets.
+Joints are compared in absolute camera coordinates, with no alignment. Mean and median are taken over all frames and
+joints at once, unlike in the protocol of the RGB sets.
 """
 
 from array import array
@@ -19,11 +19,11 @@ MAX_LINES = 200_000  # MSRA has 76,391 frames, and there may be a blank line aft
 THRESHOLDS_MM = (10, 20, 30, 40, 50, 80)
 LABELS = "labels"  # among the files of data.<set>.references
 
-# A hand is some 190 mm long. Half of the joints more than 200 mm off is no bad method: published ones have means of 5
-# to 21 mm, and on ICVL one constant hand has a median of 64 mm, the labels of other frames 83 mm; NYU's wider field
-# wants the margin. x y z taken for u v d are as far off as the principal point is at the hand's depth: 290 mm on ICVL.
+# A hand is some 190 mm long. Half of the joints more than 200 mm off is not a bad method: published ones have means of
+# 5 to 21 mm, and on ICVL one constant hand has a median of 64 mm, the labels of other frames 83 mm; NYU's wider field
+# needs the margin. x y z taken for u v d are as far off as the principal point is at the hand's depth: 290 mm on ICVL.
 IMPOSSIBLE_MM = 200.0
-_EXPLAINED_MM = 50.0  # a reading with a median below it is what the file means
+_EXPLAINED_MM = 50.0  # a median below it shows how the file must be read
 _NEGATIVE_SHARE = 0.2  # of joints with a negative u or v: labels lie in their image (ICVL's all do), x y z around 0
 _NEAREST_LABELS_MM = 100.0  # no depth camera measures a hand so near
 _AXES = {"": (1, 1, 1), ", y up": (1, -1, 1), ", y up and z backwards": (1, -1, -1), ", z backwards": (1, 1, -1)}
@@ -39,8 +39,8 @@ class Evaluation:
     fy: float
     cx: float
     cy: float
-    of_all: tuple[int, ...] = ()  # which rows the scored joints are where a file holds the whole skeleton
-    all_joints: int = 0  # of the whole skeleton, where there is such a file
+    of_all: tuple[int, ...] = ()  # the scored joints among those of the whole skeleton, where a file holds it
+    all_joints: int = 0  # of the whole skeleton; 0: no file holds it
 
     @property
     def camera(self) -> np.ndarray:
@@ -89,7 +89,7 @@ def score(dataset: str, truth: Path, predictions: Path) -> Score:
 
 
 def compared(dataset: str, truth: Path, predictions: Path) -> tuple[np.ndarray, str]:
-    """The errors (N, J) in mm that `score` sums up, and its doubt; it says what is refused."""
+    """The errors (N, J) in mm that `score` sums up, and its doubt. InputError as `score`."""
     evaluation = evaluation_of(dataset)
     true_uvd, pred_uvd = read_uvd(truth, evaluation), read_uvd(predictions, evaluation)
     if len(true_uvd) != len(pred_uvd):
@@ -141,7 +141,7 @@ def _doubt_of_predictions(uvd: np.ndarray, true_mm: np.ndarray, errors_mm: np.nd
 def reference_curves(
     dataset: str, files: dict[str, str], thresholds_mm: np.ndarray
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Other methods' PCF: (label, thresholds (T,) in mm, shares (T,)) of each file; `files["labels"]` is the truth."""
+    """PCF of other methods: (label, thresholds (T,) in mm, shares (T,)) for each file; `files["labels"]`: the truth."""
     curves = []
     for method, predictions in files.items():
         if method != LABELS:

@@ -1,7 +1,7 @@
 """The numbers of one experiment with their 95 % intervals, over test frames and, where there are several, over seeds.
 
-Every number is the mean of those of its models, one a training seed. How frames are drawn says `bootstrap`, how their
-spread and that of the seeds become an interval `uncertainty`. All numbers share the resamples.
+Every number is the mean over the experiment's models, one for each training seed. `bootstrap` says how frames are
+drawn, `uncertainty` how the spread over frames and seeds becomes an interval. All numbers share the resamples.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,11 +26,11 @@ def summarise(
 ) -> dict[str, float | int | None]:
     """The flat metrics of one experiment; joints (N, J, 3) in mm, palm-relative, visible (N, J) bool.
 
-    `joints_pred_mm` are those of each training seed; `mean_pose_mm` the baseline that looks at no input; `block` (N,):
+    `joints_pred_mm`: of each training seed; `mean_pose_mm`: the baseline that looks at no input; `block` (N,): see
     `moments.blocks`. `..._all_joints_mm` counts hidden joints too, as the baseline's 2D->3D evaluation does. Raises
     InputError for what `metrics` refuses.
     """
-    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
+    errors_mm = seeds_errors_mm(joints_pred_mm, joints_true_mm)
     every = np.ones_like(visible)
     mean_pose_epe_mm = metrics.mean_over_joints(metrics.joint_errors_mm(mean_pose_mm, joints_true_mm), visible)
     metrics.mean_over_joints(errors_mm[0], visible)  # every joint is visible somewhere
@@ -42,16 +42,11 @@ def summarise(
         "epe_median_all_joints_mm": lambda errors: bootstrap.median(errors, every, block),
     }
     numbers = with_intervals(errors_mm, measures, block, seed)
-    areas = {"auc_21_50": metrics.THRESHOLDS_21_50_MM, "auc_0_50": metrics.THRESHOLDS_MM}
-    for name, thresholds_mm in areas.items():
+    for name, thresholds_mm in (("auc_21_50", metrics.THRESHOLDS_21_50_MM), ("auc_0_50", metrics.THRESHOLDS_MM)):
         numbers[name] = over_seeds(
             errors_mm, lambda errors, at=thresholds_mm: metrics.auc_by_trapezoid(errors, visible, at)
         )
-    numbers |= {
-        "mean_pose_epe_mm": mean_pose_epe_mm,
-        "epe_share_of_mean_pose": numbers["epe_mean_mm"] / mean_pose_epe_mm,
-    }
-    return _rounded(numbers) | _counts(errors_mm, block)
+    return _flat(numbers, mean_pose_epe_mm, errors_mm, block)
 
 
 def summarise_depth(
@@ -66,7 +61,7 @@ def summarise_depth(
     The public evaluation: no alignment, mean and median over all frames and joints at once, and the share of frames
     whose largest error is within a distance, `pcf_20`.
     """
-    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
+    errors_mm = seeds_errors_mm(joints_pred_mm, joints_true_mm)
     every = np.ones(errors_mm[0].shape, bool)
     measures: dict[str, Measure] = {"epe_mean_mm": lambda errors: bootstrap.mean(errors, every, block)}
     numbers = with_intervals(errors_mm, measures, block, seed)
@@ -76,21 +71,22 @@ def summarise_depth(
     shares = over_seeds(errors_mm, lambda errors: metrics.pcf(errors, np.array(PCF_MM)))
     numbers |= {f"pcf_{threshold}": share for threshold, share in zip(PCF_MM, shares, strict=True)}
     mean_pose_epe_mm = float(metrics.joint_errors_mm(mean_pose_mm, joints_true_mm).mean())
-    numbers |= {
-        "mean_pose_epe_mm": mean_pose_epe_mm,
-        "epe_share_of_mean_pose": numbers["epe_mean_mm"] / mean_pose_epe_mm,
-    }
-    return _rounded(numbers) | _counts(errors_mm, block)
+    return _flat(numbers, mean_pose_epe_mm, errors_mm, block)
+
+
+def seeds_errors_mm(joints_pred_mm: Sequence[np.ndarray], joints_true_mm: np.ndarray) -> list[np.ndarray]:
+    """The errors (N, J) of the joints (N, J, 3) that the model of each seed predicts."""
+    return [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
 
 
 def with_intervals(
     errors_mm: Sequence[np.ndarray], measures: dict[str, Measure], block: np.ndarray, seed: int
 ) -> dict[str, float]:
-    """Each measure of the errors (N, J) of each seed: name, name_low, name_high; of several seeds name_sd."""
-    made = [measure(errors) for measure in measures.values() for errors in errors_mm]
+    """Each measure of the errors (N, J) of each seed: name, name_low, name_high; with several seeds also name_sd."""
+    statistics = [measure(errors) for measure in measures.values() for errors in errors_mm]
     seeds, blocks = len(errors_mm), bootstrap.count(block)
-    values = bootstrap.measured(made, block).reshape(-1, seeds)
-    draws = bootstrap.resampled(made, block, seed).reshape(len(measures), seeds, -1)
+    values = bootstrap.measured(statistics, block).reshape(-1, seeds)
+    draws = bootstrap.resampled(statistics, block, seed).reshape(len(measures), seeds, -1)
     numbers: dict[str, float] = {}
     for name, of_seeds, drawn in zip(measures, values, draws, strict=True):
         number = uncertainty.number(uncertainty.itself, [of_seeds], [drawn], blocks)
@@ -102,12 +98,12 @@ def with_intervals(
 
 
 def over_seeds(errors_mm: Sequence[np.ndarray], of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The mean over seeds of a number, or of some, of each seed's errors."""
+    """The mean over seeds of `of` applied to each seed's errors (N, J): a number or an array."""
     return np.mean([of(errors) for errors in errors_mm], axis=0)
 
 
 def previous_frame(joints_true_mm: np.ndarray, visible: np.ndarray, previous_row: np.ndarray) -> dict[str, float | int]:
-    """Of a video: the error of the true pose of the frame before, where that is known; nothing where it never is.
+    """For a video, the error of the true pose of the frame before, where it is known; nothing where it never is.
 
     A model whose error is larger says less than a look at where the hand has just been.
     """
@@ -122,8 +118,8 @@ def previous_frame(joints_true_mm: np.ndarray, visible: np.ndarray, previous_row
 def evenly_ranked(errors_mm: np.ndarray, count: int) -> np.ndarray:
     """Indices of `count` frames at evenly spaced ranks of error, 10th to 90th percentile, best first.
 
-    The rule by which a figure picks its samples, so that it shows neither the best nor the worst by choice. Where there
-    are too few frames for that, each is taken once.
+    Figures pick their samples by this rule, so that none shows the best or the worst by choice. Where there are too few
+    frames each is taken once.
     """
     ranks = np.linspace(0.1, 0.9, count) * (len(errors_mm) - 1)
     return np.argsort(errors_mm, kind="stable")[np.unique(np.round(ranks).astype(int))]
@@ -133,22 +129,26 @@ def pck_table(
     joints_pred_mm: Sequence[np.ndarray], joints_true_mm: np.ndarray, visible: np.ndarray
 ) -> list[tuple[float, float]]:
     """Rows (threshold_mm, pck) at the protocol's 20 thresholds, 0 to 50 mm; the mean over seeds."""
-    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
+    errors_mm = seeds_errors_mm(joints_pred_mm, joints_true_mm)
     curve = over_seeds(errors_mm, lambda errors: metrics.pck(errors, visible, metrics.THRESHOLDS_MM))
     return [(round(float(t), 4), round(float(p), 4)) for t, p in zip(metrics.THRESHOLDS_MM, curve, strict=True)]
 
 
 def pcf_table(joints_pred_mm: Sequence[np.ndarray], joints_true_mm: np.ndarray) -> list[tuple[float, float]]:
     """Rows (threshold_mm, pcf) at 0, 1, ... 80 mm; the mean over seeds."""
-    errors_mm = [metrics.joint_errors_mm(pred_mm, joints_true_mm) for pred_mm in joints_pred_mm]
+    errors_mm = seeds_errors_mm(joints_pred_mm, joints_true_mm)
     curve = over_seeds(errors_mm, lambda errors: metrics.pcf(errors, np.arange(81.0)))
     return [(float(threshold), round(float(share), 4)) for threshold, share in enumerate(curve)]
 
 
-def _counts(errors_mm: Sequence[np.ndarray], block: np.ndarray) -> dict[str, int]:
-    """Frames, the blocks that intervals stand on, and the seeds where there are several."""
-    counts = {"frames": len(block), "blocks": bootstrap.count(block)}
-    return counts | ({"seeds": len(errors_mm)} if len(errors_mm) > 1 else {})
+def _flat(
+    numbers: dict[str, float], mean_pose_epe_mm: float, errors_mm: Sequence[np.ndarray], block: np.ndarray
+) -> dict[str, float | int | None]:
+    """The numbers rounded, then the mean pose's error, the frames, the blocks of the intervals, and several seeds."""
+    share = numbers["epe_mean_mm"] / mean_pose_epe_mm
+    flat = _rounded(numbers | {"mean_pose_epe_mm": mean_pose_epe_mm, "epe_share_of_mean_pose": share})
+    flat |= {"frames": len(block), "blocks": bootstrap.count(block)}
+    return flat | ({"seeds": len(errors_mm)} if len(errors_mm) > 1 else {})
 
 
 def _rounded(numbers: dict[str, float]) -> dict[str, float | None]:

@@ -1,11 +1,11 @@
-"""What a number of trained models is uncertain by: other test frames, and other training seeds.
+"""The uncertainty of a number of trained models: from other test frames, and from other training seeds.
 
-With one seed a model the interval is of the frames alone: percentiles of the bootstrap, widened for few blocks. With
-several the number is that of the seeds' means, and its variance the sum of two: that of the bootstrap over blocks of
-frames, the seeds held fixed, and of each model the variance over its n seeds, divided by n, the frames held fixed. What
-frames and seeds do together is in both, so that the sum is rather too large than too small. The interval is Student's
-t with the degrees of freedom of Welch and Satterthwaite, in which the frames count as their blocks less one and a model
-as its seeds less one.
+With one seed for each model the interval is of the frames alone: percentiles of the bootstrap, widened for few blocks.
+With several the number is that of the seeds' means. Its variance is a sum: that of the bootstrap over blocks of frames,
+the seeds held fixed, and for each model the variance over its n seeds, divided by n, the frames held fixed. What frames
+and seeds do together is in both, so that the sum is rather too large than too small. The interval is Student's t with
+the degrees of freedom of Welch and Satterthwaite, in which the frames count as their blocks less one and a model as its
+seeds less one.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,13 +26,13 @@ class Number:
 
     value: float
     draws: np.ndarray  # (R,) over resamples of the test frames
-    blocks: int  # from which these are drawn
-    deviations: tuple[float, ...]  # of each model: standard deviation of the number over its seeds; NaN of one seed
-    counts: tuple[int, ...]  # of each model: its seeds
+    blocks: int  # of test frames, from which the resamples are drawn
+    deviations: tuple[float, ...]  # for each model the number's standard deviation over its seeds; NaN for one seed
+    counts: tuple[int, ...]  # the seeds of each model
 
     @property
     def seeds(self) -> int:
-        """Of the model with the fewest."""
+        """The seeds of the model with the fewest."""
         return min(self.counts)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
@@ -41,46 +41,46 @@ class Number:
             return np.nan, np.nan
         if self.seeds < 2:
             return expanded_percentiles(self.draws, self.blocks, level)
-        half = special.stdtrit(self._freedom(self.counts), 1 - level / 2) * np.sqrt(self._variance(self.counts))
+        half = self._half_interval(self.counts, level)
         return float(self.value - half), float(self.value + half)
 
     def p_value(self) -> float:
         """Two-sided, that the number is 0; NaN without several seeds of each model and several blocks."""
         if self.seeds < 2 or self.blocks < 2:
             return np.nan
-        error = np.sqrt(self._variance(self.counts))
+        variance, freedom = self._spread(self.counts)
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.abs(self.value) / error
-        return 1.0 if self.value == 0 else float(2 * special.stdtr(self._freedom(self.counts), -t))
+            t = np.abs(self.value) / np.sqrt(variance)
+        return 1.0 if self.value == 0 else float(2 * special.stdtr(freedom, -t))
 
     def seeds_needed(self, distance: float, level: float = LEVEL) -> int | None:
-        """How many seeds of each model, were the spreads as measured, give an interval that reaches less than
-        `distance` to each side; None where no number does, since the frames' part alone reaches as far."""
+        """How many seeds of each model give an interval that reaches less than `distance` to each side, were the
+        spreads as measured; None where no number does, since the frames' part alone reaches as far."""
         more = np.arange(self.seeds + 1, MOST_SEEDS + 1)
-        counts = [more] * len(self.counts)
-        half = special.stdtrit(self._freedom(counts), 1 - level / 2) * np.sqrt(self._variance(counts))
-        enough = np.flatnonzero(half < distance)
+        enough = np.flatnonzero(self._half_interval([more] * len(self.counts), level) < distance)
         return int(more[enough[0]]) if len(enough) else None
 
-    def _parts(self, counts: Sequence) -> list[tuple]:
-        """Variance and degrees of freedom of the frames' part and of each model's."""
+    def _half_interval(self, counts: Sequence, level: float) -> np.ndarray:
+        variance, freedom = self._spread(counts)
+        return special.stdtrit(freedom, 1 - level / 2) * np.sqrt(variance)
+
+    def _spread(self, counts: Sequence) -> tuple[np.ndarray, np.ndarray]:
+        """The variance and its degrees of freedom, had each model so many seeds (numbers or arrays)."""
         # a resample of B blocks has the variance (B - 1) / B times that of another draw of frames
         frames = self.draws.var() * self.blocks / (self.blocks - 1)
         models = zip(self.deviations, counts, strict=True)
-        return [(frames, self.blocks - 1), *((deviation**2 / count, count - 1) for deviation, count in models)]
-
-    def _variance(self, counts: Sequence) -> np.ndarray:
-        return sum(variance for variance, _ in self._parts(counts))
-
-    def _freedom(self, counts: Sequence) -> np.ndarray:
-        parts = self._parts(counts)
-        below = sum(variance**2 / freedom for variance, freedom in parts)
+        parts = [(frames, self.blocks - 1), *((deviation**2 / count, count - 1) for deviation, count in models)]
+        variance = sum(part for part, _ in parts)
+        below = sum(part**2 / freedom for part, freedom in parts)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(below > 0, self._variance(counts) ** 2 / below, np.inf)
+            return variance, np.where(below > 0, variance**2 / below, np.inf)
 
 
 def untold(number: Number, distance: float, level: float = LEVEL) -> str:
-    """The verdict on a number that nothing can be said of, `distance` away from where something could, and why not."""
+    """The verdict on a number that is too uncertain to say anything, and why.
+
+    `distance`: from the number to the nearest value at which something could be said.
+    """
     seeds = f"{number.seeds} seed{'s' * (number.seeds > 1)}"
     if number.seeds < LEAST_SEEDS:
         return f"{OPEN} ({seeds}; at least {LEAST_SEEDS} are needed)"
@@ -95,11 +95,11 @@ def untold(number: Number, distance: float, level: float = LEVEL) -> str:
 def number(
     of: Callable[..., np.ndarray], values: Sequence[np.ndarray], draws: Sequence[np.ndarray], blocks: int
 ) -> Number:
-    """The Number that `of` makes of a value of each model.
+    """The Number that `of` makes of one value for each model.
 
-    `values`: of each model its seeds' (S,); `draws`: the same over resamples of the frames (S, R), the same resamples
-    for all. `of` takes numbers or arrays. The spread over one model's seeds is that of the number with the others at
-    their means: exact where `of` is a difference, else to first order.
+    `values`: for each model those of its seeds (S,); `draws`: the same over resamples of the frames (S, R), the same
+    resamples for all. `of` takes numbers or arrays. The spread over one model's seeds is that of the number with the
+    other models at their means: exact where `of` is a difference, else to first order.
     """
     means = [np.mean(of_model) for of_model in values]
     deviations = []
@@ -117,8 +117,8 @@ def itself(value: np.ndarray) -> np.ndarray:
 def expanded_percentiles(draws: np.ndarray, blocks: int, level: float = LEVEL) -> tuple[float, float]:
     """The ends of a bootstrap interval from its resamples (R,) of B blocks.
 
-    The plain percentiles of few blocks lie too near: a resample spreads by (B - 1) / B too little and knows no t
-    distribution. They are taken as far out as makes up for both (Hesterberg 2015, "expanded percentile").
+    The plain percentiles of few blocks are too near each other: a resample spreads by (B - 1) / B too little and knows
+    no t distribution. They are taken as far out as makes up for both (Hesterberg 2015, "expanded percentile").
     """
     far = special.stdtrit(blocks - 1, level / 2) * np.sqrt(blocks / (blocks - 1))
     tail = 100 * special.ndtr(far)

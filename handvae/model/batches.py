@@ -1,4 +1,4 @@
-"""A split as stored, and batches of it by index: augmentation is one warp on the device, joints and camera follow."""
+"""A split as stored, and batches of it by index. Augmentation is one warp on the device; joints and camera follow."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,9 +17,9 @@ from handvae.preprocessing import store
 
 @dataclass(kw_only=True)
 class StoredHands:
-    """Rows of a data file on the device; what differs between colour and depth is in the two classes below.
+    """Rows of a data file on the device. Colour and depth differ in the two classes below.
 
-    Images that do not fit there lie in host memory: `image_rows` gives some of them on the device either way.
+    Images that do not fit there stay in host memory. `image_rows` brings some of them to the device either way.
     """
 
     images: torch.Tensor | None  # (N, C, C, ...) as stored; None where no modality needs them
@@ -27,28 +27,28 @@ class StoredHands:
     uv_px: torch.Tensor  # (N, J, 2) in the context crop
     camera: torch.Tensor  # (N, 3, 3) of the context crop
     side: torch.Tensor  # (N,) int64
-    scale_mm: torch.Tensor  # (N,) what joints are divided by
-    labelled: list[torch.Tensor]  # of each set, on the CPU: the rows (L,) whose joints may be trained on, in order
-    set_rows: list[torch.Tensor]  # of each set, on the CPU: its rows
-    two_sided: torch.Tensor  # (N,) bool, on the CPU: whether the row's set has hands of both sides
+    scale_mm: torch.Tensor  # (N,) the divisor of joints
+    labelled: list[torch.Tensor]  # the rows (L,) of each set whose joints may be trained on, in order; on the CPU
+    set_rows: list[torch.Tensor]  # the rows of each set, on the CPU
+    two_sided: torch.Tensor  # (N,) bool, on the CPU: whether the set of the row has hands of both sides
     crop_px: int
     context_px: int
-    host: HostImages | None  # around the images where they lie in host memory
+    host: HostImages | None  # around the images where they stay in host memory
 
     def __len__(self) -> int:
         return len(self.side)
 
     def image_rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """The stored images of `rows` (M,) on the device; rows of images in host memory had better be on the CPU."""
+        """The stored images of `rows` (M,) on the device. For images in host memory `rows` should be on the CPU."""
         if self.host is not None:
             return self.host.take(rows.cpu())
         return self.images.index_select(0, rows.to(self.images.device))
 
     def mirrored(self, augmentation: Augmentation) -> torch.Tensor:
-        """Which rows (N,) of a training split are mirrored half of the times, on the CPU.
+        """Which rows (N,) of a training split are mirrored half of the time, bool on the CPU.
 
-        paper: "flips", of every set; "two_sided" leaves out sets of hands of one side, where a mirrored hand is none
-        that is ever tested, and a model without H cannot know which of the two it sees.
+        paper: "flips", for every set. "two_sided" leaves out sets of hands of one side: their mirrored hands are never
+        tested, and a model without H cannot tell the two apart.
         """
         if augmentation.flip == "two_sided":
             return self.two_sided
@@ -80,7 +80,7 @@ class StoredHands:
         return self.warp(draw) @ self.camera[draw.rows] @ draw.turn().transpose(1, 2)
 
     def warped_images(self, draw: Draw, context: torch.Tensor, mode: str) -> torch.Tensor:
-        """(M, C, S, S) of context crops (M, C, C', C'), channels last; 0 outside them."""
+        """Context crops (M, C, C', C') warped to (M, C, S, S), channels last; 0 outside them."""
         # grid_sample wants, for every output pixel, the context pixel scaled to [-1, 1]: the inverse of the warp
         to_context = torch.linalg.inv(self.warp(draw))[:, :2] * (2.0 / (self.context_px - 1))
         to_context[:, :, 2] -= 1.0
@@ -132,7 +132,7 @@ class DepthSplit(StoredHands):
     def inputs(self, draw: Draw) -> torch.Tensor:
         """The warped crops (M, 1, S, S) in [-1, 1] of the cube, background and all outside the context crop +1.
 
-        Nearest neighbour: between a finger and what is behind it lies nothing. A zoom shrinks the cube, so depth grows.
+        Nearest neighbour: depth must not mix a finger with its background. A zoom shrinks the cube, so depth grows.
         """
         context = self.image_rows(draw.rows)[:, None].float()
         draw = draw.to(context.device)
@@ -171,10 +171,11 @@ def load_split(
     label_fraction: float = 1.0,
     resident: str = "auto",
 ) -> Split:
-    """Read rows of one or more sets of one kind onto the device, one after the other; images as `resident` says.
+    """The rows of one or more sets, all colour or all depth, on the device, one set after the other.
 
-    `unit_mm`: what joints are divided by, None for each hand's scale bone; of depth it is half the cube's side.
-    `label_fraction`: of each set's moments; see `parts.labelled_rows`.
+    `images`: whether to read them; `resident`: where they stay, see `residency.stays_on_host`. `unit_mm`: what joints
+    are divided by, None for each hand's scale bone; for depth it is half the cube's side. `label_fraction`: the share
+    of each set's moments whose labels may be used, see `parts.labelled_rows`.
     """
     attributes = store.attributes(parts[0].path)
     is_depth = "cube_mm" in store.columns(parts[0].path, parts[0].groups[0])
@@ -186,7 +187,7 @@ def load_split(
     columns = {key: torch.from_numpy(np.concatenate([of[key] for of in of_parts])).to(device) for key in keys}
     stored, host = read_images(parts, split.stored, device, resident) if images else (None, None)
     sides = [of_part["side"] for of_part in of_parts]
-    firsts = np.cumsum([0, *map(len, sides[:-1])])
+    set_rows = torch.arange(sum(map(len, sides))).split([len(side) for side in sides])
     labelled = [labelled_rows(part.column("moment"), label_fraction) for part in parts]
     fields = {
         "images": stored,
@@ -194,8 +195,8 @@ def load_split(
         **{key: columns[key] for key in ("joints_mm", "uv_px")},
         "camera": columns["camera"].float(),
         "side": columns["side"].long(),
-        "labelled": [torch.from_numpy(first + rows) for first, rows in zip(firsts, labelled, strict=True)],
-        "set_rows": [torch.arange(len(side)) + int(first) for first, side in zip(firsts, sides, strict=True)],
+        "labelled": [rows[torch.from_numpy(chosen)] for rows, chosen in zip(set_rows, labelled, strict=True)],
+        "set_rows": list(set_rows),
         "two_sided": torch.cat([torch.full((len(side),), len(np.unique(side)) == 2) for side in sides]),
         **{key: attributes[key] for key in ("crop_px", "context_px")},
     }
@@ -211,13 +212,13 @@ def batch(split: Split, draw: Draw, modalities: set[str]) -> dict[str, torch.Ten
     rgb (M, 3, S, S); depth (M, 1, S, S); joints_2d (M, 2 J): palm-relative pixels over half the crop's side; joints_3d
     (M, 3 J): the split's `targets`.
     """
-    result = {split.image: split.inputs(draw)} if split.image in modalities else {}
+    samples = {split.image: split.inputs(draw)} if split.image in modalities else {}
     draw = draw.to(split.side.device)
     side = split.side[draw.rows] ^ draw.flip.long()  # a mirrored left hand is a right hand
-    result["side_onehot"] = F.one_hot(side, 2).float()
+    samples["side_onehot"] = F.one_hot(side, 2).float()
     if "joints_2d" in modalities:
         uv_px = split.warped_uv_px(draw)
-        result["joints_2d"] = ((uv_px - uv_px[:, ROOT : ROOT + 1]) / (split.crop_px / 2)).flatten(1)
+        samples["joints_2d"] = ((uv_px - uv_px[:, ROOT : ROOT + 1]) / (split.crop_px / 2)).flatten(1)
     if "joints_3d" in modalities:
-        result["joints_3d"] = split.targets(draw).flatten(1)
-    return result
+        samples["joints_3d"] = split.targets(draw).flatten(1)
+    return samples

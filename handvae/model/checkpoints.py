@@ -9,6 +9,7 @@ import torch
 
 from handvae.base import atomic
 from handvae.base.errors import InputError
+from handvae.base.seeds import seed_name
 from handvae.model import records
 from handvae.model.records import History
 from handvae.model.settings import Settings, settings_from_dict
@@ -32,8 +33,8 @@ def save_model(folder: Path, weights: dict[str, torch.Tensor], history: History,
 
 
 def seed_folder(folder: Path, number: int) -> Path:
-    """Where an experiment keeps its `number`-th model: the first in its own folder."""
-    return folder / f"seed-{number}" if number else folder
+    """The folder of an experiment's `number`-th model: the first lies in the experiment's own."""
+    return folder / seed_name(number) if number else folder
 
 
 def is_model_of(folder: Path, identity: dict) -> bool:
@@ -48,8 +49,7 @@ def load_model(folder: Path, device: torch.device) -> Trained:
     """The model of a folder, on the device and in evaluation mode."""
     try:
         identity = json.loads((folder / "settings.json").read_text())
-        settings = settings_from_dict(identity["settings"])
-        digest = identity["data_sha256"]
+        settings, digest = settings_from_dict(identity["settings"]), identity["data_sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}/settings.json: expected a trained model's settings: {error!r}") from error
     model = CrossModalVAE(settings.architecture, settings.experiment.seed)
@@ -66,24 +66,22 @@ def load_checkpoint(path: Path, identity: dict) -> tuple[dict, History]:
     checkpoint = _load(path)
     if not isinstance(checkpoint, dict) or set(checkpoint) != {"state", "history", "identity"}:
         raise InputError(f"{path}: expected a checkpoint of this program, found something else; delete it")
-    found = json.loads(checkpoint["identity"])
-    differences = _differences(identity, found)
-    if differences:
+    if differences := _differences(identity, json.loads(checkpoint["identity"])):
         raise InputError(
             f"{path}: a checkpoint of another run: {'; '.join(differences)}; delete it to start this run afresh"
         )
     return checkpoint["state"], checkpoint["history"]
 
 
-def _differences(expected: object, found: object, where: str = "") -> list[str]:
-    if isinstance(expected, dict) and isinstance(found, dict):
-        keys = [*expected, *(key for key in found if key not in expected)]
+def _differences(expected: object, actual: object, where: str = "") -> list[str]:
+    """One text for each key, of nested dictionaries too, whose values differ."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
         return [
             difference
-            for key in keys
-            for difference in _differences(expected.get(key), found.get(key), f"{where}.{key}" if where else str(key))
+            for key in expected | actual
+            for difference in _differences(expected.get(key), actual.get(key), f"{where}.{key}" if where else str(key))
         ]
-    return [] if expected == found else [f"{where} expected {expected}, found {found}"]
+    return [] if expected == actual else [f"{where} expected {expected}, found {actual}"]
 
 
 def _bytes(content: dict) -> bytes:

@@ -1,4 +1,4 @@
-"""The device that a model runs on: chosen, named, made to repeat itself; what goes wrong on it in one line."""
+"""The device that a model runs on: its choice, its name, repeatable results, its errors in one line."""
 
 import os
 import subprocess
@@ -12,9 +12,9 @@ from handvae.base.errors import InputError
 
 
 def choose(asked: str, needs_gpu: bool = False) -> torch.device:
-    """The device of params.yaml's `device`, auto | cpu | cuda; auto: a GPU where torch finds one, else the CPU.
+    """The device for `device` of params.yaml, auto | cpu | cuda; auto: a GPU where torch finds one, else the CPU.
 
-    InputError where there is none and it is asked for, or `needs_gpu`: at this size a CPU would take weeks.
+    InputError where a GPU is asked for, or `needs_gpu` (a CPU would take weeks), and torch finds none.
     """
     if asked == "cpu":
         return torch.device("cpu")
@@ -42,13 +42,13 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def make_repeatable(device: torch.device) -> None:
-    """Have torch give the same bytes for the same calls. On a CPU one thread: two may round a sum differently, and two
+    """Make torch give the same bytes for the same calls. On a CPU one thread: two may round a sum differently, and two
     models at a time, each on a core, learn 1.6 to 2 times as much as one on both."""
     if device.type == "cpu":
         torch.set_num_threads(1)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
-    # with the line above torch fills every new tensor with NaN, so that one read before it is written shows; tests
+    # with the line above torch fills every new tensor with NaN, to show one that is read before it is written; tests
     # show that none is, and filling takes 5 % of the time
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
@@ -59,7 +59,7 @@ def compiled(function: Callable, device: torch.device) -> Callable:
 
     The compiler is tried on two operations of its own, so that nothing that fails in `function` looks like it.
     """
-    ones = torch.ones(8, device=device)  # here a broken device would show
+    ones = torch.ones(8, device=device)  # a broken device fails here, not as a missing compiler
     try:
         torch.compile(lambda x: x.sin() + 1)(ones)
     except torch.OutOfMemoryError:

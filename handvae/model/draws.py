@@ -1,6 +1,6 @@
 """What is random about training samples: which rows, how warped, with which noise.
 
-All is drawn on the CPU from (seed, block of steps), so that a resumed run, and a run on another device, sees the same.
+Everything is drawn on the CPU from (seed, block of steps): a resumed run, or one on another device, sees the same.
 """
 
 import math
@@ -13,7 +13,7 @@ from handvae.base.sections import Augmentation
 from handvae.model.networks import LATENT
 
 BLOCK = 8  # steps whose batches are made, and whose terms are checked and recorded, together: shares small costs
-ROW_STREAMS = (2, 5)  # of an experiment's random numbers: the order of the rows, of each of two sets
+ROW_STREAMS = (2, 5)  # of random numbers: the order of the rows of the first and of the second set
 
 
 @dataclass
@@ -55,8 +55,8 @@ def draw_block(
 ) -> tuple[Draw, torch.Tensor]:
     """The draw of one block of steps, BLOCK * batch_size samples, and its noise (BLOCK, pairs, batch_size, 30).
 
-    Each of the `pools` of rows gives an equal share of every batch, in epochs: each a permutation of the pool; batches
-    run on over the end of an epoch. `mirrored` (N,): see `batches.StoredHands.mirrored`.
+    Each of the `pools` of rows gives an equal share of every batch, in epochs. An epoch is a permutation of the pool;
+    batches may span two epochs. `mirrored` (N,): see `batches.StoredHands.mirrored`.
     """
     generator = torch.Generator().manual_seed(_mix(seed, 1, block))
     samples = BLOCK * batch_size
@@ -80,6 +80,7 @@ def draw_block(
 
 
 def _rows_of_block(seed: int, stream: int, first: int, count: int, rows: int) -> torch.Tensor:
+    """The samples `first` to `first + count` of an endless sequence of epochs, each a permutation of `rows` rows."""
     epochs = range(first // rows, (first + count - 1) // rows + 1)
     generators = (torch.Generator().manual_seed(_mix(seed, stream, epoch)) for epoch in epochs)
     start = first - epochs[0] * rows
@@ -87,5 +88,5 @@ def _rows_of_block(seed: int, stream: int, first: int, count: int, rows: int) ->
 
 
 def _mix(seed: int, stream: int, number: int) -> int:
-    """One seed from three numbers: hashed, since torch's CPU generator looks at the lowest 32 bits of a seed alone."""
+    """One seed from three numbers: hashed, since torch's CPU generator uses the lowest 32 bits of a seed alone."""
     return int(np.random.SeedSequence([seed, stream, number]).generate_state(1)[0])

@@ -20,7 +20,7 @@ def convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Con
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al. 2016), named as in torchvision, whose import takes a second."""
+    """Two 3x3 convolutions around a shortcut (He et al. 2016); names as in torchvision, whose import takes a second."""
 
     expansion = 1
 
@@ -53,7 +53,7 @@ class Bottleneck(nn.Module):
         return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
-# block and blocks a layer
+# the block, and how many in each layer
 RESNETS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet50": (Bottleneck, (3, 4, 6, 3))}
 
 
@@ -92,7 +92,7 @@ class ResNet(nn.Module):
 
 
 def mlp(inputs: int, outputs: int | None) -> nn.Sequential:
-    """Table 3: five Linear + ReLU of 512; then, for a decoder, a Linear to the outputs."""
+    """Table 3: five Linear + ReLU of 512; for a decoder a Linear to the outputs follows."""
     sizes = [inputs] + [HIDDEN] * 5
     layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers, *([nn.Linear(HIDDEN, outputs)] if outputs else []))
@@ -147,7 +147,7 @@ class ImageDecoder(nn.Module):
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """He-normal weights, zero biases; the last layers of encoders and image decoders start small, the former certain.
+    """He-normal weights, zero biases. The last layers of encoders and image decoders start small, encoders certain.
 
     paper: not stated; here He, because PyTorch's default for Linear shrinks the signal of Table 3's six layers so much
     that training sits on a plateau at the mean pose, and small, because He's first images have five times the spread of

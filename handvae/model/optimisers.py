@@ -1,4 +1,4 @@
-"""Adam, as the paper; or Muon on the filters of convolutions and Adam on the rest, which learns in fewer steps.
+"""Adam, as in the paper; or Muon on the filters of convolutions and Adam on the rest, which learns in fewer steps.
 
 Muon: K. Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". The step of a matrix is its
 momentum with all singular values brought near 1, so that no direction of a filter waits for another.
@@ -19,7 +19,7 @@ NEWTON_SCHULZ_STEPS = 5
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
     """(N, m, n) float32 with the singular vectors of `matrices`, and singular values brought near 1.
 
-    Those that were more than 0.003 of the matrix's norm come to between about 0.7 and 1.2.
+    Singular values above 0.003 of the matrix's norm come to between about 0.7 and 1.2.
 
     Five steps of x <- (a + b g + c g^2) x with g = x x^T. A polynomial of g commutes with g, so the steps are taken on
     g alone, min(m, n) squared, and multiplied onto x once: at (128, 1152) two fifths of the operations.
@@ -39,9 +39,9 @@ def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised, for filters of which each is a matrix (first axis, the others).
+    """Orthogonalised Nesterov momentum of filters, each taken as a matrix (first axis, the others).
 
-    Of a convolution that is (out, rest), of a transposed one (in, rest).
+    For a convolution that is (out, rest), for a transposed one (in, rest).
 
     torch.optim.Muon takes matrices alone. Here filters of one shape go through Newton-Schulz together.
     """
@@ -53,10 +53,15 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:
         """One step of every parameter that has a gradient."""
         for group in self.param_groups:
-            for same_shape in _by_shape(group["params"]).values():
-                self._step(same_shape, group["lr"])
+            by_shape = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape[parameter.shape].append(parameter)
+            for parameters in by_shape.values():
+                self._step(parameters, group["lr"])
 
     def _step(self, parameters: list[nn.Parameter], lr: float) -> None:
+        """One step of parameters of one shape."""
         gradients = [parameter.grad for parameter in parameters]
         for parameter in parameters:
             if not self.state[parameter]:
@@ -71,30 +76,21 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(parameters, [step.view(shape) for step in steps], alpha=-size)
 
 
-def _by_shape(parameters: list[nn.Parameter]) -> dict[torch.Size, list[nn.Parameter]]:
-    """The parameters that have a gradient."""
-    result = defaultdict(list)
-    for parameter in parameters:
-        if parameter.grad is not None:
-            result[parameter.shape].append(parameter)
-    return result
-
-
 def build(model: nn.Module, training: Training) -> list[torch.optim.Optimizer]:
     """The optimisers of a run; each group's `initial_lr` is what the schedule multiplies.
 
-    Muon's are the filters of hidden convolutions: not of those that read or paint an image, as Jordan advises.
+    Muon takes the filters of hidden convolutions, not of those that read or paint an image, as Jordan advises.
     """
     filters, others = [], list(model.parameters())
     if training.optimiser == "muon":
         filters = [weight for weight in others if weight.dim() == 4 and min(weight.shape[:2]) > 3]
-        chosen = set(map(id, filters))
-        others = [weight for weight in others if id(weight) not in chosen]
+        of_muon = set(map(id, filters))
+        others = [weight for weight in others if id(weight) not in of_muon]
     # fused: one kernel a step on CUDA, one pass over the parameters on the CPU
-    result: list[torch.optim.Optimizer] = [torch.optim.Adam(others, lr=training.learning_rate, fused=True)]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(others, lr=training.learning_rate, fused=True)]
     if filters:
-        result.append(Muon(filters, lr=training.muon_learning_rate))
-    for optimiser in result:
+        optimisers.append(Muon(filters, lr=training.muon_learning_rate))
+    for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
-    return result
+    return optimisers

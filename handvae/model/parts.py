@@ -1,6 +1,6 @@
 """Which rows of the preprocessed sets an experiment trains on, and which it is scored on.
 
-Rows that show one pose are never parted: labels are withheld, and validation rows held out, by moments.
+Rows that show one pose stay together: labels are withheld, and validation rows held out, by moments.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class Part:
 
     path: Path
     groups: list[str]  # read one after the other
-    rows: np.ndarray  # (N,) bool: which of all rows of the groups
+    rows: np.ndarray  # (N,) bool over all rows of the groups
 
     def column(self, key: str) -> np.ndarray:
         """A column of data/processed/<set>.h5 at these rows."""
@@ -38,7 +38,7 @@ def whole(path: Path, groups: list[str]) -> Part:
 
 
 def training_parts(processed: Path, experiment: Experiment) -> list[Part]:
-    """The training rows of each of an experiment's sets, without those that the protocol or the user holds out."""
+    """The training rows of each set of an experiment, without those that the protocol or the user holds out."""
     parts = [_training_part(processed, experiment, dataset) for dataset in experiment.datasets]
     kept = [dataclasses.replace(part, rows=part.rows & ~_held_out(part, experiment.validation)) for part in parts]
     for part in kept:
@@ -51,7 +51,7 @@ def training_parts(processed: Path, experiment: Experiment) -> list[Part]:
 
 
 def scored_part(processed: Path, experiment: Experiment, dataset: str) -> Part:
-    """The rows of one set on which an experiment is scored: its test split, or with `validation` the part held out."""
+    """The rows of one set on which an experiment is scored: its test split, or with `validation` the held-out rows."""
     if not experiment.validation:
         return whole(*_groups(processed, dataset, "test", experiment))
     part = _training_part(processed, experiment, dataset)
@@ -59,35 +59,35 @@ def scored_part(processed: Path, experiment: Experiment, dataset: str) -> Part:
 
 
 def digest(parts: list[Part]) -> str:
-    """SHA-256 of all rows of the parts' groups: what a model was trained from, with its settings."""
+    """SHA-256 of all rows of the parts' groups: the data that a model is trained from."""
     digests = [store.digest(part.path, part.groups) for part in parts]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def labelled_rows(moment: np.ndarray, fraction: float) -> np.ndarray:
-    """The rows (L,) whose labels may be used: those of a share `fraction` of the moments (N,), drawn at random.
+    """The rows (L,) whose labels may be used: those of a random share `fraction` of the moments (N,).
 
-    All views and turned copies of a pose share its moment, so that a hand that counts as unlabelled has no labelled
-    picture from beside. A smaller share is part of every larger one, and the choice does not depend on an experiment's
-    seed: models of one share can be compared.
+    All views and turned copies of a pose share its moment, so that no unlabelled hand has a labelled view. A smaller
+    share is part of every larger one. The choice does not depend on an experiment's seed, so that models of one share
+    can be compared.
 
     paper: "percentage of labeled data", how it is chosen not stated; here at random, since STB is a video whose first
-    part shows a few of its poses only.
+    part shows only a few of its poses.
     """
     poses = list(dict.fromkeys(moment))
     order = np.random.default_rng(LABELS_SEED).permutation(len(poses))
     chosen = {poses[index] for index in order[: max(1, round(fraction * len(poses)))]}
-    return np.array([row for row, key in enumerate(moment) if key in chosen], np.int64)
+    return np.flatnonzero([pose in chosen for pose in moment])
 
 
 def _training_part(processed: Path, experiment: Experiment, dataset: str) -> Part:
-    """What the protocol lets an experiment train on."""
+    """The rows of one set that the protocol lets an experiment train on."""
     path, groups = _groups(processed, dataset, "train", experiment)
     return Part(path, groups, store.read(path, groups, ["trainable"])["trainable"])
 
 
 def _held_out(part: Part, share: float) -> np.ndarray:
-    """(N,) bool, of all rows of the groups: a share of their blocks, drawn at random; one at least, unless it is 0."""
+    """(N,) bool over all rows of the groups: a random share of their blocks, at least one unless `share` is 0."""
     if not share:
         return np.zeros(len(part.rows), bool)
     columns = store.read(part.path, part.groups, ["moment", "sequence", "frame"])

@@ -1,4 +1,4 @@
-"""Where a split's images lie: on the device, or in host memory, from which rows travel when they are due.
+"""Where a split's images lie: on the device, or in host memory, from which batches of them are copied when due.
 
 Reading never holds images twice, on the host or on the device.
 """
@@ -19,9 +19,9 @@ RESERVE_BYTES = 8_000_000_000
 
 
 class HostImages:
-    """Images (N, ...) in host memory, of which the rows that are asked for travel to the device.
+    """Images (N, ...) in host memory. Rows of them are copied to the device when they are needed.
 
-    `send` starts a copy that runs beside whatever the device computes, `take` hands out what has arrived.
+    `send` starts a copy that runs while the device computes, `take` returns what has arrived.
     """
 
     def __init__(self, images: torch.Tensor, device: torch.device):
@@ -30,9 +30,9 @@ class HostImages:
         self.sent: list[tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]] = []  # rows, their images, arrival
 
     def send(self, rows: torch.Tensor) -> None:
-        """Start the journey of `rows` (M,), int64 on the CPU."""
+        """Start to copy `rows` (M,), int64 on the CPU."""
         shape, pinned = (len(rows), *self.images.shape[1:]), self.stream is not None
-        # freed when this ends, and given out again by torch's allocator only when the copy from it is done
+        # freed when this ends; torch's allocator does not give it out again before the copy from it is done
         gathered = torch.empty(shape, dtype=self.images.dtype, pin_memory=pinned)
         torch.index_select(self.images, 0, rows, out=gathered)
         if self.stream is None:
@@ -43,23 +43,23 @@ class HostImages:
             self.sent.append((rows, arriving, self.stream.record_event()))
 
     def take(self, rows: torch.Tensor) -> torch.Tensor:
-        """The images of `rows` (M,), int64 on the CPU, on the device: those sent before, else they travel now."""
+        """The images of `rows` (M,), int64 on the CPU, on the device: those sent before, else they are copied now."""
         if not any(torch.equal(rows, sent) for sent, _, _ in self.sent):
-            self.sent.clear()  # sent for somebody who never came
+            self.sent.clear()  # nobody came for them
             self.send(rows)
         index = next(index for index, (sent, _, _) in enumerate(self.sent) if torch.equal(rows, sent))
         _, images, arrival = self.sent.pop(index)
         if arrival is not None:
-            here = torch.cuda.current_stream(self.device)
-            here.wait_event(arrival)
-            images.record_stream(here)  # its memory belongs to the other stream, which must not reuse it before
+            computing = torch.cuda.current_stream(self.device)
+            computing.wait_event(arrival)
+            images.record_stream(computing)  # the copying stream, which owns the memory, must not reuse it before
         return images
 
 
 def read_images(
     parts: list[Part], key: str, device: torch.device, resident: str
 ) -> tuple[torch.Tensor, HostImages | None]:
-    """The column `key` of the parts' rows, one after the other.
+    """The column `key` of the parts' rows, one part after the other.
 
     On the device, where they fit or `resident` is "device"; else in host memory with a `HostImages` around them.
     """
@@ -73,9 +73,9 @@ def read_images(
     for part in parts:
         row = 0
         for stored in store.read_parts(part.path, part.groups, key):
-            chosen = stored[part.rows[row : row + len(stored)]]
-            images[filled : filled + len(chosen)] = torch.from_numpy(chosen)
-            row, filled = row + len(stored), filled + len(chosen)
+            kept = stored[part.rows[row : row + len(stored)]]
+            images[filled : filled + len(kept)] = torch.from_numpy(kept)
+            row, filled = row + len(stored), filled + len(kept)
     return images, HostImages(images, device) if on_host else None
 
 
@@ -95,5 +95,5 @@ def stays_on_host(name: str, size_bytes: int, device: torch.device, resident: st
 
 
 def free_device_bytes(device: torch.device) -> int:
-    torch.cuda.empty_cache()  # what an earlier split has left to torch's allocator is free as well
+    torch.cuda.empty_cache()  # memory that torch's allocator keeps from an earlier split is free as well
     return torch.cuda.mem_get_info(device)[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from handvae.base import atomic
+from handvae.base.seeds import seed_name
 from handvae.model import checkpoints, training
 from handvae.model.parts import Part
 from handvae.model.settings import Settings
@@ -28,14 +29,14 @@ def train_all(
     Interrupted at any moment it leaves in `kept` what is finished, and a checkpoint; the next call goes on from there.
     A finished model of other settings or data is replaced.
     """
-    for number, settings in enumerate(models):
-        finished = kept / f"seed-{number}"
-        if checkpoints.is_model_of(finished, training.identity_of(settings, trained_on)):
-            print(f"train {settings.name}: {finished} is trained already", file=sys.stderr, flush=True)
+    finished = [kept / seed_name(number) for number in range(len(models))]
+    for settings, model_folder in zip(models, finished, strict=True):
+        if checkpoints.is_model_of(model_folder, training.identity_of(settings, trained_on)):
+            print(f"train {settings.name}: {model_folder} is trained already", file=sys.stderr, flush=True)
         else:
-            training.train(settings, trained_on, finished, kept / f"seed-{number}.pt", device, resident)
+            checkpoint = model_folder.with_suffix(".pt")
+            training.train(settings, trained_on, model_folder, checkpoint, device, resident)
     with atomic.replacing_folder(folder) as partial:
-        for number in range(len(models)):
-            source, target = kept / f"seed-{number}", checkpoints.seed_folder(partial, number)
-            shutil.copytree(source, target, dirs_exist_ok=True)
+        for number, model_folder in enumerate(finished):
+            shutil.copytree(model_folder, checkpoints.seed_folder(partial, number), dirs_exist_ok=True)
     atomic.remove_folder(kept)

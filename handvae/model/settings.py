@@ -1,4 +1,4 @@
-"""The settings of one run: an experiment of params.yaml merged with its profile. What a model folder remembers."""
+"""The settings of one run: an experiment of params.yaml merged with its profile, as saved in a model folder."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from handvae.model.vae import IMAGE_CHANNELS, Architecture, Pair
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides a run but the data; saved with the model, which can be evaluated without params.yaml."""
+    """Everything that decides a run, except its data. Saved with the model, so that params.yaml is not needed later."""
 
     name: str
     experiment: Experiment
@@ -28,21 +28,14 @@ class Settings:
 
     @property
     def joint_unit_mm(self) -> float | None:
-        """What joints are divided by; None: by the hand's scale bone (invariance S). Depth: by half the cube's side."""
+        """Joints are divided by it; None: by the hand's scale bone (invariance S). Depth: by half the cube's side."""
         return None if self.experiment.scale_invariant else self.unscaled_unit_mm
 
     @property
     def architecture(self) -> Architecture:
-        experiment = self.experiment
-        return Architecture(
-            self.pairs,
-            self.crop_px,
-            self.width,
-            self.decoder_width,
-            experiment.hand_side_given,
-            len(self.skeleton),
-            experiment.encoder,
-        )
+        experiment, joints = self.experiment, len(self.skeleton)
+        sizes = self.crop_px, self.width, self.decoder_width
+        return Architecture(self.pairs, *sizes, experiment.hand_side_given, joints, experiment.encoder)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -64,7 +57,7 @@ class Settings:
         return source if (source, TARGET) in self.pairs else TARGET
 
     def needs_labels(self, pair: Pair) -> bool:
-        """Whether a pair looks at more than the input: section 4.6 trains i->i on the unlabelled samples too."""
+        """Whether a pair needs more than the input: section 4.6 trains i->i on the unlabelled samples too."""
         return pair != (self.experiment.input, self.experiment.input)
 
     def as_dict(self) -> dict:
@@ -72,7 +65,7 @@ class Settings:
 
 
 def settings_of(params: Params, name: str, seed_number: int = 0) -> Settings:
-    """The settings of one experiment of params.yaml; of its `seed_number`-th model where a row has several."""
+    """The settings of one experiment of params.yaml, for its `seed_number`-th model where it has several."""
     experiment, profile = params.experiment(name), params.profile
     experiment = dataclasses.replace(experiment, seed=experiment.seed + seed_number)
     return Settings(

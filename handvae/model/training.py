@@ -1,6 +1,6 @@
-"""Algorithm 1: for each batch encode, sample, decode and step, pair by pair or for all at once. Checkpoint and resume.
+"""Algorithm 1: for each batch encode, sample, decode and step, pair by pair or for all at once. Checkpoints.
 
-A run is decided by its settings and its data. Interrupted at any moment and started again it ends with the same bytes.
+Settings and data decide a run. Interrupted at any moment and started again it ends with the same bytes.
 """
 
 import sys
@@ -22,9 +22,9 @@ from handvae.model.schedules import kl_weight, rate_share
 from handvae.model.settings import Settings
 from handvae.preprocessing import store
 
-CHECKPOINT_EVERY_S = {"cpu": 30.0, "cuda": 300.0}  # by kind of device; on Ctrl-C as well
+CHECKPOINT_EVERY_S = {"cpu": 30.0, "cuda": 300.0}  # by type of device; on Ctrl-C as well
 
-Batches = dict[bool, dict[str, torch.Tensor]]  # of the pairs that need labels (True), and of the others
+Batches = dict[bool, dict[str, torch.Tensor]]  # samples for the pairs that need labels (True) and for the others
 
 
 class Run:
@@ -62,7 +62,7 @@ class Run:
 
 
 def encodings(settings: Settings, all_labelled: bool) -> list[list[list[int]]]:
-    """The optimiser steps of one batch: of each its encodings, of each the pairs (by number) that decode it.
+    """The optimiser steps of one batch. A step is a list of encodings, an encoding the numbers of the pairs it serves.
 
     Alternating, as Algorithm 1, every pair has its own step. Jointly the pairs that see the same samples have one, on
     the sum of their losses, and those of one input share its encoding. Unlabelled samples keep a step of their own: in
@@ -89,7 +89,7 @@ def training_step(run: Run, step: list[list[int]], batches_of: Batches, noise: t
     for optimiser in run.optimisers:
         for group in optimiser.param_groups:
             group["lr"] = group["initial_lr"] * share
-        optimiser.zero_grad(set_to_none=True)  # what has no gradient is left alone: other pairs' parameters
+        optimiser.zero_grad(set_to_none=True)  # without a gradient other pairs' parameters are left alone
     terms = []
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.mixed_precision):
         for numbers in step:
@@ -99,19 +99,19 @@ def training_step(run: Run, step: list[list[int]], batches_of: Batches, noise: t
             # indexed by a list a GPU would wait for the CPU
             noise_of_pairs = torch.stack([noise[number] for number in numbers])
             terms.append(run.terms(run.model, pairs[0][0], targets, batch, noise_of_pairs, settings.loss))
-    result = torch.cat(terms)
-    reconstruction, kl = result.sum(dim=0)
+    of_step = torch.cat(terms)
+    reconstruction, kl = of_step.sum(dim=0)
     (reconstruction + kl_weight(run.step, settings.training.steps, settings.loss) * kl).backward()
     for optimiser in run.optimisers:
         optimiser.step()
-    return result.detach()
+    return of_step.detach()
 
 
 def train_block(run: Run, split: Split) -> torch.Tensor:
     """The steps of one block, fewer at the end of the run. Returns the terms (steps, pairs, 2) on the CPU.
 
-    The next block's images travel, where they lie in host memory, while the device computes this one. Raises InputError
-    if a term is not finite, naming step, pair and terms.
+    The next block's images, where they lie in host memory, are copied while the device computes this one. Raises
+    InputError if a term is not finite, naming step, pair and terms.
     """
     settings = run.settings
     size, first = settings.training.batch_size, run.step
@@ -120,20 +120,19 @@ def train_block(run: Run, split: Split) -> torch.Tensor:
     order = torch.tensor([number for step in steps for encoding in step for number in encoding]).argsort()
     terms = []
     run.model.train()
-    for number in range(min(BLOCK, settings.training.steps - first)):
-        part = slice(number * size, (number + 1) * size)
-        batch = {
-            labels: {key: value[part] for key, value in of_block.items()} for labels, of_block in block_batches.items()
+    for index in range(min(BLOCK, settings.training.steps - first)):
+        rows = slice(index * size, (index + 1) * size)
+        batches_of = {
+            labels: {key: value[rows] for key, value in samples.items()} for labels, samples in block_batches.items()
         }
-        of_steps = [training_step(run, step, batch, noise[number]) for step in steps]
-        terms.append(torch.cat(of_steps))
+        terms.append(torch.cat([training_step(run, step, batches_of, noise[index]) for step in steps]))
         run.step += 1
     if split.host is not None and run.step < settings.training.steps:
         for draw in _block_draws(run, split)[0].values():
             split.host.send(draw.rows)
-    result = torch.stack(terms).cpu()[:, order]  # up to here nothing has waited for the device
-    _check_finite(result, first, settings)
-    return result
+    block_terms = torch.stack(terms).cpu()[:, order]  # up to here nothing has waited for the device
+    _check_finite(block_terms, first, settings)
+    return block_terms
 
 
 def _block_batches(run: Run, split: Split) -> tuple[Batches, torch.Tensor]:
@@ -142,21 +141,22 @@ def _block_batches(run: Run, split: Split) -> tuple[Batches, torch.Tensor]:
     Where every row is labelled both are the same samples.
     """
     draws, noise = _block_draws(run, split)
-    made = {key: batches.batch(split, draw, run.settings.modalities) for key, draw in draws.items()}
-    return {True: made.get(True), False: made.get(False, made.get(True))}, noise.to(run.device, non_blocking=True)
+    samples = {labels: batches.batch(split, draw, run.settings.modalities) for labels, draw in draws.items()}
+    labelled = samples.get(True)
+    return {True: labelled, False: samples.get(False, labelled)}, noise.to(run.device, non_blocking=True)
 
 
 def _block_draws(run: Run, split: Split) -> tuple[dict[bool, Draw], torch.Tensor]:
-    """The draws of the block that begins at the run's step, as `_block_batches` has them, and its noise, on the CPU.
+    """The draws of the block that begins at the run's step, keyed as in `_block_batches`, and its noise, on the CPU.
 
     Where every row is labelled there is one draw, under True.
     """
     settings, size = run.settings, run.settings.training.batch_size
     mirrored = split.mirrored(settings.augmentation)
-    whole = sum(map(len, split.labelled)) == len(split)
+    all_labelled = sum(map(len, split.labelled)) == len(split)
     pools_of = {True: split.labelled, False: split.set_rows}
     draws = {}
-    for needs_labels in {True} if whole else {settings.needs_labels(pair) for pair in settings.pairs}:
+    for needs_labels in {True} if all_labelled else {settings.needs_labels(pair) for pair in settings.pairs}:
         pools = pools_of[needs_labels]
         if settings.experiment.balance == "proportional":
             pools = [torch.cat(pools)]
@@ -200,9 +200,9 @@ def train(
         if (crop_px := store.attributes(part.path)["crop_px"]) != settings.crop_px:
             raise InputError(f"{part.path}: expected crops of {settings.crop_px} px, found {crop_px} px")
     identity = identity_of(settings, trained_on)
-    where = f"profiles.{settings.profile}"
-    remedies = f"lower {where}.training.{settings.experiment.input}.batch_size or {where}.encoder_width, or, if images "
-    remedies += "lie there too, set resident: host"
+    profile = f"profiles.{settings.profile}"
+    remedies = f"lower {profile}.training.{settings.experiment.input}.batch_size or {profile}.encoder_width"
+    remedies += ", or, if images lie there too, set resident: host"
     with devices.out_of_memory(f"train {settings.name}", device, remedies):
         run, history = Run(settings, device), []
         if checkpoint.exists():
@@ -222,7 +222,7 @@ def train(
 
 
 def _train_to_the_end(run: Run, split: Split, history: History, save: Callable[[], None]) -> None:
-    """The blocks that are left, each adding its row to `history`; `save` is called now and then between two of them.
+    """Train the blocks that are left. Each adds its row to `history`; `save` is called now and then between two.
 
     KeyboardInterrupt on the first Ctrl-C or SIGTERM, after the block and a `save`.
     """
@@ -244,5 +244,5 @@ def _train_to_the_end(run: Run, split: Split, history: History, save: Callable[[
 
 
 def keep_freed_memory() -> None:
-    """What each step frees the next takes again: 8 to 10 % more images/s on the CPU."""
+    """Memory that a step frees is kept for the next one: 8 to 10 % more images/s on the CPU."""
     memory.keep_freed(mmap_threshold=1 << 30, trim_threshold=(1 << 31) - 1)

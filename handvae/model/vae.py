@@ -1,4 +1,4 @@
-"""The cross-modal VAE: one encoder and one decoder a modality around one latent space, and the terms of its bound."""
+"""The cross-modal VAE: an encoder and a decoder for each modality around one latent space, and its loss terms."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from handvae.model.networks import LATENT, Encoder, ImageDecoder, JointTrunk, Re
 
 IMAGE_CHANNELS = {"rgb": 3, "depth": 1}
 DIMENSIONS = {"joints_2d": 2, "joints_3d": 3}
-IMAGE_REFERENCE_PX = 64  # the size for which a recipe states the weight of an image
+IMAGE_REFERENCE_PX = 64  # a recipe states the weight of an image of this size
 
 Pair = tuple[str, str]  # (input modality, target modality)
 
@@ -31,7 +31,7 @@ class Architecture:
 
 
 class CrossModalVAE(nn.Module):
-    """Encoders q_k(z|x_k) and decoders p_l(x_l|z) of every modality that the pairs name.
+    """Encoders q_k(z|x_k) and decoders p_l(x_l|z) for every modality that the pairs name.
 
     Images are (B, C, S, S), RGB in [-0.5, 0.5] and depth in [-1, 1], joints (B, coordinates) normalised as in
     handvae.model.batches, side_onehot (B, 2), latents (B, 30).
@@ -81,15 +81,15 @@ def sample(mu: torch.Tensor, log_var: torch.Tensor, noise: torch.Tensor) -> torc
 
 
 def kl_to_standard_normal(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
-    """KL(N(mu, sigma^2) || N(0, I)) a sample, (B,), in nats: the last term of Algorithm 1's loss."""
+    """KL(N(mu, sigma^2) || N(0, I)) of each sample, (B,), in nats: the last term of Algorithm 1's loss."""
     return -0.5 * (1 + log_var - mu.square() - log_var.exp()).sum(dim=1)
 
 
 def squared_error(x: torch.Tensor, target: torch.Tensor, reduction: str) -> torch.Tensor:
-    """||x - target||^2 a sample, (B,): summed over the elements, or their mean.
+    """||x - target||^2 of each sample, (B,): the sum over its elements, or their mean.
 
     An image's sum is taken as if it had 64 x 64 pixels, so that its weight against the joints does not depend on the
-    resolution at which it is seen.
+    resolution.
     """
     errors = (x.float() - target.float()).square().flatten(1)
     if reduction == "mean":
@@ -107,8 +107,8 @@ def terms(
     noise: torch.Tensor,
     loss: Loss,
 ) -> torch.Tensor:
-    """The two terms of the losses of the pairs source -> target, (pairs, 2): the weighted reconstruction error and the
-    KL, averaged over the batch; `noise` (pairs, B, 30). The source is encoded once.
+    """The two loss terms of the pairs source -> target, (pairs, 2): the weighted reconstruction error and the KL,
+    averaged over the batch; `noise` (pairs, B, 30). The source is encoded once.
 
     Their sum with the KL weight of the step is the negative of the bound of Eq. 5, up to constants.
     """
@@ -124,7 +124,7 @@ def terms(
 
 
 def kl_divisor(normaliser: str, modality: str, source: torch.Tensor, target: torch.Tensor) -> float:
-    """What the KL is divided by: 1 (the bound), the target's elements, or 21 times the input's last dimension.
+    """The KL is divided by it: 1 (the bound), the target's elements, or 21 times the input's last dimension.
 
     The last is what public code near the original does, meant as "the same number of elements": with an image as
     input its last dimension is the width.
@@ -138,10 +138,10 @@ def kl_divisor(normaliser: str, modality: str, source: torch.Tensor, target: tor
 
 
 def load_weights(model: CrossModalVAE, weights: dict[str, torch.Tensor], where: str) -> None:
-    """Fill the model, or say in one line what does not fit."""
-    expected, found = model.state_dict(), weights
-    wrong = [key for key in expected if key not in found or found[key].shape != expected[key].shape]
-    wrong += [key for key in found if key not in expected]
+    """Copy the weights into the model. InputError where names or shapes differ; `where`: the file they are from."""
+    expected = model.state_dict()
+    wrong = [key for key in expected if key not in weights or weights[key].shape != expected[key].shape]
+    wrong += [key for key in weights if key not in expected]
     if wrong:
         raise InputError(f"{where}: expected the weights of {model.architecture}, found {len(wrong)} unfit: {wrong[0]}")
     model.load_state_dict(weights)

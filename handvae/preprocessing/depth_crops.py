@@ -48,7 +48,7 @@ def _mean_in_cube(
 def _in_cube(
     depth_mm: np.ndarray, camera: np.ndarray, centre_mm: np.ndarray, cube_mm: float
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Of the box of pixels around the cube: which measured something inside it, their depth, its first u and v.
+    """The box of pixels around the cube: which of them lie in the cube, their depth, the first u and v of the box.
 
     DeepPrior++ counts what is nearer than the cube as if it lay on its front; here it does not belong to the hand.
     """
@@ -62,7 +62,7 @@ def _in_cube(
 
 
 def measured(depth_mm: np.ndarray) -> np.ndarray:
-    """Where a depth is one: bool, of the same shape. NaN is none."""
+    """Whether each depth is a measurement: bool, of the same shape. NaN is not."""
     return (depth_mm > NEAREST_MM) & (depth_mm < FARTHEST_MM)
 
 

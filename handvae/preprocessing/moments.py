@@ -6,9 +6,9 @@ import numpy as np
 def blocks(moment: np.ndarray, sequence: np.ndarray, frame: np.ndarray, block_frames: int) -> np.ndarray:
     """The block (N,) int64 of every row, numbered from 0 in the order in which they come.
 
-    Rows of one `moment` share a block. Sequences that have a moment in common are one video, whose moments, in the
-    order of their `frame` numbers, are cut into runs of equal length, `block_frames` or as near to it as goes without a
-    rest. A row without a sequence ("") belongs to no video: its moment is a block. All (N,).
+    Rows of one `moment` share a block. Sequences that have a moment in common are one video. Its moments, in the order
+    of their `frame` numbers, are cut into runs of equal length, as near to `block_frames` as leaves no shorter rest. A
+    row without a sequence ("") belongs to no video: its moment is a block. All (N,).
     """
     moments = _numbered(moment.tolist())
     sequences = _numbered([name or ("", number) for name, number in zip(sequence, moments.tolist(), strict=True)])

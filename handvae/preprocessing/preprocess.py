@@ -19,7 +19,7 @@ from handvae.preprocessing.store import ColourHand, DepthHand, Hand
 
 FRAMES_A_TASK = 16
 GREY = 128  # the reference pads with 0 in [-0.5, 0.5]
-CENTRES = ("joint", "mass")  # of a depth crop: the labelled joint, or what was measured around it
+SAME = ("side", "trainable", "name", "subject", "sequence", "frame", "moment")  # in a row as in its sample
 
 Frame = TypeVar("Frame")
 Read = Callable[[Frame], list[Sample] | list[DepthSample]]
@@ -39,14 +39,12 @@ def size(crop_px: int, context: float) -> Size:
 def hands(
     frames: Sequence[Frame], read: Read, crops: Size, label: str, centre: str = "joint"
 ) -> Iterator[ColourHand] | Iterator[DepthHand]:
-    """Stream the hands that `read` finds in each of `frames`, in order, read and cropped by all cores.
+    """Stream the hands that `read` gives for each of `frames`, in order, read and cropped by all cores.
 
     `frames` and `read` (a module's function, or a functools.partial of one) go to the workers and must be picklable;
-    `label` names the stream in its progress line. Depth crops are centred on the protocol's joint, or on the "mass"
-    around it. Frames without a hand and depth hands of which nothing was measured are counted and named on stdout.
+    `label` names the stream in its progress line. `centre` of depth crops: "joint", the protocol's, or "mass", what was
+    measured around it. Frames without a hand and depth hands without a measurement are counted and named on stdout.
     """
-    if centre not in CENTRES:
-        raise InputError(f"{label}: expected a centre from {', '.join(CENTRES)}, found {centre!r}")
     tasks = [frames[start : start + FRAMES_A_TASK] for start in range(0, len(frames), FRAMES_A_TASK)]
     function = partial(_rows_of_frames, read, crops, centre)
     without_hand: list[str] = []
@@ -60,18 +58,15 @@ def hands(
                 yield from (row for row, _ in rows)
             progress.advance(len(task))
     if without_hand:
-        print(
-            f"{label}: no joint of any hand is visible in {len(without_hand):,} images, left out: {_few(without_hand)}"
-        )
+        print(f"{label}: no joint of any hand is visible in {_few(without_hand, 'images, left out')}")
     if unseen:
-        print(
-            f"{label}: nothing was measured in the cube around the joint of {len(unseen):,} hands, which are tested on "
-            f"but not trained on: {_few(unseen)}"
-        )
+        untrained = _few(unseen, "hands, which are tested on but not trained on")
+        print(f"{label}: nothing was measured in the cube around the joint of {untrained}")
 
 
-def _few(names: list[str]) -> str:
-    return f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+def _few(names: list[str], noun: str) -> str:
+    """The number of names, and the first five of them."""
+    return f"{len(names):,} {noun}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
 
 
 def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame]) -> list[list[tuple[Hand, bool]]]:
@@ -88,12 +83,12 @@ def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame
 
 @cache
 def _keep_freed_memory() -> None:
-    """Once a process: the buffers of each image come and go, a tenth of the time."""
+    """Once a process. Each image's buffers come and go: without this that takes a tenth of the time."""
     memory.keep_freed(top_pad=16 * 2**20, trim_threshold=256 * 2**20, mmap_threshold=32 * 2**20)
 
 
 def without_visible_joint(rows: Mapping[str, Any]) -> list[int]:
-    """Numbers of the frames of some rows (columns `frame` and `visible`) of a hand that shows no joint."""
+    """The frame numbers of the rows (columns `frame` and `visible`) whose hand shows no joint."""
     return rows["frame"][:][~rows["visible"][:].any(axis=1)].tolist()
 
 
@@ -118,30 +113,21 @@ def check_visible(without_joint: dict[str, list[int]], allowed: dict[str, Collec
 
 
 def crop_hand(sample: Sample, crops: Size) -> ColourHand:
-    """Cut a sample's context crop; joints in pixels and intrinsics follow, joints in millimetres stay."""
-    # the centre may be taken from the same pixels: where they are not the joints', the root's alone differs
+    """Cut a sample's context crop."""
+    # sizing_uv_px differs from uv_px in the root alone: the centre is the same joint in both
     crop = geometry.reference_crop(sample.sizing_uv_px, sample.visible, MIDDLE_MCP, sample.image_hw)
     transform = geometry.context_transform(crop, crops.crop_px, crops.context_px)
     image_u8 = sample.image_u8
     return ColourHand(
         image_u8=None if image_u8 is None else resample(image_u8, transform, crops.context_px),
-        joints_mm=sample.joints_mm.astype(np.float32),
-        uv_px=geometry.transform_px(sample.uv_px, transform).astype(np.float32),
         visible=sample.visible,
-        camera=transform @ sample.camera,
-        side=sample.side,
         scale_bone_mm=geometry.scale_bone_mm(sample.joints_mm),
-        trainable=sample.trainable,
-        name=sample.name,
-        subject=sample.subject,
-        sequence=sample.sequence,
-        frame=sample.frame,
-        moment=sample.moment,
+        **_labels(sample, transform),
     )
 
 
 def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[DepthHand, bool]:
-    """Cut the context crop of a sample's cube, and say whether anything was measured in it around its joint.
+    """The context crop of a sample's cube, and whether anything was measured in the cube around its joint.
 
     If not, the joint is the centre, and the hand is not trained on: a picture of nothing has no pose to teach.
     """
@@ -154,22 +140,19 @@ def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[Dept
     depth_f16, transform = depth_crops.crop(
         sample.depth_mm, sample.camera, centre_mm, sample.cube_mm, crops.crop_px, crops.context_px
     )
-    row = DepthHand(
-        depth_f16=depth_f16,
-        joints_mm=sample.joints_mm.astype(np.float32),
-        uv_px=geometry.transform_px(sample.uv_px, transform).astype(np.float32),
-        camera=transform @ sample.camera,
-        side=sample.side,
-        centre_mm=centre_mm,
-        cube_mm=sample.cube_mm,
-        trainable=sample.trainable and seen,
-        name=sample.name,
-        subject=sample.subject,
-        sequence=sample.sequence,
-        frame=sample.frame,
-        moment=sample.moment,
-    )
-    return row, seen
+    labels = _labels(sample, transform)
+    labels["trainable"] = sample.trainable and seen
+    return DepthHand(depth_f16=depth_f16, centre_mm=centre_mm, cube_mm=sample.cube_mm, **labels), seen
+
+
+def _labels(sample: Sample | DepthSample, transform: np.ndarray) -> dict[str, Any]:
+    """Joints in pixels and intrinsics follow the crop, joints in millimetres stay."""
+    return {
+        "joints_mm": sample.joints_mm.astype(np.float32),
+        "uv_px": geometry.transform_px(sample.uv_px, transform).astype(np.float32),
+        "camera": transform @ sample.camera,
+        **{key: getattr(sample, key) for key in SAME},
+    }
 
 
 def resample(image_u8: np.ndarray, transform: np.ndarray, side_px: int) -> np.ndarray:

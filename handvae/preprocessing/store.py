@@ -1,4 +1,4 @@
-"""The preprocessed dataset: one HDF5 file a set, a group a split (train and test, or subjects), one row a hand.
+"""The preprocessed dataset: an HDF5 file per set, a group per split (train and test, or the subjects), a row per hand.
 
 Written in one streaming pass, so that memory does not grow with the set; images are read in parts as well.
 """
@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -20,7 +20,7 @@ VERSION = 3  # of the preprocessing; a file of another version is refused
 BLOCK = 64  # rows written, and stored as one HDF5 chunk, at a time
 PART = 16  # rows read at a time
 
-# kind and unit of every column that a row may have
+# type and unit of every column that a row may have, in the order in which columns are written
 COLUMNS: dict[str, tuple[type, str]] = {
     "image_u8": (np.uint8, "RGB, context crop"),
     "depth_f16": (np.float16, "half the cube's side, context crop: -1 its front, +1 its back and all background"),
@@ -41,42 +41,38 @@ COLUMNS: dict[str, tuple[type, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class ColourHand:
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What rows of colour and of depth sets have in common."""
+
+    joints_mm: np.ndarray  # (J, 3)
+    uv_px: np.ndarray  # (J, 2)
+    camera: np.ndarray  # (3, 3)
+    side: int
+    trainable: bool
+    name: str
+    subject: str
+    sequence: str
+    frame: int
+    moment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourHand(Labels):
     """One row of a colour set: a hand in its context crop of C x C pixels."""
 
     image_u8: np.ndarray | None  # (C, C, 3); None in all rows of a split: no such column
-    joints_mm: np.ndarray  # (J, 3)
-    uv_px: np.ndarray  # (J, 2)
     visible: np.ndarray  # (J,) bool
-    camera: np.ndarray  # (3, 3)
-    side: int
     scale_bone_mm: float
-    trainable: bool
-    name: str
-    subject: str
-    sequence: str
-    frame: int
-    moment: str
 
 
-@dataclass(frozen=True)
-class DepthHand:
+@dataclass(frozen=True, kw_only=True)
+class DepthHand(Labels):
     """One row of a depth set: a hand in the context crop of its cube, C x C pixels."""
 
     depth_f16: np.ndarray  # (C, C)
-    joints_mm: np.ndarray  # (J, 3)
-    uv_px: np.ndarray  # (J, 2)
-    camera: np.ndarray  # (3, 3)
-    side: int
     centre_mm: np.ndarray  # (3,)
     cube_mm: float
-    trainable: bool
-    name: str
-    subject: str
-    sequence: str
-    frame: int
-    moment: str
 
 
 Hand = ColourHand | DepthHand
@@ -96,11 +92,11 @@ def write(path: Path | str, splits: dict[str, Iterable[Hand]], attributes: dict[
         return {split: add(file, split, hands, f"{path}: {split}") for split, hands in splits.items()}
 
 
-def add(file: h5py.File, split: str, hands: Iterable[Hand], place: str) -> int:
+def add(file: h5py.File, split: str, hands: Iterable[Hand], label: str) -> int:
     """Write the rows of a split and return their number.
 
-    InputError that starts with `place` where there is none, or where rows differ in their columns (some with an image,
-    some without).
+    InputError that starts with `label` if there is none, or if rows differ in their columns (some with an image, some
+    without).
     """
     group, digest, hands, count = file.create_group(split), hashlib.sha256(), iter(hands), 0
     columns: list[str] = []
@@ -109,27 +105,27 @@ def add(file: h5py.File, split: str, hands: Iterable[Hand], place: str) -> int:
         for hand in rows:
             if odd := ", ".join(sorted(set(columns) ^ set(_columns(hand)))):
                 expected = "expected the same columns in every row"
-                raise InputError(f"{place}: {expected}, found {odd} in some only, first at {hand.name}")
+                raise InputError(f"{label}: {expected}, found {odd} in some only, first at {hand.name}")
         count = _append(group, columns, rows, count, digest)
     if not count:
-        raise InputError(f"{place}: expected at least one hand, found none")
+        raise InputError(f"{label}: expected at least one hand, found none")
     group.attrs["sha256"] = digest.hexdigest()  # of all rows: what a checkpoint and a model were made from
     return count
 
 
 def _columns(hand: Hand) -> list[str]:
-    return [field.name for field in fields(hand) if getattr(hand, field.name) is not None]
+    return [key for key in COLUMNS if getattr(hand, key, None) is not None]
 
 
 def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int, digest) -> int:
     for key in columns:
-        kind, unit = COLUMNS[key]
+        dtype, unit = COLUMNS[key]
         values = [getattr(row, key) for row in rows]
-        if kind is str:
+        if dtype is str:
             block, stored = np.array([value.encode() for value in values], dtype=object), h5py.string_dtype()
             digest.update(b"\0".join(block))
         else:
-            block, stored = np.stack([np.asarray(value, kind) for value in values]), kind
+            block, stored = np.stack([np.asarray(value, dtype) for value in values]), dtype
             digest.update(block.data)
         if key not in group:
             shape = block.shape[1:]
@@ -141,15 +137,15 @@ def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int,
 
 
 def write_combined(path: Path | str, members: list[Path]) -> None:
-    """Write a file without hands that repeats what the members say of themselves. InputError if their crops differ."""
-    found = [attributes(member) for member in members]
+    """Write a file without hands: the attributes of both members. InputError if their crops differ."""
+    first, second = facts = [attributes(member) for member in members]
     for key in ("crop_px", "context_px", "skeleton"):
-        if found[0][key] != found[1][key]:
-            raise InputError(f"{path}: expected sets of one {key}, found {found[0][key]} and {found[1][key]}")
+        if first[key] != second[key]:
+            raise InputError(f"{path}: expected sets of one {key}, found {first[key]} and {second[key]}")
     with replacing_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["version"] = VERSION
-        for member, facts in zip(members, found, strict=True):
-            file.attrs.update({f"{member.stem}_{key}": facts[key] for key in sorted(facts)})
+        for member, values in zip(members, facts, strict=True):
+            file.attrs.update({f"{member.stem}_{key}": values[key] for key in sorted(values)})
 
 
 def read(path: Path | str, groups: Iterable[str], keys: Iterable[str]) -> dict[str, np.ndarray]:
@@ -170,10 +166,7 @@ def rows(path: Path | str, groups: Iterable[str]) -> int:
 
 
 def read_parts(path: Path | str, groups: Iterable[str], key: str) -> Iterator[np.ndarray]:
-    """A column of numbers of some groups, one after the other, some rows at a time: for what fits in memory but once.
-
-    InputError as `read`.
-    """
+    """A column of numbers of some groups, PART rows at a time: for what fits in memory once. InputError as `read`."""
     with _open(path) as file:
         for name in groups:
             _check_columns(file, name, [key])
@@ -206,7 +199,7 @@ def columns(path: Path | str, group: str) -> list[str]:
 
 
 def split_groups(path: Path | str, split: str, test_subject: str | None) -> list[str]:
-    """The groups of `split`, "train" or "test": those, or (leave one subject out) the subject's and all others'."""
+    """The groups of `split`, "train" or "test". With a test subject these are all others' groups, and the subject's."""
     if test_subject is None:
         return [split]
     with _open(path) as file:
@@ -218,8 +211,8 @@ def split_groups(path: Path | str, split: str, test_subject: str | None) -> list
 
 def digest(path: Path | str, groups: Iterable[str]) -> str:
     """SHA-256 of all rows of some groups."""
-    found = attributes(path)
-    digests = [str(found[f"{group}_sha256"]) for group in groups]
+    facts = attributes(path)
+    digests = [str(facts[f"{group}_sha256"]) for group in groups]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -237,13 +230,13 @@ def _open(path: Path | str) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: expected the preprocessed dataset, found no file; run `dvc repro preprocess`"
-        ) from None
+        expected = "expected the preprocessed dataset, found no file"
+        raise InputError(f"{path}: {expected}; run `dvc repro preprocess`") from None
     except OSError as error:
         raise InputError(f"{path}: expected an HDF5 file: {error}") from error
-    found = file.attrs.get("version")
-    if found != VERSION:
+    version = file.attrs.get("version")
+    if version != VERSION:
         file.close()
-        raise InputError(f"{path}: expected preprocessing version {VERSION}, found {found}; run `dvc repro preprocess`")
+        expected = f"expected preprocessing version {VERSION}, found {version}"
+        raise InputError(f"{path}: {expected}; run `dvc repro preprocess`")
     return file

@@ -6,55 +6,109 @@ anything of it. Whether one model is better than another, the paired comparison 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from handvae.evaluation import bootstrap
-from handvae.evaluation.uncertainty import LEAST_SEEDS, Number
+from handvae.evaluation import bootstrap, uncertainty
+from handvae.evaluation.uncertainty import OPEN, Number
 from handvae.report import comparison, paper, semi_supervised
-from handvae.report.latent_claims import mixing_rows, samples_rows, walk_rows
-from handvae.report.results import Result
-from handvae.report.tables import frame_of
-from handvae.report.text import WORDS, interval_text, markdown_table, markdown_text
-from handvae.report.verdicts import ABSENT, FAILS, HOLDS, Criterion, Row, above, absent, below, row, three_digits
+from handvae.report.results import Result, alike
+from handvae.report.text import WORDS
+
+HOLDS, FAILS, ABSENT = "holds", "does not hold", "not in this grid"
+SEED = 0
+
+Row = dict[str, object]
 
 
-def claims_table(results: list[Result], counts: dict[int, int]) -> pd.DataFrame:
-    """A row a claim and task: value, low and high, criterion, verdict, data. `counts`: parameters of variants 1 to 4.
+@dataclass(frozen=True)
+class Criterion:
+    """The claim's side: the open range from `low` to `high`, in `unit`."""
 
-    A claim or task whose experiments are not among the results has one row that says so and names them.
+    low: float
+    high: float
+    unit: str
+
+    def __str__(self) -> str:
+        low, high = three_digits(self.low), three_digits(self.high)
+        if np.isneginf(self.low):
+            return f"below {high} {self.unit}"
+        return f"above {low} {self.unit}" if np.isposinf(self.high) else f"between {low} and {high} {self.unit}"
+
+    def side_of(self, low: float, high: float) -> str:
+        """Holds: the whole interval lies on the claim's side; does not hold: all of it on the other; else cannot be
+        told. An interval that is not a number tells nothing."""
+        if self.low < low and high < self.high:
+            return HOLDS
+        return FAILS if high <= self.low or low >= self.high else OPEN
+
+    def verdict(self, number: Number) -> str:
+        """The side of its interval, if there are enough seeds to speak of trained models; else what is lacking."""
+        side = self.side_of(*number.interval())
+        if side != OPEN and number.seeds >= uncertainty.LEAST_SEEDS:
+            return side
+        distances = np.abs(np.array([self.low, self.high]) - number.value)
+        return uncertainty.untold(number, distances.min())  # to the nearest end, wherever the number lies
+
+
+def above(bound: float, unit: str) -> Criterion:
+    return Criterion(bound, np.inf, unit)
+
+
+def below(bound: float, unit: str) -> Criterion:
+    return Criterion(-np.inf, bound, unit)
+
+
+def three_digits(number: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{number:,.3g}" if abs(number) < 1000 else f"{number:,.0f}"
+
+
+def row(claim: str, statistic: str, number: Number | int, criterion: Criterion, data: str, verdict: str = "") -> Row:
+    """A row of a number of trained models, or of one that is known exactly and needs no seed.
+
+    `claim`: its name in words.yaml; `verdict`: where another table has come to it already.
     """
-    paired = comparison.paired_table(results)
-    rows = [
-        *variant_rows(results),
-        *invariance_rows(results, paired),
-        *label_rows(results),
-        *mixing_rows(results),
-        *walk_rows(results),
-        *samples_rows(results),
-        *encoder_rows(results, paired),
-        *parameter_rows(counts),
-    ]
-    return frame_of(rows, tuple(rows[0]))
+    if isinstance(number, Number):
+        interval, seeds = (number.value, *number.interval()), number.seeds
+        verdict = verdict or criterion.verdict(number)
+    else:
+        interval, seeds, verdict = 3 * (number,), None, criterion.side_of(number, number)
+    return _row(claim, f"{statistic} ({criterion.unit})", interval, seeds, str(criterion), verdict, data)
 
 
-def claims_markdown(table: pd.DataFrame) -> str:
-    """The table as one reads it, with its data numbered below."""
-    data = list(dict.fromkeys(table["data"][table["verdict"] != ABSENT]))
-    rows, last = [], None
-    for line in table.to_dict("records"):
-        claim, missing = f"{line['claim']} ({line['place']})", line["verdict"] == ABSENT
-        number = "" if missing else interval_text(line["value"], line["low"], line["high"], three_digits)
-        seeds = "" if pd.isna(line["seeds"]) else str(line["seeds"])
-        source = line["data"] if missing else f"({data.index(line['data']) + 1})"
-        cells = [line["statistic"], number, seeds, line["criterion"], line["verdict"], source]
-        rows.append(["″" if claim == last else claim, *cells])
-        last = claim
-    header = ["claim", "measured", "value [95 % interval]", "seeds", "criterion", "verdict", "data"]
-    numbered = "\n".join(f"- ({number}) {markdown_text(text)}" for number, text in enumerate(data, 1))
-    introduction = WORDS["claims_introduction"].format(least_seeds=LEAST_SEEDS)
-    return f"{introduction}\n\n{markdown_table(header, rows)}\n\nData:\n\n{numbered}\n"
+def absent(claim: str, needs: str) -> Row:
+    """The row of a claim whose experiments are not in the grid; `needs` names them."""
+    return _row(claim, "", 3 * (np.nan,), None, "", ABSENT, f"needs {needs}")
+
+
+def _row(
+    claim: str, statistic: str, interval: tuple, seeds: int | None, criterion: str, verdict: str, data: str
+) -> Row:
+    words, printed = WORDS["claims"][claim], {"minor": paper.MINOR_PERCENT, "most": paper.SEMI_SUPERVISED_PERCENT}
+    numbers = dict(zip(("value", "low", "high"), map(float, interval), strict=True))
+    measured = {"claim": words["text"].format(**printed), "place": words["where"], "statistic": statistic} | numbers
+    return measured | {"seeds": seeds, "criterion": criterion, "verdict": verdict, "data": data}
+
+
+def mean_number(values: list[np.ndarray], block: np.ndarray, over: list[np.ndarray] | None = None) -> Number:
+    """The mean of N values of each seed's model, or its ratio to the mean of `over`, which has N of each seed too.
+
+    The bootstrap draws frames, or walks, of one `block` (N,) together.
+    """
+    statistics = []
+    for of_seed, divisor in zip(values, over or map(np.ones_like, values), strict=True):
+        sums = bootstrap.block_sums(np.stack([of_seed, divisor], axis=1).astype(np.float64), block)
+        statistics.append(lambda counts, sums=sums: np.divide(*(counts @ sums).T))
+    return seeds_number(statistics, block)
+
+
+def seeds_number(statistics: list[bootstrap.Statistic], block: np.ndarray) -> Number:
+    """A statistic of one model, given for each of its seeds."""
+    values, draws = bootstrap.measured(statistics, block), bootstrap.resampled(statistics, block, SEED)
+    return uncertainty.number(uncertainty.itself, [values], [draws], bootstrap.count(block))
 
 
 def variant_rows(results: list[Result]) -> Iterator[Row]:
@@ -66,9 +120,9 @@ def variant_rows(results: list[Result]) -> Iterator[Row]:
             yield absent("variants_differ", f"two of variants 1 to 4 of {name}, T+S+H")
             continue
         variants = ", ".join(str(model.variant) for model in models)
-        what = f"{name}, variants {variants}: largest difference of mean EPE"
-        number = _number(models, _largest_percent)
-        yield row("variants_differ", what, number, below(paper.MINOR_PERCENT, "%"), models[0].data)
+        statistic = f"{name}, variants {variants}: largest difference of mean EPE"
+        number = _number(models, lambda *mm: 100 * (np.maximum.reduce(mm) / np.minimum.reduce(mm) - 1))
+        yield row("variants_differ", statistic, number, below(paper.MINOR_PERCENT, "%"), models[0].data)
 
 
 def invariance_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row]:
@@ -80,8 +134,8 @@ def invariance_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row
             if None in models:
                 yield absent("invariances_help", f"variant {variant} of {name} with {fewer} and with T+S+H")
                 continue
-            what = f"{name}, variant {variant}: mean EPE with {fewer} minus that with T+S+H"
-            yield _worse_row("invariances_help", what, *models, paired)
+            statistic = f"{name}, variant {variant}: mean EPE with {fewer} minus that with T+S+H"
+            yield _worse_row("invariances_help", statistic, *models, paired)
 
 
 def label_rows(results: list[Result]) -> Iterator[Row]:
@@ -90,8 +144,8 @@ def label_rows(results: list[Result]) -> Iterator[Row]:
     for share in dict.fromkeys(pair[0].label_fraction for pair in pairs):
         models = next(list(pair) for pair in pairs if pair[0].label_fraction == share)
         lower = _number(models, semi_supervised.improvement_percent, bootstrap.median)
-        what = f"RGB->3D STB, {100 * share:g} % labelled: median EPE of variant 3 below that of variant 1"
-        yield row("few_labels", what, lower, above(0, "%"), models[0].data)
+        statistic = f"RGB->3D STB, {100 * share:g} % labelled: median EPE of variant 3 below that of variant 1"
+        yield row("few_labels", statistic, lower, above(0, "%"), models[0].data)
     if not pairs:
         yield absent("few_labels", "variants 1 and 3 of RGB->3D STB, T+S+H, with one label_fraction below 1")
 
@@ -103,8 +157,8 @@ def encoder_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row]:
     deep = [result for result in depth if result.encoder == "resnet50" and _but_encoder(result) in shallow]
     for result in deep:
         subject = f", {result.test_subject}" if result.test_subject else ""
-        what = f"{result.dataset.upper()}{subject}: mean EPE of ResNet-18 minus that of ResNet-50"
-        yield _worse_row("deeper_encoder", what, shallow[_but_encoder(result)], result, paired)
+        statistic = f"{result.dataset.upper()}{subject}: mean EPE of ResNet-18 minus that of ResNet-50"
+        yield _worse_row("deeper_encoder", statistic, shallow[_but_encoder(result)], result, paired)
     if not deep:
         yield absent("deeper_encoder", "two depth models that differ in their encoder alone")
 
@@ -113,42 +167,32 @@ def parameter_rows(counts: dict[int, int]) -> Iterator[Row]:
     """Exact numbers: their intervals are points."""
     data = "the networks at the paper's size: RGB of 256 px, ResNet-18 of width 64, hand side given"
     for variant, printed in paper.PARAMETERS.items():
-        what = f"variant {variant}: our count minus the printed {printed:,}"
-        yield row("parameters", what, counts[variant] - printed, Criterion(-1, 1, "parameters"), data)
+        statistic = f"variant {variant}: our count minus the printed {printed:,}"
+        yield row("parameters", statistic, counts[variant] - printed, Criterion(-1, 1, "parameters"), data)
     most = below(paper.BASELINE_PARAMETERS, "parameters")
     yield row("fewer_parameters", "the biggest of variants 1 to 4", max(counts.values()), most, data)
 
 
 def _of_model(results: list[Result], task: paper.Task, variant: int, invariances: str) -> Result | None:
-    """The first of these settings."""
-    settings = (task, variant, invariances)
-    return next(
-        (r for r in results if r.compared and r.papers_encoder and (r.task, r.variant, r.invariances) == settings), None
-    )
+    """The first with these settings."""
+    models = alike(results, task, invariances)
+    return next((model for model in models if model.compared and model.variant == variant), None)
 
 
 def _but_encoder(result: Result) -> tuple:
     return result.dataset, result.variant, result.invariances, result.test_subject
 
 
-def _number(
-    models: list[Result],
-    of: Callable[..., np.ndarray],
-    statistic: Callable[..., bootstrap.Statistic] = bootstrap.mean,
-) -> Number:
-    """What `of` makes of a statistic of each model, over the same frames."""
+def _number(models: list[Result], of: Callable[..., np.ndarray], statistic: Callable = bootstrap.mean) -> Number:
+    """`of` a statistic of each model, over the same test frames."""
     return comparison.numbers_on(comparison.same_frames(models), statistic)(of, *range(len(models)))
 
 
-def _largest_percent(*epe_mm: np.ndarray) -> np.ndarray:
-    """The largest difference of some errors, in percent of the smallest."""
-    return 100 * (np.maximum.reduce(epe_mm) / np.minimum.reduce(epe_mm) - 1)
-
-
-def _worse_row(claim: str, what: str, a: Result, b: Result, paired: pd.DataFrame) -> Row:
+def _worse_row(claim: str, statistic: str, a: Result, b: Result, paired: pd.DataFrame) -> Row:
     """The claim that model a has the larger mean EPE, as the paired comparison decides."""
     names = {a.experiment, b.experiment}
     (pair,) = (line for line in paired.to_dict("records") if {line["model_a"], line["model_b"]} == names)
     worse = comparison.B_BETTER if pair["model_a"] == a.experiment else comparison.A_BETTER
-    told = {comparison.A_BETTER: FAILS, comparison.B_BETTER: FAILS, worse: HOLDS}.get(pair["verdict"], pair["verdict"])
-    return row(claim, what, _number([a, b], np.subtract), above(0, "mm"), a.data, told)
+    sides = {comparison.A_BETTER: FAILS, comparison.B_BETTER: FAILS, worse: HOLDS}
+    verdict = sides.get(pair["verdict"], pair["verdict"])
+    return row(claim, statistic, _number([a, b], np.subtract), above(0, "mm"), a.data, verdict)

@@ -1,11 +1,10 @@
-"""Paired comparison of models on the same test frames: do two models differ, or would other frames or other training
-seeds turn them round?
+"""Paired comparison of models on the same test frames: would other frames or other training seeds turn them round?
 
 Two models that see the same frames err on the same hard ones, so that their difference is far more certain than each
-number alone. Whether it is one of the variants behind them, several training seeds of each must show.
+number alone. Whether the variants behind them differ, several training seeds of each must show.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -30,7 +29,7 @@ COLUMNS = (
 
 
 def paired_table(results: list[Result]) -> pd.DataFrame:
-    """One row for every two models of a task: mean EPE of a minus that of b, its interval, and whether it is one.
+    """One row for every two models of a task: mean EPE of a minus that of b, its interval, and which is better.
 
     `p_frames` is of the sign-flip test on the frames of the first seeds; `p` of frames and seeds, where there are
     enough of these; `p_holm` is `p` corrected for the number of such rows. InputError where models of a task were
@@ -44,9 +43,8 @@ def paired_table(results: list[Result]) -> pd.DataFrame:
     p_holm, factors = holm(np.array([row["p"] for row, _ in pairs]))
     for (row, number), p, factor in zip(pairs, p_holm, factors, strict=True):
         better = A_BETTER if number.value < 0 else B_BETTER
-        told = p < LEVEL  # else the verdict says what is lacking
-        row["verdict"] = better if told else uncertainty.untold(number, abs(number.value), LEVEL / max(factor, 1))
-        row["p_holm"] = p
+        row["p_holm"], level = p, LEVEL / max(factor, 1)
+        row["verdict"] = better if p < LEVEL else uncertainty.untold(number, abs(number.value), level)
     return frame_of([row for row, _ in pairs], COLUMNS)
 
 
@@ -56,9 +54,7 @@ def _pairs(models: list[Result]) -> list[tuple[dict[str, object], Number]]:
     block, number_of = frames[0].block, numbers_on(frames, bootstrap.mean)
     pairs = list(combinations(range(len(models)), 2))
     # what each frame adds to the protocol's mean EPE
-    shares = [
-        (of_model.errors_mm[0] * of_model.counted / of_model.counted.sum(axis=0)).mean(axis=1) for of_model in frames
-    ]
+    shares = [(model.errors_mm[0] * model.counted / model.counted.sum(axis=0)).mean(axis=1) for model in frames]
     p_frames = sign_flip_p_values(np.stack([shares[a] - shares[b] for a, b in pairs], axis=1), block)
     subject = f", {first.test_subject}" if first.test_subject else ""
     rows = []
@@ -90,31 +86,30 @@ def numbers_of(name: str, number: Number) -> dict[str, float]:
     return {name: number.value, f"{name}_low": low, f"{name}_high": high}
 
 
-def same_frames(results: list[Result]) -> list[Frames]:
-    """The frames of some experiments, which must be the same test frames in the same order."""
+def same_frames(results: Sequence[Result]) -> list[Frames]:
+    """The frames of some experiments. InputError where these are not the same test frames in the same order."""
     read = [read_frames([result]) for result in results]
     for result, frames in zip(results[1:], read[1:], strict=True):
-        for what in ("name", "row", "visible", "block"):
-            if not np.array_equal(getattr(read[0], what), getattr(frames, what)):
+        for column in ("name", "row", "visible", "block"):
+            if not np.array_equal(getattr(read[0], column), getattr(frames, column)):
                 raise InputError(
                     f"{result.predictions}: expected the {len(read[0].row)} test frames of {results[0].predictions}, "
-                    f"found others in the column {what}"
+                    f"found others in the column {column}"
                 )
     return read
 
 
 def numbers_on(models: list[Frames], statistic: Callable[..., bootstrap.Statistic]) -> Callable[..., Number]:
-    """`bootstrap.mean` or `.median` of models on the same frames, by the same draws for each model and seed.
+    """`statistic`, `bootstrap.mean` or `.median`, of models on the same frames; each model and seed has the same draws.
 
-    Returns a function of a function of numbers and of the models' places: see `uncertainty.number`.
+    Returns number_of(of, *indices): the Number that `of` makes of the statistics of the models with these indices.
     """
     block = models[0].block
-    errors_mm = [(model.errors_mm, model.counted) for model in models]
-    made = [statistic(of_seed, counted, block) for of_model, counted in errors_mm for of_seed in of_model]
-    ends = np.cumsum([len(of_model) for of_model, _ in errors_mm])[:-1]
-    values = np.split(bootstrap.measured(made, block), ends)
-    draws = np.split(bootstrap.resampled(made, block, SEED), ends)
     blocks = bootstrap.count(block)
+    statistics = [statistic(errors_mm, model.counted, block) for model in models for errors_mm in model.errors_mm]
+    ends = np.cumsum([len(model.joints_pred_mm) for model in models])[:-1]  # of each model's seeds
+    values = np.split(bootstrap.measured(statistics, block), ends)
+    draws = np.split(bootstrap.resampled(statistics, block, SEED), ends)
     return lambda of, *m: uncertainty.number(of, [values[i] for i in m], [draws[i] for i in m], blocks)
 
 
@@ -125,11 +120,9 @@ def sign_flip_p_values(differences_mm: np.ndarray, block: np.ndarray) -> np.ndar
     columns share the tosses; p = (1 + k) / (1 + n), where k of n tosses give a sum as far from 0 as the measured one.
     """
     differences_mm = bootstrap.block_sums(differences_mm, block)
-    observed = np.abs(differences_mm.sum(axis=0))
     # a toss that gives the measured sum again must count, whatever its rounding
-    reached = observed - 1e-12 * np.abs(differences_mm).sum(axis=0)
-    generator = np.random.default_rng(SEED)
-    beyond = np.zeros(len(observed), int)
+    reached = np.abs(differences_mm.sum(axis=0)) - 1e-12 * np.abs(differences_mm).sum(axis=0)
+    generator, beyond = np.random.default_rng(SEED), np.zeros(len(reached), int)
     for start in range(0, PERMUTATIONS, 500):
         tosses = generator.integers(0, 2, (min(500, PERMUTATIONS - start), len(differences_mm)), dtype=np.int8)
         beyond += (np.abs((2.0 * tosses - 1) @ differences_mm) >= reached).sum(axis=0)
@@ -147,13 +140,13 @@ def holm(p_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def paired_text(table: pd.DataFrame) -> Text:
-    """Above the rows of a task stands one that names it and says what the data is."""
+    """A row for each pair; above the rows of a task one that names it and its data."""
     header = ["a", "b", "a − b, mm", "p, frames", "p", "p, Holm", "paper, mm", "seeds", "verdict"]
     rows = []
-    for (task, provenance, blocks), of_task in table.groupby(["task", "kind", "blocks"], sort=False):
-        name = Markdown(f"**{task}, {provenance}, {blocks:,} blocks of frames**")
-        rows.append([name, *[""] * (len(header) - 1)])
-        for row in of_task.to_dict("records"):
+    for (task, provenance, blocks), pairs in table.groupby(["task", "kind", "blocks"], sort=False):
+        title = Markdown(f"**{task}, {provenance}, {blocks:,} blocks of frames**")
+        rows.append([title, *[""] * (len(header) - 1)])
+        for row in pairs.to_dict("records"):
             p_values = ["–" if pd.isna(row[key]) else f"{row[key]:.4f}" for key in ("p_frames", "p", "p_holm")]
             printed = "–" if pd.isna(row["paper_difference_mm"]) else signed(row["paper_difference_mm"])
             cells = [row["model_a"], row["model_b"], row_interval(row, "difference_mm", signed), *p_values, printed]

@@ -26,11 +26,8 @@ SERIES = {
 }
 SIDE_BY_SIDE = 1.085  # ratio of two points on Figure 3's logarithmic axis that are a bar's width apart
 COLOURS = {"rgb": style.RED, "joints_2d": style.BLUE, "resnet18": style.RED, "resnet50": style.BLUE}
-OTHERS = [  # looks of other methods; after eight they begin again
-    (colour, line)
-    for lines in (("--", "-.", "--", "-."), ":" * 4)
-    for colour, line in zip((style.GREEN, style.PURPLE, style.ORANGE, style.SKY), lines, strict=True)
-]
+OTHERS = [(style.GREEN, "--"), (style.PURPLE, "-."), (style.ORANGE, "--"), (style.SKY, "-.")]  # looks of other methods
+OTHERS += [(colour, ":") for colour, _ in OTHERS]  # after these eight they begin again
 MEAN_POSE = "mean pose of the training set"
 
 Reference = tuple[str, np.ndarray, np.ndarray]  # a label, thresholds (T,) in mm and shares (T,), 0 to 1
@@ -50,17 +47,17 @@ class Curve:
 
 def curves(results: list[Result], references: References | None = None) -> dict[str, Figure]:
     """File name without suffix -> figure; `references`: other methods', for Figure 5 of a published set."""
-    made = {}
+    figures = {}
     if few_labels := semi_supervised.models_of(results):
-        made["fig03"] = _figure_3(few_labels)
+        figures["fig03"] = _figure_3(few_labels)
     for name, tasks in {"fig04a": [("rhd", "rgb"), ("rhd", "joints_2d")], "fig04b": [("stb", "rgb")]}.items():
         if models := [[model] for task in tasks if (model := best(results, task))]:
-            made[name] = _figure_4(name, models)
+            figures[name] = _figure_4(name, models)
     for dataset, name in DEPTH_FIGURES.items():
         if of_encoders := best_depth_models(results, dataset):
             models = [of_encoders[encoder] for encoder in sorted(of_encoders)]
-            made[name] = _figure_5(name, models, (references or {}).get(dataset, []))
-    return made
+            figures[name] = _figure_5(name, models, (references or {}).get(dataset, []))
+    return figures
 
 
 @style.styled
@@ -72,8 +69,8 @@ def _figure_3(models: list[Result]) -> Figure:
         # a hair apart, so that intervals at the same share do not lie on each other
         _draw_series(axes, [model for model in models if model.variant == variant], SIDE_BY_SIDE**aside, *look)
     most = read_frames(models[-1:])
-    still_mm = metrics.median_over_joints(most.mean_pose_errors_mm, most.counted)
-    axes.axhline(still_mm, color=style.GREY, linestyle=":", label=MEAN_POSE)
+    mean_pose_mm = metrics.median_over_joints(most.mean_pose_errors_mm, most.counted)
+    axes.axhline(mean_pose_mm, color=style.GREY, linestyle=":", label=MEAN_POSE)
     axes.set(xscale="log", xlabel="labelled training data (%, logarithmic)", ylabel="median EPE (mm)")
     percent = np.unique([100 * model.label_fraction for model in models])
     axes.set_xticks(percent, [f"{share:.3g}" for share in percent])
@@ -89,8 +86,7 @@ def _figure_3(models: list[Result]) -> Figure:
 
 def _draw_series(axes: Axes, models: list[Result], aside: float, label: str, colour: str, marker: str) -> None:
     percent = np.array([100 * model.label_fraction for model in models]) * aside
-    columns = np.array([model.interval("epe_median_mm") for model in models])
-    epe_mm, low_mm, high_mm = columns.reshape(-1, 3).T
+    epe_mm, low_mm, high_mm = np.array([model.interval("epe_median_mm") for model in models]).reshape(-1, 3).T
     deviation_mm = np.array([model.metrics.get("epe_median_mm_sd", np.nan) for model in models])
     if np.isfinite(deviation_mm).any():  # not in the legend: the caption says what they are
         look = {"color": colour, "alpha": 0.3, "elinewidth": 10, "fmt": "none", "zorder": 1.9}
@@ -103,14 +99,17 @@ def _figure_4(name: str, models: list[Model]) -> Figure:
     """PCK of the best model of each task, of the mean pose, and the paper's curves where the data is the paper's."""
     first = models[0][0]
 
-    def label(model: Model, frames: Frames) -> str:
+    def label(model: Model, _: Frames) -> str:
         (result,) = model
         area = area_text(result.metrics["auc_21_50"], metrics.THRESHOLDS_21_50_MM)  # as the paper's
         return f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
 
     drawn = _our_curves(models, label, lambda errors_mm, counted: metrics.pck(errors_mm, counted, THRESHOLDS_MM))
     if first.published and first.input == "rgb":
-        drawn += printed(first.dataset)
+        for curve, look in zip(paper.PCK[first.dataset], [(style.BLACK, "--"), *OTHERS], strict=False):
+            thresholds_mm = np.array(curve.get("thresholds_mm", metrics.THRESHOLDS_21_50_MM))
+            name_and_area = f"{curve['name']}: {area_text(curve['auc'], thresholds_mm)}"
+            drawn.append(Curve(name_and_area, thresholds_mm, np.array(curve["shares"]), *look))
     axes_names = ("error threshold (mm)", "PCK: share of keypoints within the threshold")
     figure = curves_figure(drawn, axes_names, paper_mm=(20, 50))
     return style.titled(figure, name, models, set=first.dataset.upper())
@@ -131,9 +130,7 @@ def _figure_5(name: str, models: list[Model], references: list[Reference]) -> Fi
 
 
 def _our_curves(
-    models: list[Model],
-    label: Callable[[Model, Frames], str],
-    share: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    models: list[Model], label: Callable[[Model, Frames], str], share: Callable[..., np.ndarray]
 ) -> list[Curve]:
     """Of each model the mean over seeds, and of the mean pose; `share`: (T,) of errors (N, E) and which count."""
     read, drawn = [read_frames(model) for model in models], []
@@ -142,23 +139,13 @@ def _our_curves(
         colour = COLOURS[model[0].encoder if model[0].input == "depth" else model[0].input]
         drawn.append(Curve(label(model, frames), THRESHOLDS_MM, shares, colour))
     most = max(read, key=lambda frames: len(frames.row))
-    still = share(most.mean_pose_errors_mm, most.counted)
-    return [*drawn, Curve(MEAN_POSE, THRESHOLDS_MM, still, style.GREY, ":")]
+    mean_pose = share(most.mean_pose_errors_mm, most.counted)
+    return [*drawn, Curve(MEAN_POSE, THRESHOLDS_MM, mean_pose, style.GREY, ":")]
 
 
 def area_text(area: float, thresholds_mm: np.ndarray) -> str:
     """The area under a PCK curve with the range it was taken over: the reference's "20-50 mm" begins at 21.05 mm."""
     return f"AUC {thresholds_mm[0]:.4g}–{thresholds_mm[-1]:.4g} mm {area:.3f}"
-
-
-def printed(dataset: str) -> list[Curve]:
-    """The curves of the paper's Figure 4 on a colour set, its own first."""
-    drawn = []
-    for curve, look in zip(paper.PCK[dataset], [(style.BLACK, "--"), *OTHERS], strict=False):
-        thresholds_mm = np.array(curve.get("thresholds_mm", metrics.THRESHOLDS_21_50_MM))
-        label = f"{curve['name']}: {area_text(curve['auc'], thresholds_mm)}"
-        drawn.append(Curve(label, thresholds_mm, np.array(curve["shares"]), *look))
-    return drawn
 
 
 @style.styled

@@ -1,12 +1,13 @@
-"""Figures 10 to 12: predicted hands beside their images, and samples of the posterior; which of them by rule, never by
-eye. The images come from the preprocessed sets, which must be those predicted from."""
+"""Figures 10 to 12: predicted hands beside their images, and samples of the posterior, picked by rule and never by eye.
+
+The images come from the preprocessed sets, which must be those that were predicted from.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
@@ -23,7 +24,8 @@ from handvae.report.text import WORDS
 COLOUR_HANDS = 6  # of a set
 DEPTH_HANDS = 4
 DEPTH_ROWS = ("icvl", "nyu", "msra")
-PANELS = {  # of a hand, and the colour of each name
+RULE = WORDS["rule"]  # by which the hands of a figure are picked
+PANELS = {  # of a hand: title and its colour
     "image": style.BLACK,
     "ground truth": style.TRUTH,
     "prediction": style.PREDICTION,
@@ -53,19 +55,21 @@ def hands(results: list[Result], processed: Path) -> dict[str, Figure]:
     a grid without one from 2D. InputError where predictions and preprocessed sets do not fit.
     """
     stb, rgb, lifting = (best(results, task) for task in (("stb", "rgb"), ("rhd", "rgb"), ("rhd", "joints_2d")))
-    made = {}
+    figures = {}
     for name, model in {"fig10a": stb, "fig10b": rgb or lifting}.items():
         if model:
             figure = predictions_figure({"": picked_hands([model], COLOUR_HANDS, processed)})
-            names = {"set": model.dataset.upper(), "direction": paper.DIRECTIONS[model.input]}
-            made[name] = style.titled(figure, name, [[model]], model=model.experiment, rule=rule("visible"), **names)
+            words = {"set": model.dataset.upper(), "direction": paper.DIRECTIONS[model.input]}
+            words |= {"model": model.experiment, "rule": RULE.format(joints="visible")}
+            figures[name] = style.titled(figure, name, [[model]], **words)
     if rgb or stb:
-        made["fig11"] = _figure_11(stb or rgb, processed)
+        figures["fig11"] = _figure_11(stb or rgb, processed)
     if depth := best_of_depth_sets(results):
-        figure = predictions_figure({_set(model): picked_hands(model, DEPTH_HANDS, processed) for model in depth})
-        names = "; ".join(f"{_set(model)} {depth_name(model)}" for model in depth)
-        made["fig12"] = style.titled(figure, "fig12", depth, names=names, rule=rule("evaluated"))
-    return made
+        sets = {model[0].dataset.upper(): model for model in depth}
+        figure = predictions_figure({name: picked_hands(sets[name], DEPTH_HANDS, processed) for name in sets})
+        names = "; ".join(f"{name} {depth_name(model)}" for name, model in sets.items())
+        figures["fig12"] = style.titled(figure, "fig12", depth, names=names, rule=RULE.format(joints="evaluated"))
+    return figures
 
 
 def best_of_depth_sets(results: list[Result]) -> list[Model]:
@@ -73,35 +77,25 @@ def best_of_depth_sets(results: list[Result]) -> list[Model]:
     return [next(iter(models.values())) for dataset in DEPTH_ROWS if (models := best_depth_models(results, dataset))]
 
 
-def _set(model: Model) -> str:
-    return model[0].dataset.upper()
-
-
 def picked_hands(model: Model, count: int, processed: Path) -> list[PredictedHand]:
-    """`count` hands at evenly spaced ranks of error, best first, with their images; see `rule`.
+    """`count` hands at evenly spaced ranks of error, best first, with their images.
 
     Of depth both poses are moved by the true hand's centre, so that the prediction's offset stays in sight.
     """
     frames = read_frames(model)
-    counted = frames.counted
-    seen = np.flatnonzero(counted.any(axis=1))
-    errors_mm = np.average(frames.errors_mm[0][seen], axis=1, weights=counted[seen])
+    seen = np.flatnonzero(frames.counted.any(axis=1))  # frames with a joint that counts
+    errors_mm = np.average(frames.errors_mm[0][seen], axis=1, weights=frames.counted[seen])
     true_mm, pred_mm = frames.joints_true_mm, frames.joints_pred_mm[0]
     if model[0].input == "depth":
         centre_mm = true_mm.mean(axis=1, keepdims=True)
         true_mm, pred_mm = true_mm - centre_mm, pred_mm - centre_mm
     picked = []
-    for place in statistics.evenly_ranked(errors_mm, count):
-        frame = seen[place]
+    for index in statistics.evenly_ranked(errors_mm, count):
+        frame = seen[index]
         crop = read_crop(model[frames.fold[frame]], frames.row[frame], frames.name[frame], processed)
         poses = true_mm[frame], pred_mm[frame]
-        picked.append(PredictedHand(*crop, *poses, float(errors_mm[place]), frames.skeleton))
+        picked.append(PredictedHand(*crop, *poses, float(errors_mm[index]), frames.skeleton))
     return picked
-
-
-def rule(joints: str) -> str:
-    """Said under every figure of picked hands."""
-    return WORDS["rule"].format(joints=joints)
 
 
 def depth_name(model: Model) -> str:
@@ -150,7 +144,7 @@ def depth_picture(depth: np.ndarray) -> np.ndarray:
 def predictions_figure(sets: dict[str, list[PredictedHand]]) -> Figure:
     """Image, ground truth (blue), prediction (red), and both from the side; two hands a row.
 
-    Each set begins a row, which bears its name ("": no name).
+    Each set begins a row, with its name at the left ("": no name).
     """
     rows = [(name, picked[row : row + 2]) for name, picked in sets.items() for row in range(0, len(picked), 2)]
     widths = [1, 1, 1, 1, 0.12, 1, 1, 1, 1]  # a gap between the two
@@ -159,8 +153,8 @@ def predictions_figure(sets: dict[str, list[PredictedHand]]) -> Figure:
         for hand, four in zip(pair, (panels[number, :4], panels[number, 5:]), strict=False):
             _draw_hand(four, hand)
             if number == 0:
-                for axes, (of_panel, colour) in zip(four, PANELS.items(), strict=True):
-                    axes.set_title(of_panel, pad=3, color=colour)
+                for axes, (title, colour) in zip(four, PANELS.items(), strict=True):
+                    axes.set_title(title, pad=3, color=colour)
         if name:
             axes = panels[number, 0]
             axes.text(-0.04, 0.5, name, transform=axes.transAxes, ha="right", va="center", rotation=90)
@@ -168,30 +162,24 @@ def predictions_figure(sets: dict[str, list[PredictedHand]]) -> Figure:
 
 
 def _draw_hand(panels: np.ndarray, hand: PredictedHand) -> None:
-    """One hand in four panels. The three drawn ones share a scale, so that lengths can be compared."""
-    _draw_image(panels[0], hand)
+    """One hand in four panels. The first shows the image round the hand: the square that holds its joints, with a
+    margin, as far as the crop reaches."""
+    panels[0].imshow(hand.image_u8)
+    low, high = hand.uv_px.min(axis=0), hand.uv_px.max(axis=0)
+    half_px = 0.6 * (high - low).max()
+    border = (-0.5, hand.image_u8.shape[0] - 0.5)
+    left, top = np.clip((low + high) / 2 - half_px, *border)
+    right, bottom = np.clip((low + high) / 2 + half_px, *border)
+    panels[0].set(xlim=(left, right), ylim=(bottom, top))
     poses_mm = np.stack([hand.joints_true_mm, hand.joints_pred_mm])
     front, side = style.seen_from(poses_mm, 0), style.seen_from(poses_mm, style.TURN_DEG)
     style.draw_skeleton(panels[1], hand.skeleton, front[0], style.TRUTH)
     style.draw_skeleton(panels[2], hand.skeleton, front[1], style.PREDICTION)
     style.draw_skeleton(panels[3], hand.skeleton, side[0], style.TRUTH)
     style.draw_skeleton(panels[3], hand.skeleton, side[1], style.PREDICTION)
-    side_mm = 1.12 * max(np.ptp(view.reshape(-1, 2), axis=0).max() for view in (front, side))
-    for axes, view in zip(panels[1:], (front, front, side), strict=True):
-        style.fit(axes, view.reshape(-1, 2), side_mm)
+    style.fit(panels[1:], (front, front, side))
     text, look = f"{hand.error_mm:.1f} mm", {"ha": "center", "va": "top", "fontsize": 8, "color": style.PREDICTION}
     panels[2].text(0.5, -0.01, text, transform=panels[2].transAxes, **look)
-
-
-def _draw_image(axes: Axes, hand: PredictedHand) -> None:
-    """The image round the hand: the square that holds its joints, with a margin, as far as the crop reaches."""
-    axes.imshow(hand.image_u8)
-    low, high = hand.uv_px.min(axis=0), hand.uv_px.max(axis=0)
-    half_px = 0.6 * (high - low).max()
-    border = (-0.5, hand.image_u8.shape[0] - 0.5)
-    left, top = np.clip((low + high) / 2 - half_px, *border)
-    right, bottom = np.clip((low + high) / 2 + half_px, *border)
-    axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
 @style.styled
@@ -200,30 +188,23 @@ def _figure_11(result: Result, processed: Path) -> Figure:
     latent = ("posterior_row", "posterior_joints_mm", "posterior_spread_mm")
     rows, samples_mm, spread_mm = read_arrays(result, *(f"latent/{name}" for name in latent))
     frames = read_frames([result])
-    error_mm, counted = frames.errors_mm[0], frames.counted
+    error_mm, counted, bones = frames.errors_mm[0], frames.counted, np.array(result.skeleton.bones)
     lines = -(-len(rows) // 2)
     figure, panels = style.panels(lines, [1, 1, 1, 0.15, 1, 1, 1], (8.6, 1.72 * lines + 0.95), pad=0.02)
     three_each = np.concatenate([panels[:, :3], panels[:, 4:]], axis=1).reshape(-1, 3)
     for three, row, samples in zip(three_each, rows, samples_mm, strict=False):
         three[0].imshow(read_network_crop(result, row, frames.name[row], processed)[0])
-        _draw_samples(three[1:], result.skeleton, frames.joints_true_mm[row], samples)
+        poses_mm = np.concatenate([frames.joints_true_mm[row][None], samples])
+        views = [style.seen_from(poses_mm, turn) for turn in (0, style.TURN_DEG)]
+        for axes, view in zip(three[1:], views, strict=True):
+            style.draw_skeleton(axes, result.skeleton, view[0], style.TRUTH)
+            thin = view[1:, bones].reshape(-1, 2, 2)
+            axes.add_collection(LineCollection(thin, colors=style.PREDICTION, linewidths=0.5, alpha=0.45))
+        style.fit(three[1:], views)
         means_mm = (of_joints[row][counted[row]].mean() for of_joints in (spread_mm, error_mm))
         text = "spread {:.1f} mm, error {:.1f} mm".format(*means_mm)
         three[1].set_title(text, x=1.0, y=-0.02, va="top", fontsize=8)
     for three in three_each[: min(2, len(rows))]:
         three[0].set_title("image", pad=3)
-    words = {"samples": samples_mm.shape[1], "turn_deg": style.TURN_DEG, "rule": rule("visible")}
+    words = {"samples": samples_mm.shape[1], "turn_deg": style.TURN_DEG, "rule": RULE.format(joints="visible")}
     return style.titled(figure, "fig11", [[result]], model=result.experiment, **words)
-
-
-def _draw_samples(panels: np.ndarray, skeleton: Skeleton, true_mm: np.ndarray, samples_mm: np.ndarray) -> None:
-    """The truth (J, 3) under the samples (S, J, 3), from the front and from the side, in one scale."""
-    bones = np.array(skeleton.bones)
-    every_mm = np.concatenate([true_mm[None], samples_mm])
-    views = [style.seen_from(every_mm, turn) for turn in (0, style.TURN_DEG)]
-    side_mm = 1.12 * max(np.ptp(view.reshape(-1, 2), axis=0).max() for view in views)
-    for axes, view in zip(panels, views, strict=True):
-        style.draw_skeleton(axes, skeleton, view[0], style.TRUTH)
-        thin = view[1:, bones].reshape(-1, 2, 2)
-        axes.add_collection(LineCollection(thin, colors=style.PREDICTION, linewidths=0.5, alpha=0.45))
-        style.fit(axes, view.reshape(-1, 2), side_mm)

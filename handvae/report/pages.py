@@ -1,23 +1,35 @@
-"""The report's pages: notebooks over what lies in reports/, their text and outputs joined as HTML.
+"""The report's pages: notebooks over what lies in reports/, run by papermill, their text and outputs joined as HTML.
 
-A page is one file that needs no network: pictures, style and script are inside it.
+A page is one file that needs no network: pictures, style and script are inside it. Notebooks run without the user's
+settings and are stripped of times, paths and random ids, so that the same reports give the same bytes.
 """
 
 import html
+import importlib.metadata
 import json
 import re
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 
+import nbformat
+import papermill
+from ipykernel.kernelspec import make_ipkernel_cmd
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from matplotlib import font_manager
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
+from handvae.base.errors import InputError
 from handvae.base.params import Experiment
-from handvae.report import notes, paper
-from handvae.report.notebooks import as_html, executed
-from handvae.report.results import Result
-from handvae.report.text import delivered
+from handvae.report import paper
+from handvae.report.results import LeftOut, Result
+from handvae.report.text import COMMAND, count_text, delivered, reasons
 
 NOTEBOOKS, REPORTS, TRAINING = Path("notebooks"), Path("reports"), Path("reports/training")
 OWN_PAGE = "own_experiment.html"  # in reports/, beside the page that links to it
@@ -34,10 +46,12 @@ OWN_LINK = (
 )
 
 
-def executed_notebooks(experiments: dict[str, Experiment], figures_made: dict[str, str]) -> dict[str, NotebookNode]:
-    """The report's notebooks by name, executed; `figures_made`: file name without suffix -> title.
+def executed_notebooks(
+    experiments: dict[str, Experiment], figures_made: dict[str, str], folder: str = "."
+) -> dict[str, NotebookNode]:
+    """The report's notebooks by name, executed in `folder`, which holds reports/.
 
-    InputError names the notebook and the cell that fails.
+    `figures_made`: file name without suffix -> title. InputError names the notebook and the cell that fails.
     """
     of_figures = {"reports": str(REPORTS), "figures_made": figures_made}
     tasks = {name: f"{paper.DIRECTIONS[row.input]} {row.dataset.upper()}" for name, row in experiments.items()}
@@ -48,69 +62,105 @@ def executed_notebooks(experiments: dict[str, Experiment], figures_made: dict[st
         "predictions": of_figures,
     }
     with ThreadPoolExecutor(KERNELS) as pool:
-        notebooks = pool.map(executed, [NOTEBOOKS / f"{name}.ipynb" for name in parameters], parameters.values())
+        paths = [NOTEBOOKS / f"{name}.ipynb" for name in parameters]
+        notebooks = pool.map(executed, paths, parameters.values(), [folder] * len(paths))
         return dict(zip(parameters, notebooks, strict=True))
 
 
+def executed(path: Path, parameters: dict[str, object], folder: str = ".") -> NotebookNode:
+    """The notebook run in `folder` with these parameters; the same bytes each time. InputError names the cell that
+    fails."""
+    with tempfile.TemporaryDirectory() as scratch:
+        # the kernel looks for matplotlib's list of fonts here, and where it must search for them it may complain
+        fonts = f"{scratch}/fontlist-v{font_manager.FontManager.__version__}.json"
+        font_manager.json_dump(font_manager.fontManager, fonts)
+        # sockets in a folder of its own need no free port; a fresh IPython folder holds no start-up files of the user's
+        sockets = {"transport": "ipc", "connection_file": f"{scratch}/kernel.json"}
+        kernel = {
+            "kernel_manager_class": _ThisInterpreter,
+            "resources": {"metadata": {"path": folder}},  # where it starts; papermill's own way moves this process too
+            "config": Config(KernelManager=sockets),
+            "extra_arguments": [f"--ipython-dir={scratch}"],
+            "shutdown_kernel": "immediate",  # the graceful way sends an interrupt, of which the kernel may complain
+        }
+        try:
+            notebook = papermill.execute_notebook(str(path), None, parameters, progress_bar=False, **kernel)
+        except PapermillExecutionError as error:
+            raise InputError(f"{path}: cell {error.cell_index}: {error.ename}: {error.evalue}") from error
+    notebook.metadata = nbformat.from_dict({"language_info": {"name": "python"}})
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata.get("tags", [])})
+    return notebook
+
+
+class _ThisInterpreter(AsyncKernelManager):
+    """Starts the kernel with the Python that runs the stage, whatever kernels the machine has under that name, and
+    without what the user has set for his own work."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        scratch = str(Path(self.connection_file).parent)
+        own = {"MPLCONFIGDIR": scratch, "MATPLOTLIBRC": "", "MPLBACKEND": "agg"}
+        own |= {"PYTHONSTARTUP": "", "PYTHONWARNINGS": "", "PYTHONUTF8": "1"}
+        return KernelSpec(argv=make_ipkernel_cmd(python_arguments=["-Xfrozen_modules=off"]), language="python", env=own)
+
+
+class _DeliveredTemplates(HTMLExporter):
+    """Takes nbconvert's own templates, whatever the user has put under their names."""
+
+    def get_prefix_root_dirs(self) -> list[str]:
+        name = "share/jupyter/nbconvert/templates/basic/index.html.j2"
+        delivered = next(file for file in importlib.metadata.files("nbconvert") if file.as_posix().endswith(name))
+        return [str(Path(delivered.locate()).resolve().parents[3])]
+
+
 def index_page(
-    notebooks: dict[str, NotebookNode],
-    viewer: dict,
-    results: list[Result],
-    left_out: Sequence[notes.LeftOut] = (),
-    note: str = "",
+    notebooks: dict[str, NotebookNode], viewer: dict, results: list[Result], left_out: Sequence[LeftOut] = (), note=""
 ) -> str:
     """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs.
 
-    `note`: a sentence more on what was run, "" for none.
+    `note`: a further sentence on what was run, "" for none.
     """
-    noted = f'<p class="notice">{html.escape(note)}</p>\n' if note else ""
-    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>\n{_lacking(left_out, results)}{noted}{data_notice(results)}"
+    notices = [f"<p>{INTRODUCTION}</p>", f"<p>{OWN_LINK}</p>"]
+    if left_out:
+        lines = "\n".join(f"<li>{html.escape(text)}</li>" for text in reasons(left_out))
+        counted = f"{count_text(left_out, results)} <code>{html.escape(COMMAND)}</code> makes the results of one."
+        notices.append(f'<div class="notice"><p>{counted}</p>\n<ul>\n{lines}\n</ul></div>')
+    if note:
+        notices.append(f'<p class="notice">{html.escape(note)}</p>')
+    opening = "\n".join([*notices, data_notice(results)])
     # a closing tag inside the data would end the script that holds it
     data = json.dumps(viewer, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    holder = f'<script type="application/json" id="viewer-data">{data}</script>'
+    script = f'<script type="application/json" id="viewer-data">{data}</script>\n'
+    script += f"<script>\n{delivered('viewer.js')}</script>"
     sections = [delivered("viewer.html"), *(section(name, notebook) for name, notebook in notebooks.items())]
-    return _page(opening, sections, f"{holder}\n<script>\n{delivered('viewer.js')}</script>")
-
-
-def _lacking(left_out: Sequence[notes.LeftOut], results: list[Result]) -> str:
-    if not left_out:
-        return ""
-    lines = "\n".join(f"<li>{html.escape(text)}</li>" for text in notes.reasons(left_out))
-    command = f"<code>{html.escape(notes.COMMAND)}</code> makes the results of one."
-    counted = notes.count_text(left_out, results)
-    return f'<div class="notice"><p>{counted} {command}</p>\n<ul>\n{lines}\n</ul></div>\n'
+    return _page(opening, sections, script)
 
 
 def own_experiment_page(results: list[Result], experiments: dict[str, Experiment]) -> str:
     """reports/own_experiment.html: your experiment beside the paper's number and the grid's models like it.
 
-    `results`: of your experiment, one for each set that it is tested on. `experiments`: the grid, of which those of the
-    same task, variant and test subject are shown that have results, unless they were tested on other data, as when only
-    your experiment ran on hands of your own. InputError as of `executed_notebooks`.
+    `results`: of your experiment, one for each set that it is tested on. `experiments`: the grid. Shown are its rows of
+    the same task, variant and test subject that have results, unless they were tested on other data, as when only your
+    experiment ran on hands of your own. InputError as of `executed_notebooks`.
     """
-    parts = []
+    sections = []
     for own in results:
-        grid_rows = [name for name, row in experiments.items() if _is_like(own, name, row)]
-        notebook = executed(NOTEBOOKS / "own_experiment.ipynb", _own_parameters(own, grid_rows))
-        parts.append(section("own" if own.group == "/" else f"own-{own.dataset}", notebook))
-    opening = f'<p><a href="index.html">All results</a></p>\n{data_notice(results)}'
-    return _page(opening, parts)
-
-
-def _own_parameters(own: Result, grid_rows: list[str]) -> dict[str, object]:
-    keys = ("dataset", "input", "variant", "invariances", "encoder", "label_fraction", "recipe", "profile")
-    settings = {key: getattr(own, key) for key in keys}
-    if own.of_two_sets:
-        settings["trained on"] = own.trained_on
-    return {
-        "reports": str(REPORTS),
-        "dataset": "" if own.group == "/" else own.dataset,
-        "settings": settings,
-        "data": own.data,
-        "kind": own.provenance,
-        "grid": grid_rows,
-        "paper_mm": {} if own.provenance == "other data" or own.validation else own.printed_mm,
-    }
+        keys = ("dataset", "input", "variant", "invariances", "encoder", "label_fraction", "recipe", "profile")
+        settings = {key: getattr(own, key) for key in keys}
+        parameters = {
+            "reports": str(REPORTS),
+            "dataset": "" if own.group == "/" else own.dataset,
+            "settings": settings | ({"trained on": own.trained_on} if own.of_two_sets else {}),
+            "data": own.data,
+            "kind": own.provenance,
+            "grid": [name for name, row in experiments.items() if _is_like(own, name, row)],
+            "paper_mm": {} if own.provenance == "other data" or own.validation else own.printed_mm,
+        }
+        notebook = executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
+        sections.append(section("own" if own.group == "/" else f"own-{own.dataset}", notebook))
+    return _page(f'<p><a href="index.html">All results</a></p>\n{data_notice(results)}', sections)
 
 
 def _is_like(own: Result, name: str, row: Experiment) -> bool:
@@ -120,10 +170,10 @@ def _is_like(own: Result, name: str, row: Experiment) -> bool:
     experiment differs in these, the number of test frames must do.
     """
     like = (own.trained_on or own.dataset, own.input, own.variant, own.test_subject, own.validation)
-    metrics = REPORTS / "metrics" / f"{name}.json"
-    files = (metrics, metrics.with_name(f"{name}_pck.csv"), TRAINING / f"{name}.csv")
     if (row.dataset, row.input, row.variant, row.test_subject or "", row.validation) != like:
         return False
+    metrics = REPORTS / "metrics" / f"{name}.json"
+    files = (metrics, metrics.with_name(f"{name}_pck.csv"), TRAINING / f"{name}.csv")
     if not all(path.exists() for path in files):
         return False
     numbers = json.loads(metrics.read_text())
@@ -139,9 +189,9 @@ def data_notice(results: list[Result]) -> str:
         return ""
     sets = ", ".join(sorted({result.dataset.upper() for result in other}))
     synthetic = all(result.synthetic for result in other)
-    what = "synthetic hands in each set's own format" if synthetic else "other images than the published ones"
+    images = "synthetic hands in each set's own format" if synthetic else "other images than the published ones"
     return (
-        f'<p class="notice">Not the paper\'s data: the numbers of {sets} were measured on {what}. They show what the '
+        f'<p class="notice">Not the paper\'s data: the numbers of {sets} were measured on {images}. They show what the '
         "method learns from those; they can neither confirm nor contradict the paper's numbers, which stand beside "
         "them.</p>"
     )
@@ -149,32 +199,35 @@ def data_notice(results: list[Result]) -> str:
 
 def section(name: str, notebook: NotebookNode) -> str:
     """A notebook as one section: text and outputs, no code; its headings one level down, with ids of their own."""
-    taken: list[str] = []
+    slugs: list[str] = []
 
     def heading(match: re.Match) -> str:
         level, text = int(match[1]) + 1, match[2]
         slug = re.sub(r"[^a-z0-9]+", "-", html.unescape(f"{name} {text}").lower()).strip("-")
-        taken.append(slug)
-        again = f"-{taken.count(slug)}" if taken.count(slug) > 1 else ""
+        slugs.append(slug)
+        again = f"-{slugs.count(slug)}" if slugs.count(slug) > 1 else ""
         return f'<h{level} id="{slug}{again}">{text}</h{level}>'
 
-    body = re.sub(r' id="cell-id=[^"]*"', "", as_html(notebook))  # the same in every notebook
+    without = ("exclude_input", "exclude_input_prompt", "exclude_output_prompt", "exclude_anchor_links")
+    exporter = _DeliveredTemplates(template_name="basic", **dict.fromkeys(without, True))
+    body = exporter.from_notebook_node(notebook)[0]
+    body = re.sub(r' id="cell-id=[^"]*"', "", body)  # the same in every notebook
     body = re.sub(r"<h([1-5])[^>]*>(.*?)</h\1>", heading, body)
     return f'<section id="{name}">\n{body}\n</section>'
 
 
 def _page(opening: str, sections: list[str], script: str = "") -> str:
-    body = "\n".join([opening, *sections])
-    parts = {"style": delivered("page.css"), "contents": _contents(sections), "body": body, "script": script}
-    return Template(delivered("page.html")).substitute(title=TITLE, **parts)
-
-
-def _contents(sections: list[str]) -> str:
-    """Links to the sections and to those of their parts that have an id."""
+    """The page, whose contents link to the sections and to those of their parts that have an id."""
     items = []
     for text in sections:
         anchor, title = re.search(r'<section id="(.*?)".*?<h2.*?>(.*?)</h2>', text, re.DOTALL).groups()
         parts = re.findall(r'<h3 id="(.*?)">(.*?)</h3>', text)
         inner = "".join(f'<li><a href="#{slug}">{part}</a></li>' for slug, part in parts)
         items.append(f'<li><a href="#{anchor}">{title}</a><ol>{inner}</ol></li>')
-    return f"<ol>{''.join(items)}</ol>"
+    return Template(delivered("page.html")).substitute(
+        title=TITLE,
+        style=delivered("page.css"),
+        contents=f"<ol>{''.join(items)}</ol>",
+        body="\n".join([opening, *sections]),
+        script=script,
+    )

@@ -23,7 +23,6 @@ BEST_VARIANT: dict[Task, int] = {("rhd", "joints_2d"): 3, ("rhd", "rgb"): 1, ("s
 class PrintedTable:
     """One table of joint errors: a row a model (variant or invariances), a column a task."""
 
-    name: str
     statistic: str  # the key of the same quantity in reports/metrics/<name>.json
     rows_mm: dict[int | str, list[float]]  # a variant, or invariances of the best variant; in the order of TASKS
 

@@ -29,11 +29,8 @@ def layer_table(networks: dict[str, dict[str, tuple[int, ...]]]) -> pd.DataFrame
         rows += [(network, layer, " + ".join(parts)) for layer, parts in layers.items()]
     ours = pd.DataFrame(rows, columns=["network", "layer", "shape"])
     table = pd.concat([ours, pd.read_csv(Path(__file__).with_name("zimmermann_brox.csv"))], ignore_index=True)
-    return table.assign(parameters=table["shape"].map(_count))
-
-
-def _count(shape: str) -> int:
-    return sum(prod(map(int, part.split(" x "))) for part in shape.split(" + "))
+    counts = [[prod(map(int, part.split(" x "))) for part in shape.split(" + ")] for shape in table["shape"]]
+    return table.assign(parameters=[sum(parts) for parts in counts])
 
 
 def parameter_table(counts: dict[int, int], layers: pd.DataFrame) -> pd.DataFrame:
@@ -43,10 +40,8 @@ def parameter_table(counts: dict[int, int], layers: pd.DataFrame) -> pd.DataFram
     """
     networks = layers.groupby("network", sort=False)["parameters"].sum()
     baseline = networks[networks.index.str.startswith(BASELINE)]
-    models = {f"variant {variant}": count for variant, count in counts.items()} | networks.drop(
-        baseline.index
-    ).to_dict()
-    models |= {BASELINE: baseline.sum()} | baseline.to_dict()
+    models = {f"variant {variant}": count for variant, count in counts.items()}
+    models |= networks.drop(baseline.index).to_dict() | {BASELINE: baseline.sum()} | baseline.to_dict()
     printed = {f"variant {variant}": count for variant, count in paper.PARAMETERS.items()}
     table = pd.DataFrame({"model": models.keys(), "parameters": models.values()})
     table["paper_parameters"] = table["model"].map(printed | {BASELINE: paper.BASELINE_PARAMETERS}).astype("Int64")

@@ -19,13 +19,13 @@ ARRAYS = ("joints_true_mm", "mean_pose_mm", "visible", "block", "row", "name")
 def read_arrays(result: Result, *names: str, seed: int = 0) -> list[np.ndarray]:
     """Arrays of a result's predictions; `seed`: of which model, where each has its own. InputError where one lacks."""
     paths = [f"seed-{seed}/{name}" if seed and name.startswith(PER_SEED) else name for name in names]
-    with h5py.File(result.predictions) as whole:
-        file = whole[result.group]
-        if missing := [path for path in paths if path not in file]:
+    with h5py.File(result.predictions) as file:
+        group = file[result.group]
+        if missing := ", ".join(path for path in paths if path not in group):
             raise InputError(
-                f"{result.predictions}: expected {', '.join(missing)}, found none; run `dvc repro` to evaluate it again"
+                f"{result.predictions}: expected {missing}, found none; run `dvc repro` to evaluate it again"
             )
-        return [file[path].asstr()[:] if file[path].dtype == object else file[path][:] for path in paths]
+        return [group[path].asstr()[:] if group[path].dtype == object else group[path][:] for path in paths]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Frames:
 
     @property
     def errors_mm(self) -> list[np.ndarray]:
-        """(N, E) of the evaluated joints of each seed."""
+        """(N, E) of the evaluated joints, of each seed."""
         return [self._errors_mm(joints_mm) for joints_mm in self.joints_pred_mm]
 
     @property
@@ -64,27 +64,24 @@ class Frames:
 
 def read_frames(model: Model) -> Frames:
     """The frames of a model, with the predictions of each seed that all its folds have."""
-    predicted = ["joints_pred_mm"] * min(result.seeds for result in model)
-    names, blocks, parts = (*ARRAYS, "fold"), 0, []
+    seeds, blocks, folds = min(result.seeds for result in model), 0, []
     for number, result in enumerate(model):
-        arrays = dict(zip(ARRAYS, read_arrays(result, *ARRAYS), strict=True))
-        arrays["block"] = arrays["block"] + blocks
-        arrays["fold"] = np.full(len(arrays["row"]), number)
-        blocks = arrays["block"].max() + 1
-        seeds = [read_arrays(result, name, seed=seed)[0] for seed, name in enumerate(predicted)]
-        expected = (len(arrays["row"]), len(result.skeleton), 3)
-        for joints_mm in (*seeds, arrays["joints_true_mm"]):
+        fold = dict(zip(ARRAYS, read_arrays(result, *ARRAYS), strict=True))
+        fold["block"] = fold["block"] + blocks
+        fold["fold"] = np.full(len(fold["row"]), number)
+        blocks = fold["block"].max() + 1
+        pred_mm = [read_arrays(result, "joints_pred_mm", seed=seed)[0] for seed in range(seeds)]
+        expected = (len(fold["row"]), len(result.skeleton), 3)
+        for joints_mm in (*pred_mm, fold["joints_true_mm"]):
             if joints_mm.shape != expected:
                 raise InputError(f"{result.predictions}: expected joints {expected}, found {joints_mm.shape}")
-        parts.append([*seeds, *(arrays[name] for name in names)])
-    joined = [np.concatenate(of_folds) for of_folds in zip(*parts, strict=True)]
-    count = len(predicted)
-    return Frames(joined[:count], **dict(zip(names, joined[count:], strict=True)), skeleton=model[0].skeleton)
+        folds.append((pred_mm, fold))
+    joints_pred_mm = [np.concatenate([pred_mm[seed] for pred_mm, _ in folds]) for seed in range(seeds)]
+    joined = {name: np.concatenate([fold[name] for _, fold in folds]) for name in (*ARRAYS, "fold")}
+    return Frames(joints_pred_mm, **joined, skeleton=model[0].skeleton)
 
 
-def read_encodings(
-    result: Result, modalities: tuple[str, ...] = MIXED, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_encodings(result: Result, modalities: tuple[str, ...] = MIXED, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Rows (N,), posterior means (M, N, 30) and log-variances (M, N, 30) of test samples by several encoders.
 
     At most SAMPLES samples, evenly spaced over the test split.

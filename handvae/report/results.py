@@ -1,12 +1,12 @@
-"""Results of experiments: the one place where predictions and metrics are read.
+"""Results of experiments: settings, metrics, and where the predictions lie. Which of them a table or a figure is about.
 
-Their two files must belong to the experiment as it stands in params.yaml, so that no table is made from what an earlier
-setting left behind.
+The two files of an experiment must fit its settings in params.yaml, so that no table is made from what an earlier
+setting left behind. Rows of the grid without results are left out, and named.
 """
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -22,10 +22,11 @@ STATISTICS = ("epe_mean_mm", "epe_median_mm")
 ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
 ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
 ENDS = ("", "_low", "_high")  # of a statistic's name: the number, the ends of its interval
+SOURCE_KEYS = ("source", "synthetic", "published")  # attributes of predictions that params.yaml does not decide
 
 
 class OtherSettingsError(InputError):
-    """Results that are whole, but not of the settings or the data that they are read for; `why` says so in words."""
+    """Results that are whole, but of other settings or other data than those asked for; `why` says which."""
 
     def __init__(self, message: str, why: str) -> None:
         super().__init__(message)
@@ -70,16 +71,17 @@ class Result:
 
     @property
     def data(self) -> str:
-        """What the numbers were made from: never a number without it."""
-        tested = f"{self.metrics['frames']:,} {'held-out' if self.validation else 'test'} frames"
+        """The data behind the numbers, in words: no number stands without it."""
+        frames = f"{self.metrics['frames']:,} {'held-out' if self.validation else 'test'} frames"
         if self.test_subject and not self.validation:
-            tested = "each fold tested on the subject it leaves out"
+            frames = "each fold tested on the subject it leaves out"
         trained = f"; trained on {self.trained_on.upper().replace('+', ' and ')}" if self.of_two_sets else ""
-        return f"{self.named_source}{trained}; profile {self.profile}; {tested}"
+        return f"{self.named_source}{trained}; profile {self.profile}; {frames}"
 
     @property
     def named_source(self) -> str:
-        return self.source if self.source.startswith(self.dataset.upper()) else f"{self.dataset.upper()}: {self.source}"
+        name = self.dataset.upper()
+        return self.source if self.source.startswith(name) else f"{name}: {self.source}"
 
     @property
     def seeds(self) -> int:
@@ -105,11 +107,11 @@ class Result:
     def printed_mm(self) -> dict[str, float]:
         """What the paper prints for a model of these settings, by statistic. Of depth it prints one mean an encoder and
         names no set; ICVL is very probably meant."""
-        if not self.compared or not (self.papers_encoder or self.input == "depth"):
-            return {}
-        if self.input == "depth":
+        if self.compared and self.input == "depth":
             return {"epe_mean_mm": paper.DEPTH_MM[self.encoder]} if self.dataset == "icvl" else {}
-        return paper.numbers_mm(self.task, self.variant, self.invariances)
+        if self.compared and self.papers_encoder:
+            return paper.numbers_mm(self.task, self.variant, self.invariances)
+        return {}
 
     def interval(self, statistic: str) -> tuple[float, float, float]:
         """A statistic and the ends of its interval."""
@@ -117,8 +119,8 @@ class Result:
 
     def numbers(self, statistic: str) -> dict[str, float]:
         """A statistic with its interval, the number of seeds and, where these are several, its standard deviation."""
-        keys = [*(f"{statistic}{end}" for end in ENDS), *([f"{statistic}_sd"] if self.seeds > 1 else [])]
-        return {key: self.metrics[key] for key in keys} | {"seeds": self.seeds}
+        ends = (*ENDS, "_sd") if self.seeds > 1 else ENDS
+        return {f"{statistic}{end}": self.metrics[f"{statistic}{end}"] for end in ends} | {"seeds": self.seeds}
 
 
 Model = list[Result]  # one result, or on MSRA one for each subject left out
@@ -133,15 +135,12 @@ def read_results(predictions: Path, metrics: Path, name: str, experiment: Experi
     results = []
     for dataset in experiment.datasets:
         group = dataset if len(experiment.datasets) > 1 else "/"
-        expected = expected_of(name, experiment, profile, dataset)
-        attributes, counts = _read_header(predictions, expected, group)
+        facts, counts = _read_header(predictions, expected_of(name, experiment, profile, dataset), group)
         numbers = _read_metrics(metrics, group, depth=experiment.input == "depth")
-        for what, count in counts.items():
-            if (in_metrics := numbers.get(what, 1)) != count:
-                message = f"{metrics}: expected the {count} {what} of {predictions}, found {in_metrics}"
-                raise OtherSettingsError(message, f"metrics and predictions of different {what}")
-        known = {field.name for field in fields(Result)} & {*expected, "source", "synthetic", "published"}
-        facts = {key: attributes[key] for key in known}
+        for key, count in counts.items():
+            if (in_metrics := numbers.get(key, 1)) != count:
+                message = f"{metrics}: expected the {count} {key} of {predictions}, found {in_metrics}"
+                raise OtherSettingsError(message, f"metrics and predictions of different {key}")
         results.append(Result(**facts, metrics=numbers, predictions=predictions, group=group))
     return results
 
@@ -155,23 +154,24 @@ def expected_of(name: str, experiment: Experiment, profile: str, dataset: str) -
 
 
 def _read_header(path: Path, expected: dict[str, object], group: str) -> tuple[dict[str, object], dict[str, int]]:
-    """The attributes as plain Python values, and the numbers of frames and seeds."""
+    """The attributes that a Result has, as plain Python values, and the numbers of frames and seeds."""
     try:
         with h5py.File(path) as file:
-            of_set = file[group]
-            attributes = {key: value.item() if hasattr(value, "item") else value for key, value in of_set.attrs.items()}
-            counts = {"frames": len(of_set["row"]), "seeds": 1 + sum(name.startswith("seed-") for name in of_set)}
+            attributes = file[group].attrs.items()
+            stored = {key: value.item() if hasattr(value, "item") else value for key, value in attributes}
+            seeds = 1 + sum(name.startswith("seed-") for name in file[group])
+            counts = {"frames": len(file[group]["row"]), "seeds": seeds}
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: expected the predictions that the evaluate stage writes, found: {error}") from error
     for key, value in expected.items():
-        if (stored := attributes.get(key)) != value:
-            message = f"{path}: expected {key} {value!r} as in params.yaml, found {stored!r}"
-            why = f"results of {key} {stored!r} where params.yaml has {value!r}"
-            raise OtherSettingsError(message, why if key in attributes else f"results of a version without {key}")
-    for key in ("source", "synthetic", "published"):
-        if key not in attributes:
-            raise InputError(f"{path}: expected the attribute {key}, found {', '.join(attributes)}")
-    return attributes, counts
+        if (actual := stored.get(key)) != value:
+            message = f"{path}: expected {key} {value!r} as in params.yaml, found {actual!r}"
+            why = f"results of {key} {actual!r} where params.yaml has {value!r}"
+            raise OtherSettingsError(message, why if key in stored else f"results of a version without {key}")
+    for key in SOURCE_KEYS:
+        if key not in stored:
+            raise InputError(f"{path}: expected the attribute {key}, found {', '.join(stored)}")
+    return {key: stored[key] for key in (*expected, *SOURCE_KEYS)}, counts
 
 
 def _read_metrics(path: Path, group: str, depth: bool) -> dict[str, float]:
@@ -181,8 +181,8 @@ def _read_metrics(path: Path, group: str, depth: bool) -> dict[str, float]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the metrics that the evaluate stage writes, found: {error}") from error
     ends = (*ENDS, "_sd") if "seeds" in numbers else ENDS
-    with_ends = ["epe_mean_mm"] if depth else [*STATISTICS, *ALL_JOINTS.values()]
-    keys = [f"{statistic}{end}" for statistic in with_ends for end in ends]
+    with_interval = ["epe_mean_mm"] if depth else [*STATISTICS, *ALL_JOINTS.values()]
+    keys = [f"{statistic}{end}" for statistic in with_interval for end in ends]
     keys += ["epe_median_mm", "mean_pose_epe_mm", "frames", "blocks"]
     for key in [*keys, *([] if depth else ["auc_20_50", "auc_21_50", "auc_0_50"])]:
         if key not in numbers:
@@ -193,8 +193,13 @@ def _read_metrics(path: Path, group: str, depth: bool) -> dict[str, float]:
 
 def best(results: list[Result], task: paper.Task) -> Result | None:
     """The experiment of a colour task, with T+S+H, of the lowest mean EPE; None where the task has none."""
-    of_task = [result for result in results if result.compared and (result.task, result.invariances) == (task, "T+S+H")]
-    return min(of_task, key=lambda result: result.metrics["epe_mean_mm"], default=None)
+    models = [result for result in results if result.compared and (result.task, result.invariances) == (task, "T+S+H")]
+    return min(models, key=lambda result: result.metrics["epe_mean_mm"], default=None)
+
+
+def alike(results: list[Result], task: paper.Task, invariances: str) -> list[Result]:
+    """The models of a task with the paper's encoder and these invariances."""
+    return [r for r in results if (r.task, r.invariances) == (task, invariances) and r.papers_encoder]
 
 
 def of_variant(results: list[Result], variant: str) -> Result | None:
@@ -230,3 +235,12 @@ def best_depth_models(results: list[Result], dataset: str) -> dict[str, Model]:
     for model in sorted(depth_models(results, dataset), key=rank):
         models.setdefault(model[0].encoder, model)
     return models
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row of the grid without results, and why it has none."""
+
+    experiment: str
+    dataset: str
+    why: str

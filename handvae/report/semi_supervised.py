@@ -12,15 +12,14 @@ import pandas as pd
 
 from handvae.evaluation import bootstrap
 from handvae.report import comparison, paper
-from handvae.report.results import ENDS, STATISTICS, Result
+from handvae.report.results import ENDS, STATISTICS, Result, alike
 from handvae.report.tables import Text, frame_of, verdict
 from handvae.report.text import over_seeds, row_interval, signed
 
 SIDES = {"supervised": 1, "semi_supervised": 3}  # the variants that Figure 3 compares
-RESAMPLED = {"epe_mean_mm": bootstrap.mean, "epe_median_mm": bootstrap.median}
 COLUMNS = (
     *("label_percent", *SIDES),
-    *(f"{of}_{statistic}{end}" for statistic in STATISTICS for of in (*SIDES, "difference") for end in ENDS),
+    *(f"{side}_{statistic}{end}" for statistic in STATISTICS for side in (*SIDES, "difference") for end in ENDS),
     *(f"{side}_seeds" for side in SIDES),
     *(f"improvement_percent{end}" for end in ENDS),
     *("paper_improvement_percent", "verdict", "mean_pose_epe_mm", "blocks", "kind", "data"),
@@ -29,25 +28,18 @@ COLUMNS = (
 
 def models_of(results: list[Result]) -> list[Result]:
     """The models of Figure 3, fewest labels first; none where all have all labels: then there is nothing to see."""
-    models = [
-        result
-        for result in results
-        if (result.task, result.invariances) == (("stb", "rgb"), "T+S+H")
-        and result.variant in SIDES.values()
-        and result.papers_encoder
-        and not result.of_two_sets
-    ]
-    few = any(result.label_fraction < 1 for result in models)
-    return sorted(models, key=lambda result: result.label_fraction) if few else []
+    models = alike(results, ("stb", "rgb"), "T+S+H")
+    models = [model for model in models if model.variant in SIDES.values() and not model.of_two_sets]
+    few = any(model.label_fraction < 1 for model in models)
+    return sorted(models, key=lambda model: model.label_fraction) if few else []
 
 
 def pairs_of(results: list[Result]) -> list[tuple[Result | None, Result | None]]:
-    """The supervised and the semi-supervised models of each share of labels, None where one lacks."""
+    """Each supervised with each semi-supervised model of a share of labels, None where one is lacking."""
     models, pairs = models_of(results), []
     for share in dict.fromkeys(model.label_fraction for model in models):
         of_share = [model for model in models if model.label_fraction == share]
-        sides = [[model for model in of_share if model.variant == variant] or [None] for variant in SIDES.values()]
-        pairs += product(*sides)
+        pairs += product(*([m for m in of_share if m.variant == variant] or [None] for variant in SIDES.values()))
     return pairs
 
 
@@ -60,8 +52,8 @@ def semi_supervised_table(results: list[Result]) -> pd.DataFrame:
     """
     pairs = pairs_of(results)
     rows = [_row(*pair) for pair in pairs]
-    improved = [(row, models[0]) for row, models in zip(rows, pairs, strict=True) if None not in models]
-    smaller = [(row, supervised) for row, supervised in improved if supervised.label_fraction < 1]
+    both = [(row, pair[0]) for row, pair in zip(rows, pairs, strict=True) if None not in pair]
+    smaller = [(row, supervised) for row, supervised in both if supervised.label_fraction < 1]
     if smaller:
         row, supervised = max(smaller, key=lambda pair: pair[0]["improvement_percent"])
         interval = tuple(row[f"improvement_percent{end}"] for end in ENDS)
@@ -71,7 +63,7 @@ def semi_supervised_table(results: list[Result]) -> pd.DataFrame:
 
 
 def _row(*models: Result | None) -> dict[str, object]:
-    """One share of labels: what each model's metrics say, and the paired numbers where there are both."""
+    """A share of labels: each model's metrics, and the paired numbers where there are both models."""
     first = next(model for model in models if model)
     row: dict[str, object] = dict.fromkeys(COLUMNS, np.nan)
     row |= {"label_percent": 100 * first.label_fraction, "verdict": "not printed"}
@@ -80,19 +72,13 @@ def _row(*models: Result | None) -> dict[str, object]:
         for statistic in STATISTICS if model else ():
             row |= {f"{side}_{key}": value for key, value in model.numbers(statistic).items()}
     if None not in models:
-        row |= _paired(list(models))
+        frames = comparison.same_frames(models)
+        mean_of, median_of = (comparison.numbers_on(frames, of) for of in (bootstrap.mean, bootstrap.median))
+        row |= comparison.numbers_of("difference_epe_mean_mm", mean_of(np.subtract, 1, 0))
+        row |= comparison.numbers_of("difference_epe_median_mm", median_of(np.subtract, 1, 0))
+        row |= comparison.numbers_of("improvement_percent", median_of(improvement_percent, 0, 1))
     row |= {key: first.metrics[key] for key in ("mean_pose_epe_mm", "blocks")}
     return row | {"kind": first.provenance, "data": first.data}
-
-
-def _paired(models: list[Result]) -> dict[str, float]:
-    """Differences of both statistics and the improvement of the median, each with its interval."""
-    frames, numbers = comparison.same_frames(models), {}
-    for statistic, function in RESAMPLED.items():
-        number_of = comparison.numbers_on(frames, function)
-        numbers |= comparison.numbers_of(f"difference_{statistic}", number_of(np.subtract, 1, 0))
-    # of the median, which is the last
-    return numbers | comparison.numbers_of("improvement_percent", number_of(improvement_percent, 0, 1))
 
 
 def improvement_percent(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -105,26 +91,19 @@ def semi_supervised_text(table: pd.DataFrame) -> Text:
     header = ["labelled", "EPE", "Var. 1, supervised", "Var. 3, semi-supervised", "Var. 3 − Var. 1", "improvement, %"]
     rows = []
     for row in table.to_dict("records"):
-        for statistic, name in (("epe_median_mm", "median"), ("epe_mean_mm", "mean")):
-            cells = [_model_cell(row, side, statistic) for side in SIDES]
-            cells.append(row_interval(row, f"difference_{statistic}", signed))
-            cells.append(_improvement_cell(row) if statistic == "epe_median_mm" else "")
-            rows.append([f"{row['label_percent']:g} %", name, *cells])
+        ours, printed = row["improvement_percent"], row["paper_improvement_percent"]
+        improvement = row_interval(row, "improvement_percent", partial(signed, digits=1))
+        if not pd.isna(printed):
+            improvement += f"\npaper up to {printed:.0f} (ours {signed(ours - printed, digits=1)})\n{row['verdict']}"
+        for statistic, name, last in (("epe_median_mm", "median", improvement), ("epe_mean_mm", "mean", "")):
+            cells = [_model_cell(row, side, f"{side}_{statistic}") for side in SIDES]
+            difference = row_interval(row, f"difference_{statistic}", signed)
+            rows.append([f"{row['label_percent']:g} %", name, *cells, difference, last])
     mean_poses = dict.fromkeys(f"{row.mean_pose_epe_mm:.2f} {row.kind}" for row in table.itertuples())
     return header, rows + [["mean pose", "mean", text, text, "", ""] for text in mean_poses]
 
 
-def _model_cell(row: dict[str, object], side: str, statistic: str) -> str:
-    name = f"{side}_{statistic}"
-    if pd.isna(row[name]):
+def _model_cell(row: dict[str, object], side: str, column: str) -> str:
+    if pd.isna(row[column]):
         return "–"
-    return "\n".join([row_interval(row, name), *over_seeds(row, name, f"{side}_seeds"), row["kind"]])
-
-
-def _improvement_cell(row: dict[str, object]) -> str:
-    ours = row_interval(row, "improvement_percent", partial(signed, digits=1))
-    printed = row["paper_improvement_percent"]
-    if pd.isna(printed):
-        return ours
-    difference = signed(row["improvement_percent"] - printed, digits=1)
-    return f"{ours}\npaper up to {printed:.0f} (ours {difference})\n{row['verdict']}"
+    return "\n".join([row_interval(row, column), *over_seeds(row, column, f"{side}_seeds"), row["kind"]])

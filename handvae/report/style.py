@@ -43,7 +43,7 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def titled(figure: Figure, name: str, models: list[Model], **words: object) -> Figure:
-    """What every figure has: its title, and below it what it shows and what it was made from; see words.yaml."""
+    """The figure with its title, and below it what it shows and what it was made from, by words.yaml."""
     template = WORDS["figures"][name]
     captions = [template["caption"].format(**words)] if "caption" in template else []
     title = template["title"].format(part=name[-1], **words)
@@ -83,14 +83,17 @@ def seen_from(joints_mm: np.ndarray, turn_deg: float) -> np.ndarray:
     return np.stack([x * np.cos(turn) + z * np.sin(turn), y], axis=-1)
 
 
-def fit(axes: Axes, points: np.ndarray, side: float) -> None:
-    """A square of the given side round the middle of the points (P, 2), y down."""
-    x, y = (points.min(axis=0) + points.max(axis=0)) / 2
-    axes.set(xlim=(x - side / 2, x + side / 2), ylim=(y + side / 2, y - side / 2), aspect="equal")
+def fit(panels: Sequence[Axes], views: Sequence[np.ndarray]) -> None:
+    """Squares of one scale, so that lengths can be compared: each round the middle of its points (..., 2), y down."""
+    views = [view.reshape(-1, 2) for view in views]
+    half = 1.12 * max(np.ptp(points, axis=0).max() for points in views) / 2
+    for axes, points in zip(panels, views, strict=True):
+        x, y = (points.min(axis=0) + points.max(axis=0)) / 2
+        axes.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
 
 
 def data_lines(models: list[Model]) -> str:
-    """What the figure's data is: a line for each that differs; folds, which differ in their frames, in one."""
+    """What data the figure shows: a line for each that differs, one line for all folds of a model."""
     lines = []
     for model in models:
         frames, first = sum(result.metrics["frames"] for result in model), model[0]

@@ -1,14 +1,18 @@
-"""All tables of the report: results in, tables by file name out, and the Markdown page that holds them."""
+"""Tables and claims of a run as files: CSV, LaTeX, and the pages tables.md, claims.md and README.md of a snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import Template
 
 import pandas as pd
 
 from handvae.evaluation.uncertainty import LEAST_SEEDS, LEVEL
-from handvae.report import comparison, notes, paper, parameters, semi_supervised, tables
-from handvae.report.results import Result
-from handvae.report.text import WORDS, csv_table, latex_table, markdown_table, markdown_text
+from handvae.report import claims, comparison, latent_claims, paper, parameters, semi_supervised, tables, text
+from handvae.report.results import LeftOut, Result
+from handvae.report.text import WORDS, markdown_table, markdown_text
+
+SNAPSHOT_MARK = text.delivered("snapshot.md").splitlines()[0]
+TABLE1 = paper.TABLES["table1"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Table:
     """One table: as data, its cells as text, its heading, what to know of it, and what its caption in LaTeX says."""
 
     frame: pd.DataFrame
-    text: tables.Text
+    cells: tables.Text
     heading: str
     note: str
     caption: str  # "": too long for a page
@@ -32,53 +36,141 @@ def tables_of(results: list[Result], counts: dict[int, int], layers: pd.DataFram
     for name, printed in paper.TABLES.items():
         frame = tables.joint_table(results, printed)
         made[name] = _table(name, frame, tables.joint_text(frame, printed), blocks_of="task")
-    depth = tables.depth_table(results)
-    made["depth"] = _table("depth", depth, tables.depth_text(depth), blocks_of="test")
-    labels = semi_supervised.semi_supervised_table(results)
-    made["semi_supervised"] = _table("semi_supervised", labels, semi_supervised.semi_supervised_text(labels))
-    counted = parameters.parameter_table(counts, layers)
-    made["parameters"] = _table("parameters", counted, parameters.parameter_text(counted))
-    paired = comparison.paired_table(results)
-    made["paired"] = _table("paired", paired, comparison.paired_text(paired))
-    return made
+    frame = tables.depth_table(results)
+    made["depth"] = _table("depth", frame, tables.depth_text(frame), blocks_of="test")
+    others = {
+        "semi_supervised": (semi_supervised.semi_supervised_table(results), semi_supervised.semi_supervised_text),
+        "parameters": (parameters.parameter_table(counts, layers), parameters.parameter_text),
+        "paired": (comparison.paired_table(results), comparison.paired_text),
+    }
+    return made | {name: _table(name, frame, cells_of(frame)) for name, (frame, cells_of) in others.items()}
 
 
-def _table(name: str, frame: pd.DataFrame, text: tables.Text, blocks_of: str = "") -> Table:
-    """`blocks_of`: the column of what the intervals of one number of blocks stand on, if that is to be said."""
+def _table(name: str, frame: pd.DataFrame, cells: tables.Text, blocks_of: str = "") -> Table:
+    """`blocks_of`: the column that names the test sets, where the note gives their numbers of blocks of frames."""
     words = {"note": "", "caption": ""} | WORDS["tables"][name]
     numbers = {"permutations": comparison.PERMUTATIONS, "least_p": 1 / (1 + comparison.PERMUTATIONS)}
     numbers |= {"least_seeds": LEAST_SEEDS, "level": LEVEL, "tests": frame["p"].notna().sum() if "p" in frame else 0}
     note = words["note"].format(**numbers)
     caption = words["caption"].format(note=note, cells=WORDS["cells"], all_joints=WORDS["all_joints"])
-    blocks = dict(zip(frame[blocks_of], frame["blocks"], strict=True)) if blocks_of else {}
-    if blocks:
+    if blocks_of and len(frame):
+        blocks = dict(zip(frame[blocks_of], frame["blocks"], strict=True))
         each = ", ".join(f"{tested} {count:,}" for tested, count in blocks.items())
         note = f"{note} Blocks of test frames: {each}.".strip()
     heading = words["heading"]
-    return Table(frame, text, heading, note, f"{heading}. {caption}" if caption else "")
+    return Table(frame, cells, heading, note, f"{heading}. {caption}" if caption else "")
 
 
 def texts_of(made: dict[str, Table]) -> dict[str, str]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds."""
-    texts = {f"{name}.csv": csv_table(table.frame) for name, table in made.items()}
-    return texts | {
-        f"{name}.tex": latex_table(*table.text, table.caption) for name, table in made.items() if table.caption
-    }
+    texts = {f"{name}.csv": text.csv_table(table.frame) for name, table in made.items()}
+    captioned = {name: table for name, table in made.items() if table.caption}
+    return texts | {f"{name}.tex": text.latex_table(*table.cells, table.caption) for name, table in captioned.items()}
 
 
 def markdown_page(
-    results: list[Result], made: dict[str, Table], left_out: Sequence[notes.LeftOut] = (), note: str = ""
+    results: list[Result], made: dict[str, Table], left_out: Sequence[LeftOut] = (), note: str = ""
 ) -> str:
     """tables.md: the tables as one reads them in the paper, with what they were made from and which rows they lack."""
     parts = ["# Tables"]
     if left_out:
-        reasons = "\n".join(f"- {markdown_text(text)}" for text in notes.reasons(left_out))
-        counted = f"**{notes.count_text(left_out, results)}** `{notes.COMMAND}` makes the results of one."
-        parts += [counted, reasons]
+        parts.append(f"**{text.count_text(left_out, results)}** `{text.COMMAND}` makes the results of one.")
+        parts.append(_list(text.reasons(left_out)))
     introduction = WORDS["introduction"].format(within=100 * tables.WITHIN, all_joints=WORDS["all_joints"])
-    data = "\n".join(f"- {markdown_text(text)}" for text in dict.fromkeys(result.data for result in results))
+    data = _list(result.data for result in results)
     parts += [markdown_text(note), introduction, "Our data:", data or "- none: no such experiment"]
     for table in made.values():
-        cells = markdown_table(*table.text) if table.text[1] else "No such experiment."
+        header, rows = table.cells
+        cells = markdown_table(header, rows) if rows else "No such experiment."
         parts += [f"## {table.heading}", table.note, cells]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _list(items: Iterable[str]) -> str:
+    """A list in Markdown, of items that may repeat."""
+    return "\n".join(f"- {markdown_text(item)}" for item in dict.fromkeys(items))
+
+
+def claims_table(results: list[Result], counts: dict[int, int]) -> pd.DataFrame:
+    """A row a claim and task: value, low and high, criterion, verdict, data. `counts`: parameters of variants 1 to 4.
+
+    A claim or task whose experiments are not among the results has one row that says so and names them.
+    """
+    paired = comparison.paired_table(results)
+    rows = [
+        *claims.variant_rows(results),
+        *claims.invariance_rows(results, paired),
+        *claims.label_rows(results),
+        *latent_claims.mixing_rows(results),
+        *latent_claims.walk_rows(results),
+        *latent_claims.samples_rows(results),
+        *claims.encoder_rows(results, paired),
+        *claims.parameter_rows(counts),
+    ]
+    return tables.frame_of(rows, tuple(rows[0]))
+
+
+def claims_markdown(table: pd.DataFrame) -> str:
+    """claims.md: the table as one reads it, with its data numbered below."""
+    data = list(dict.fromkeys(table["data"][table["verdict"] != claims.ABSENT]))
+    rows, last = [], None
+    for line in table.to_dict("records"):
+        claim, missing = f"{line['claim']} ({line['place']})", line["verdict"] == claims.ABSENT
+        number = "" if missing else text.interval_text(line["value"], line["low"], line["high"], claims.three_digits)
+        seeds = "" if pd.isna(line["seeds"]) else str(line["seeds"])
+        source = line["data"] if missing else f"({data.index(line['data']) + 1})"
+        cells = [line["statistic"], number, seeds, line["criterion"], line["verdict"], source]
+        rows.append(["″" if claim == last else claim, *cells])
+        last = claim
+    header = ["claim", "measured", "value [95 % interval]", "seeds", "criterion", "verdict", "data"]
+    numbered = "\n".join(f"- ({number}) {markdown_text(source)}" for number, source in enumerate(data, 1))
+    introduction = WORDS["claims_introduction"].format(least_seeds=LEAST_SEEDS)
+    return f"{introduction}\n\n{markdown_table(header, rows)}\n\nData:\n\n{numbered}\n"
+
+
+def snapshot_page(facts: dict[str, str], table1: pd.DataFrame, depth: pd.DataFrame) -> str:
+    """README.md of a committed run. `facts`: what is known of it, by name; the tables as the report writes them."""
+    main_tables = [f"## Table 1: mean EPE\n\n{readme_table1(table1)}"] if len(table1) else []
+    main_tables += [f"## Depth: mean EPE, absolute\n\n{readme_depth(depth)}"] if len(depth) else []
+    return Template(text.delivered("snapshot.md")).substitute(
+        facts="\n".join(f"| {name} | {fact} |" for name, fact in facts.items()),
+        data=_list([*table1["data"], *depth["data"]]),
+        tables="\n\n".join(main_tables),
+        profile=facts["profile"],
+    )
+
+
+def readme_table1(table1: pd.DataFrame) -> str:
+    """Table 1 in Markdown: a row a variant and the mean pose; a task's numbers and beside them the paper's."""
+    columns = [["", "---", *(f"Var. {variant}" for variant in TABLE1.rows_mm), "mean pose of the training set"]]
+    for task, name in paper.TASKS.items():
+        rows = table1[table1["task"] == name]
+        if len(rows):
+            data = "/".join(rows["kind"].unique())
+            title = f"{name}, {data if data == 'published' else f'**{data}**'}"
+            cells = [_readme_cell(rows[rows["variant"] == variant]) for variant in TABLE1.rows_mm]
+            printed = [f"{TABLE1.cell_mm(variant, task):.2f}" for variant in TABLE1.rows_mm]
+            columns += [[title, "---", *cells, _mean_pose(rows)], ["paper", "---", *printed, "–"]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)).replace("|  |", "| |")
+
+
+def readme_depth(depth: pd.DataFrame) -> str:
+    """The depth results in Markdown: a row a test and encoder, the mean pose beside."""
+    lines = ["| | mean EPE | mean pose |", "| --- | --- | --- |"]
+    for (test, encoder), rows in depth.groupby(["test", "encoder"], sort=False):
+        lines.append(f"| {test}, {encoder} | {_readme_cell(rows)} | {_mean_pose(rows)} |")
+    return "\n".join(lines)
+
+
+def _mean_pose(rows: pd.DataFrame) -> str:
+    return "/".join(dict.fromkeys(map("{:.2f}".format, rows["mean_pose_epe_mm"])))
+
+
+def _readme_cell(rows: pd.DataFrame) -> str:
+    """Of each model the number, with its interval and, of several seeds, its spread."""
+    texts = []
+    for row in rows.to_dict("records"):
+        deviation = row.get("epe_mean_mm_sd")
+        spread = "" if pd.isna(deviation) else f", sd {deviation:.2f} ({row['seeds']:.0f} seeds)"
+        texts.append(text.row_interval(row, "epe_mean_mm") + spread)
+    return "; ".join(texts) or "–"

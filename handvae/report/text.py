@@ -1,15 +1,16 @@
 """Numbers and tables as text: CSV for programs, Markdown to read, LaTeX for a paper; a cell may have several lines."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
 import pandas as pd
 
 from handvae.base import yaml_text
-from handvae.report.results import ENDS
+from handvae.report.results import ENDS, LeftOut, Result
 
+COMMAND = "python -m stages.grid <row>"  # makes the results of one row, and the report again
 # what Markdown would read as markup; an underscore inside a word and most brackets it takes as they are
 _MARKUP = re.compile(r"[\\`*<&|$~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=\()|:(?=//)")
 _LATEX = {
@@ -43,7 +44,7 @@ def csv_table(frame: pd.DataFrame) -> str:
 
 
 def cell(row: Mapping[str, object], statistic: str, digits: int = 2, verdict: str = "verdict") -> str:
-    """One number of a table's row, a line each: ours with its interval, over seeds, the paper's, the verdict.
+    """A statistic of a table's row, a line each: ours with its interval, over seeds, the paper's, the verdict.
 
     `digits`: decimals with which the paper prints its number; `verdict`: the column of the verdict.
     """
@@ -67,7 +68,7 @@ def row_interval(row: Mapping[str, object], name: str, *as_text: Callable[[float
 
 
 def over_seeds(row: Mapping[str, object], statistic: str, seeds: str = "seeds") -> list[str]:
-    """The line of a cell on how many models it is of, that differ in their seed; none in a table of one model a row."""
+    """The line of a cell that says how many seeds were trained; none where each row of the table has one."""
     deviation = row.get(f"{statistic}_sd")
     if deviation is None or pd.isna(row.get(seeds)):
         return []
@@ -80,8 +81,11 @@ def signed(number: float, digits: int = 2) -> str:
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    cells = [list(map(_markdown_cell, header)), ["---"] * len(header), *(map(_markdown_cell, row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    def shown(cell: str) -> str:
+        return cell if isinstance(cell, Markdown) else "<br>".join(map(markdown_text, cell.splitlines()))
+
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(shown, line))} |" for line in lines)
 
 
 def markdown_text(text: str) -> str:
@@ -89,24 +93,33 @@ def markdown_text(text: str) -> str:
     return _MARKUP.sub(lambda sign: f"&#{ord(sign[0])};", " ".join(text.splitlines()))
 
 
-def _markdown_cell(text: str) -> str:
-    return text if isinstance(text, Markdown) else "<br>".join(map(markdown_text, text.splitlines()))
-
-
 def latex_table(header: list[str], rows: list[list[str]], caption: str) -> str:
     """The same table for a paper; the caption says what is compared."""
     first, *lines = (" & ".join(map(_latex_cell, line)) + " \\\\\n" for line in (header, *rows))
     columns = "l" + "r" * (len(header) - 1)
-    parts = {"header": first, "rows": "".join(lines), "columns": columns, "caption": _latex(caption)}
-    return Template(delivered("table.tex")).substitute(parts)
+    template = Template(delivered("table.tex"))
+    return template.substitute(header=first, rows="".join(lines), columns=columns, caption=_latex(caption))
 
 
 def _latex_cell(text: str) -> str:
     # a bracket or star that follows a line break would be read as an argument of it
-    lines = ["{}" * line.startswith(("[", "*")) + _latex(line) for line in text.split("\n")]
-    joined = r" \\ ".join(lines)
-    return rf"\makecell[r]{{{joined}}}" if len(lines) > 1 else joined
+    lines = r" \\ ".join("{}" * line.startswith(("[", "*")) + _latex(line) for line in text.split("\n"))
+    return rf"\makecell[r]{{{lines}}}" if "\n" in text else lines
 
 
 def _latex(text: str) -> str:
     return _LATEX_SIGNS.sub(lambda sign: _LATEX.get(sign[0], "-{}"), text)
+
+
+def count_text(left_out: Sequence[LeftOut], results: list[Result]) -> str:
+    """How many rows of the grid are left out, in a sentence."""
+    rows = len({result.experiment for result in results}) + len(left_out)
+    return f"{len(left_out)} of the grid's {rows} rows are left out, with all that is made from them."
+
+
+def reasons(left_out: Sequence[LeftOut]) -> list[str]:
+    """A line for each set and reason, with its rows."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in left_out:
+        groups.setdefault((row.dataset, row.why), []).append(row.experiment)
+    return [f"{dataset.upper()}, {why}: {', '.join(names)}" for (dataset, why), names in groups.items()]

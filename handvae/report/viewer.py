@@ -18,12 +18,7 @@ from handvae.report.results import Model, Result, best, of_variant
 
 HANDS = 9  # of each model
 PICTURE_PX = 128  # side of a picture at most
-DECODED = (
-    "latent/walk_rgb_u8",
-    "latent/walk_uv_px",
-    "latent/walk_joints_mm",
-    "latent/walk_projected_px",
-)  # (W, T, ...)
+DECODED = [f"latent/walk_{name}" for name in ("rgb_u8", "uv_px", "joints_mm", "projected_px")]  # each (W, T, ...)
 
 
 def viewer_data(results: list[Result], processed: Path) -> dict:
@@ -42,7 +37,7 @@ def viewer_data(results: list[Result], processed: Path) -> dict:
 
 
 def _predictions(model: Model, processed: Path) -> dict:
-    """One model: its name, what it was measured on, its bones and hands, best first."""
+    """A model: its name, its data, its bones and hands, best first."""
     first = model[0]
     depth = f"depth->3D {first.dataset.upper()}, {hands.depth_name(model)}"
     return {
@@ -70,7 +65,7 @@ def _walks(result: Result, processed: Path) -> dict:
     walks = []
     for ends, *of_walk in zip(rows, *decoded, strict=True):
         crops = (hands.read_network_crop(result, row, names[row], processed)[0] for row in ends)
-        first, last = (data_uri(_at_most(crop_u8)) for crop_u8 in crops)
+        first, last = map(data_uri, crops)
         steps = [_step(*step) for step in zip(*of_walk, strict=True)]
         walks.append({"from": first, "to": last, "steps": steps})
     return {
@@ -82,14 +77,14 @@ def _walks(result: Result, processed: Path) -> dict:
 
 
 def _step(image_u8: np.ndarray, uv_px: np.ndarray, joints_mm: np.ndarray, projected_px: np.ndarray) -> dict:
-    """One decoded step; pixels as shares of the picture's side, whatever size it is drawn at."""
+    """A decoded step; pixels as shares of the picture's side, whatever size it is drawn at."""
     shares = ((points + 0.5) / len(image_u8) for points in (uv_px, projected_px))  # centres of pixels are at integers
     uv, projected = (np.round(share.astype(float), 4).tolist() for share in shares)
-    return {"image": data_uri(_at_most(image_u8)), "uv": uv, "projected": projected, "joints_mm": _tenths(joints_mm)}
+    return {"image": data_uri(image_u8), "uv": uv, "projected": projected, "joints_mm": _tenths(joints_mm)}
 
 
 def _shape(result: Result) -> dict:
-    """What joins the joints: bones, and the palm's outline."""
+    """Pairs and a ring of joints: the bones, and the palm's outline."""
     skeleton = result.skeleton
     return {"bones": skeleton.bones, "palm": (skeleton.palm_plane[0], *skeleton.bases)}
 
@@ -100,20 +95,16 @@ def hand_picture(image_u8: np.ndarray, uv_px: np.ndarray) -> np.ndarray:
     size = len(image_u8)
     side = int(np.clip(np.ceil(1.2 * (high - low).max()), 8, size))
     left, top = np.clip(np.round((low + high - side) / 2), 0, size - side).astype(int)
-    return _at_most(image_u8[top : top + side, left : left + side])
+    return image_u8[top : top + side, left : left + side]
 
 
 def data_uri(image_u8: np.ndarray) -> str:
-    """The picture (H, W, 3) as a PNG in a URI; the same picture gives the same text."""
-    buffer = io.BytesIO()
-    Image.fromarray(image_u8).save(buffer, format="PNG", optimize=True)
+    """The square picture (S, S, 3), reduced to PICTURE_PX, as a PNG in a URI; the same picture gives the same text."""
+    picture, buffer = Image.fromarray(image_u8), io.BytesIO()
+    if len(image_u8) > PICTURE_PX:
+        picture = picture.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
+    picture.save(buffer, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _at_most(image_u8: np.ndarray) -> np.ndarray:
-    if len(image_u8) <= PICTURE_PX:
-        return image_u8
-    return np.asarray(Image.fromarray(image_u8).resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS))
 
 
 def _tenths(joints_mm: np.ndarray) -> list[list[float]]:

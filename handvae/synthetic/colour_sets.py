@@ -1,5 +1,6 @@
 """The synthetic hand as the two colour sets: what is drawn for a frame of RHD or STB, and which files it becomes."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,31 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from handvae.base.errors import InputError
+from handvae.base.geometry import project
 from handvae.base.joints import LEFT
 from handvae.datasets import png, stb
 from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, write_frame
-from handvae.synthetic import landmarks
+from handvae.synthetic import landmarks, scenes
 from handvae.synthetic.backgrounds import Background, sample_background
 from handvae.synthetic.kinematics import FOREARM, PALM
-from handvae.synthetic.motion import STB_HAND_LENGTH_M, STB_VIEW, Motion, Subject
-from handvae.synthetic.scenes import (
-    Picture,
-    PlacedHand,
-    Scene,
-    backdrop_depth_m,
-    moved,
-    project,
-    render_scenes,
-    sample_look,
-    sample_scene,
-    scene_rng,
-    visible_joints,
-)
+from handvae.synthetic.motion import STB_HAND_LENGTH_M, STB_VIEW, Motion, Subject, motion_step
+from handvae.synthetic.scenes import Picture, PlacedHand, Scene
 from handvae.synthetic.shading import Look
 
 RHD_SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
-BATCH = 5  # frames of RHD drawn at once: a unit is a multiple; more no longer fit the processor's cache
-MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; of less than this a picture says nothing
+BATCH = 5  # frames of RHD drawn at once, a divisor of generate.UNIT_FRAMES; more no longer fit the processor's cache
+MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; with fewer joints a picture says nothing
 STB_SEED = 2  # keeps STB's random numbers apart from those of the other sets
 # A short set shows every eighth frame of the motion at most, so that its sequences hold more than two or three poses.
 STB_MAX_STEP = 8
@@ -59,35 +49,46 @@ def render_rhd(
 ) -> Iterator[dict[str, np.ndarray]]:
     for start in range(0, len(frames), BATCH):
         batch = frames[start : start + BATCH]
-        for (split, index), made in zip(batch, make_rhd_frames(seed, batch, sizes["image_px"]), strict=True):
-            write_frame(root / split, index, made.color_u8, made.mask_u8, made.depth_m)
-            yield {"uv_vis": made.uv_vis, "xyz_m": made.xyz_m, "K": made.K}
+        for (split, index), frame in zip(batch, make_rhd_frames(seed, batch, sizes["image_px"]), strict=True):
+            write_frame(root / split, index, frame.color_u8, frame.mask_u8, frame.depth_m)
+            yield {"uv_vis": frame.uv_vis, "xyz_m": frame.xyz_m, "K": frame.K}
 
 
 def write_rhd_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    rows = rows_by_part(frames)
     for split in RHD_SPLITS:
-        rows = [row for row, (of_split, _) in enumerate(frames) if of_split == split]
-        write_annotations(root / split, **{name: column[rows] for name, column in labels.items()})
+        write_annotations(root / split, **{name: column[rows[split]] for name, column in labels.items()})
+
+
+def rows_by_part(frames: list[tuple[str, int]]) -> dict[str, list[int]]:
+    """The row numbers of every part of a set, in order; [] of a part without frames."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, (part, _) in enumerate(frames):
+        rows[part].append(row)
+    return rows
 
 
 def make_rhd_frames(seed: int, frames: list[tuple[str, int]], image_px: int) -> list[RhdFrame]:
     """Drawn at once; each is a function of the seed, the size and its own split and number alone."""
-    rngs = [scene_rng(seed, RHD_SPLITS.index(split), index) for split, index in frames]
-    made: list[RhdFrame | None] = [None] * len(frames)
-    while missing := [place for place, frame in enumerate(made) if frame is None]:
-        scenes = [sample_scene(rngs[place], image_px, image_px) for place in missing]
-        for place, scene, seen in zip(missing, scenes, render_scenes(scenes, image_px, image_px), strict=True):
-            made[place] = _rhd_frame(scene, seen)
-    return made
+    rngs = [scenes.scene_rng(seed, RHD_SPLITS.index(split), index) for split, index in frames]
+    drawn: list[RhdFrame | None] = [None] * len(frames)
+    while missing := [row for row, frame in enumerate(drawn) if frame is None]:
+        drawn_scenes = [scenes.sample_scene(rngs[row], image_px, image_px) for row in missing]
+        pictures = scenes.render_scenes(drawn_scenes, image_px, image_px)
+        for row, scene, picture in zip(missing, drawn_scenes, pictures, strict=True):
+            drawn[row] = _rhd_frame(scene, picture)
+    return drawn
 
 
-def _rhd_frame(scene: Scene, seen: Picture) -> RhdFrame | None:
+def _rhd_frame(scene: Scene, picture: Picture) -> RhdFrame | None:
     """None of a hand that can hardly be seen: about one scene in a thousand is drawn again."""
-    xyz_m, uv_vis = _annotate(scene, seen.depth_m)
+    xyz_m, uv_vis = _annotate(scene, picture.depth_m)
     if uv_vis[:, 2].sum() < MIN_VISIBLE_JOINTS:
         return None
-    depth_m = np.where(np.isfinite(seen.depth_m), seen.depth_m, backdrop_depth_m(scene.backdrop, *seen.depth_m.shape))
-    return RhdFrame(seen.image_u8, part_labels(scene.hand.side)[seen.bones], depth_m, uv_vis, xyz_m, scene.camera)
+    backdrop_m = scenes.backdrop_depth_m(scene.backdrop, *picture.depth_m.shape)
+    depth_m = np.where(np.isfinite(picture.depth_m), picture.depth_m, backdrop_m)
+    mask_u8 = part_labels(scene.hand.side)[picture.bones]
+    return RhdFrame(picture.image_u8, mask_u8, depth_m, uv_vis, xyz_m, scene.camera)
 
 
 def part_labels(side: int) -> np.ndarray:
@@ -100,16 +101,16 @@ def part_labels(side: int) -> np.ndarray:
 
 
 def _annotate(scene: Scene, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """xyz_m and uv_vis (42, 3). The hand that is not in the picture is the other's mirror image, far to the side."""
+    """xyz_m and uv_vis (42, 3). The absent hand is the mirror image of the one in the picture, far to the side."""
     hand, order, width = scene.hand, list(TO_HAND21), depth_m.shape[1]
     absent_m = hand.joints_m * [-1, 1, 1]
     edge_m = absent_m[:, 2] * (1.5 * width - scene.camera[0, 2]) / scene.camera[0, 0]
     absent_m[:, 0] += (edge_m - absent_m[:, 0]).max()
     xyz_m, uv_vis = np.zeros((2, 21, 3)), np.zeros((2, 21, 3))
-    block, other = (0, 1) if hand.side == LEFT else (1, 0)
-    xyz_m[block], xyz_m[other] = hand.joints_m[order], absent_m[order]
+    present, absent = (0, 1) if hand.side == LEFT else (1, 0)
+    xyz_m[present], xyz_m[absent] = hand.joints_m[order], absent_m[order]
     uv_vis[..., :2] = project(xyz_m, scene.camera)
-    uv_vis[block, :, 2] = visible_joints(hand, project(hand.joints_m, scene.camera), depth_m)[order]
+    uv_vis[present, :, 2] = scenes.visible_joints(hand, project(hand.joints_m, scene.camera), depth_m)[order]
     return xyz_m.reshape(42, 3), uv_vis.reshape(42, 3)
 
 
@@ -120,21 +121,22 @@ def stb_frames(sizes: dict[str, int | None]) -> list[tuple[str, int]]:
 def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int | None]) -> dict[str, np.ndarray]:
     """Both views of one frame of a sequence: the same left hand everywhere, the light of the place.
 
-    Each sequence has another background every `background_frames` frames of the motion; null is one a place, of both
-    its sequences, as in the real set.
+    The background of a sequence changes every `background_frames` frames of the motion. With None each place has one
+    background for both its sequences, as in the real set.
     """
     sequence, number = frame
     place, changes = int(sequence[1]), sizes["background_frames"]
     hand, look = stb_hand(seed, sequence, number, sizes["sequence"]), _stb_look(seed, place)
     moment = stb_moment(number, sizes["sequence"])
-    where = (
-        (stb.SEQUENCES.index(sequence), moment // changes) if changes else (stb.SEQUENCES.index(f"B{place}Counting"), 0)
-    )
-    background = _stb_background(seed, *where)
-    offsets_m = [stb.in_view(np.zeros(3), view) / 1000.0 for view in stb.VIEWS]
-    scenes = [Scene(moved(hand, offset_m), stb.CAMERA, look, background, np.zeros(3)) for offset_m in offsets_m]
-    for view, scene in zip(stb.VIEWS, scenes, strict=True):
-        png.write(stb.image_path(root, sequence, view, number), render_scenes([scene], *stb.IMAGE_HW)[0].image_u8)
+    if changes:
+        background = _stb_background(seed, stb.SEQUENCES.index(sequence), moment // changes)
+    else:
+        background = _stb_background(seed, stb.SEQUENCES.index(f"B{place}Counting"), 0)
+    for view in stb.VIEWS:
+        hand_in_view = scenes.moved(hand, stb.in_view(np.zeros(3), view) / 1000.0)
+        scene = Scene(hand_in_view, stb.CAMERA, look, background, np.zeros(3))
+        (picture,) = scenes.render_scenes([scene], *stb.IMAGE_HW)
+        png.write(stb.image_path(root, sequence, view, number), picture.image_u8)
     return {"joints_mm": 1000.0 * landmarks.stb21(hand)}
 
 
@@ -152,23 +154,18 @@ def stb_moment(number: int, frames: int) -> int:
 
 
 def write_stb_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    rows = rows_by_part(frames)
     for sequence in stb.SEQUENCES:
-        rows = [row for row, (of_sequence, _) in enumerate(frames) if of_sequence == sequence]
-        stb.write_labels(root, sequence, labels["joints_mm"][rows])
-
-
-def motion_step(published_frames: int, frames: int, at_most: int) -> int:
-    """How many frames of the motion lie between two of the set: 1 in a set of the published size."""
-    return int(np.clip(published_frames // frames, 1, at_most))
+        stb.write_labels(root, sequence, labels["joints_mm"][rows[sequence]])
 
 
 @lru_cache(maxsize=8)
 def _stb_look(seed: int, place: int) -> Look:
     """One skin for the whole set, the light of each of the six places."""
-    skin = sample_look(np.random.default_rng([seed, STB_SEED, 0]))
-    here = sample_look(np.random.default_rng([seed, STB_SEED, place]))
-    light = {name: getattr(here, name) for name in ("light", "light_rgb", "sky", "sky_rgb", "ground_rgb", "shadow")}
-    return replace(skin, **light)
+    skin = scenes.sample_look(np.random.default_rng([seed, STB_SEED, 0]))
+    light = scenes.sample_look(np.random.default_rng([seed, STB_SEED, place]))
+    fields = ("light", "light_rgb", "sky", "sky_rgb", "ground_rgb", "shadow")
+    return replace(skin, **{name: getattr(light, name) for name in fields})
 
 
 @lru_cache(maxsize=8)

@@ -8,19 +8,9 @@ import numpy as np
 from handvae.base.geometry import project
 from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT
 from handvae.datasets import icvl, msra, nyu
-from handvae.synthetic import landmarks, sensor
-from handvae.synthetic.colour_sets import motion_step
-from handvae.synthetic.motion import (
-    ICVL_HAND_LENGTH_M,
-    ICVL_VIEW,
-    MSRA_HAND_LENGTHS_M,
-    MSRA_VIEW,
-    NYU_HAND_LENGTHS_M,
-    NYU_VIEW,
-    Motion,
-    Subject,
-    View,
-)
+from handvae.synthetic import landmarks, motion, sensor
+from handvae.synthetic.colour_sets import rows_by_part
+from handvae.synthetic.motion import Motion, Subject, View, motion_step
 from handvae.synthetic.scenes import PlacedHand, render_depth
 
 # keep the sets' random numbers apart
@@ -28,11 +18,11 @@ ICVL_SEED, NYU_SEED, MSRA_SEED = 3, 4, 5
 MAX_STEP = 8  # a short set shows every eighth frame of the motion at most, for more poses
 MSRA_MAX_STEP = 25  # of MSRA every frame may be a pose of its own
 NYU_TAKE_FRAMES = 2000  # then another motion begins: keys are drawn one after the other, by every process
-FLYING_MM = 20.0  # a pixel of MSRA that lies so far from the hand is none of it
-ARM_M = 0.035  # of MSRA's hands so much of the arm is seen below the wrist
+FLYING_MM = 20.0  # pixels of MSRA that are farther than this from the hand are removed
+ARM_M = 0.035  # how much of the arm is seen below the wrist of MSRA's hands
 BEHIND_HANDS_M = 0.12  # from the farthest centre of a hand to where things may stand behind all hands of a sequence
 
-# Real training images come with fourteen turned copies; here with two. Folder names are the angle, "-" for the point.
+# Real training images come with fourteen turned copies; here with two. Folders are named by the angle, "-" is the dot.
 ICVL_ANGLES = {"45": 45.0, "112-5": 112.5}
 NYU_TURNS_DEG = (0.0, 35.0, -35.0)  # of the three views, about an upright axis 0.75 m before the first camera
 
@@ -51,34 +41,32 @@ def render_icvl(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
     """One frame of a session, with its turned copies, or of a test sequence. Every part has a subject of its own."""
     part, number = frame
     order = (*icvl.SESSIONS, *icvl.TEST_SEQUENCES).index(part)
-    lengths_m = ICVL_HAND_LENGTH_M * np.linspace(0.92, 1.08, len(icvl.SESSIONS) + 2)
+    lengths_m = motion.ICVL_HAND_LENGTH_M * np.linspace(0.92, 1.08, len(icvl.SESSIONS) + 2)
     length_m = float(np.random.default_rng([seed, ICVL_SEED]).permutation(lengths_m)[order])
-    subject = Subject(seed, 100 * ICVL_SEED + order, length_m)
-    hand = Motion((seed, ICVL_SEED, order), "random", LEFT, subject, ICVL_VIEW).hand(number)
-    backdrop_m = _backdrop_m((seed, ICVL_SEED, order), ICVL_VIEW)
-    seen_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), backdrop_m)
-    depth_mm = sensor.measure(seen_m, np.random.default_rng([seed, ICVL_SEED, order, number]), "tof")
+    subject, place = Subject(seed, 100 * ICVL_SEED + order, length_m), (seed, ICVL_SEED, order)
+    hand = Motion(place, "random", LEFT, subject, motion.ICVL_VIEW).hand(number)
+    depth_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), _backdrop_m(place, motion.ICVL_VIEW))
+    depth_mm = sensor.measure(depth_m, np.random.default_rng([*place, number]), "tof")
     testing = part in icvl.TEST_SEQUENCES
     images = root / ("Testing" if testing else "Training") / "Depth"
     icvl.write_image(images / part / icvl.image_name(number), depth_mm)
     for angle, degrees in ({} if testing else ICVL_ANGLES).items():
         icvl.write_image(images / angle / part / icvl.image_name(number), _turned_image(depth_mm, degrees))
-    return {"uvd": _uvd(1000.0 * landmarks.icvl16(hand), icvl.CAMERA)}
+    joints_mm = 1000.0 * landmarks.icvl16(hand)
+    return {"uvd": np.concatenate([project(joints_mm, icvl.CAMERA), joints_mm[:, 2:]], axis=1)}
 
 
 def write_icvl_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
-    """Of each session the turned copies first, then the originals, as in the real file."""
-    paths, uvd = [], []
+    """The turned copies of a session come before its originals, as in the real file."""
+    paths, uvd, rows = [], [], rows_by_part(frames)
     for session in icvl.SESSIONS:
-        rows = [row for row, (part, _) in enumerate(frames) if part == session]
         for angle, degrees in (*ICVL_ANGLES.items(), ("", 0.0)):
-            paths += [str(Path(angle, session, icvl.image_name(frames[row][1]))) for row in rows]
-            uvd += [_turned_labels(labels["uvd"][row], degrees) for row in rows]
+            paths += [str(Path(angle, session, icvl.image_name(frames[row][1]))) for row in rows[session]]
+            uvd += [_turned_labels(labels["uvd"][row], degrees) for row in rows[session]]
     icvl.write_labels(root / "Training" / "labels.txt", paths, np.array(uvd))
     for sequence in icvl.TEST_SEQUENCES:
-        rows = [row for row, (part, _) in enumerate(frames) if part == sequence]
-        paths = [f"{sequence}/{icvl.image_name(frames[row][1])}" for row in rows]
-        icvl.write_labels(root / "Testing" / f"{sequence}.txt", paths, labels["uvd"][rows], " \r\r\n")
+        paths = [f"{sequence}/{icvl.image_name(frames[row][1])}" for row in rows[sequence]]
+        icvl.write_labels(root / "Testing" / f"{sequence}.txt", paths, labels["uvd"][rows[sequence]], " \r\r\n")
 
 
 def nyu_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
@@ -91,13 +79,13 @@ def render_nyu(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
     split, number = frame
     count = sizes["training" if split == "train" else "evaluation"]
     person = 0 if number <= nyu.first_subject_frames(split, count) else 1
-    subject = Subject(seed, 100 * NYU_SEED + person, NYU_HAND_LENGTHS_M[person])
+    subject = Subject(seed, 100 * NYU_SEED + person, motion.NYU_HAND_LENGTHS_M[person])
+    place = (seed, NYU_SEED, int(split == "test"), person)
     take, moment = divmod(number * motion_step(nyu.PUBLISHED_FRAMES[split], count, MAX_STEP), NYU_TAKE_FRAMES)
-    motion = Motion((seed, NYU_SEED, int(split == "test"), person, take), "random", RIGHT, subject, NYU_VIEW)
-    hand = motion.hand(moment)
+    hand = Motion((*place, take), "random", RIGHT, subject, motion.NYU_VIEW).hand(moment)
     hand_m = render_depth(hand, nyu.CAMERA, *nyu.IMAGE_HW)
-    backdrop_m = _backdrop_m((seed, NYU_SEED, int(split == "test"), person), NYU_VIEW)
-    rng = np.random.default_rng([seed, NYU_SEED, int(split == "test"), person, number])
+    backdrop_m = _backdrop_m(place, motion.NYU_VIEW)
+    rng = np.random.default_rng([*place, number])
     depth_mm = sensor.measure(np.minimum(hand_m, backdrop_m), rng, "structured")
     nyu.write_image(nyu.image_path(root, split, "depth", number), depth_mm)
     nyu.write_image(nyu.image_path(root, split, "synthdepth", number), np.where(np.isfinite(hand_m), 1000 * hand_m, 0))
@@ -105,9 +93,9 @@ def render_nyu(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
 
 
 def write_nyu_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
+    rows = rows_by_part(frames)
     for split in nyu.SPLITS.values():
-        rows = [row for row, (of_split, _) in enumerate(frames) if of_split == split]
-        views_mm = [_turned_view(labels["joints_mm"][rows], degrees) for degrees in NYU_TURNS_DEG]
+        views_mm = [_turned_view(labels["joints_mm"][rows[split]], degrees) for degrees in NYU_TURNS_DEG]
         nyu.write_labels(root, split, np.stack(views_mm))
 
 
@@ -120,10 +108,10 @@ def render_msra(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
     """One frame of a subject's gesture: the hand cut out, nothing behind it."""
     (subject_name, gesture), number = frame[0].split("/"), frame[1]
     person = msra.SUBJECTS.index(subject_name)
-    subject = Subject(seed, 100 * MSRA_SEED + person, MSRA_HAND_LENGTHS_M[person])
+    subject = Subject(seed, 100 * MSRA_SEED + person, motion.MSRA_HAND_LENGTHS_M[person])
     place = (seed, MSRA_SEED, person, msra.GESTURES.index(gesture))
-    motion = Motion(place, gesture, RIGHT, subject, MSRA_VIEW)
-    hand = motion.hand(number * motion_step(500, sizes["gesture"], MSRA_MAX_STEP))
+    moment = number * motion_step(500, sizes["gesture"], MSRA_MAX_STEP)
+    hand = Motion(place, gesture, RIGHT, subject, motion.MSRA_VIEW).hand(moment)
     hand_m = _without_arm(render_depth(hand, msra.CAMERA, *msra.IMAGE_HW), hand, msra.CAMERA)
     depth_mm = sensor.measure(hand_m, np.random.default_rng([*place, number]), "tof")
     depth_mm *= np.abs(depth_mm - 1000 * hand_m) < FLYING_MM  # the real set is cut out along the hand
@@ -132,15 +120,12 @@ def render_msra(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
 
 
 def write_msra_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
-    rows_of: dict[str, list[int]] = {}
-    for row, (part, _) in enumerate(frames):
-        rows_of.setdefault(part, []).append(row)
-    for part, rows in rows_of.items():
+    for part, rows in rows_by_part(frames).items():
         msra.write_labels(root, *part.split("/"), labels["joints_mm"][rows])
 
 
 def _without_arm(depth_m: np.ndarray, hand: PlacedHand, camera: np.ndarray) -> np.ndarray:
-    """(H, W) with nothing where the arm is seen: the real set's hands are cut out near the wrist."""
+    """(H, W), inf where the arm is seen: the real set's hands are cut out near the wrist."""
     height, width = depth_m.shape
     x, y = (np.arange(width) - camera[0, 2]) / camera[0, 0], (np.arange(height)[:, None] - camera[1, 2]) / camera[1, 1]
     wrist_m, to_fingers = hand.joints_m[ROOT], hand.joints_m[MIDDLE_MCP] - hand.joints_m[ROOT]
@@ -148,10 +133,6 @@ def _without_arm(depth_m: np.ndarray, hand: PlacedHand, camera: np.ndarray) -> n
     # a pixel's point is its ray times its depth: how far beyond the wrist, towards the fingers
     beyond_m = (along[0] * x + along[1] * y + along[2]) * np.where(np.isfinite(depth_m), depth_m, 0) - along @ wrist_m
     return np.where(beyond_m > -ARM_M, depth_m, np.inf).astype(np.float32)
-
-
-def _uvd(joints_mm: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    return np.concatenate([project(joints_mm, camera), joints_mm[:, 2:]], axis=1)
 
 
 def _turned_labels(uvd: np.ndarray, degrees: float) -> np.ndarray:

@@ -41,9 +41,7 @@ class SyntheticSet:
     write_labels: Callable[[Path, list[tuple[str, int]], Labels], None]
 
 
-def _one_by_one(
-    render: Callable[[Path, tuple[str, int], int, dict[str, int | None]], Labels],
-) -> Callable[..., Iterator]:
+def _one_by_one(render: Callable[..., Labels]) -> Callable[..., Iterator[Labels]]:
     return lambda root, frames, seed, sizes: (render(root, frame, seed, sizes) for frame in frames)
 
 
@@ -58,7 +56,7 @@ SETS = {
 
 @dataclass(frozen=True)
 class Unit:
-    """Some consecutive frames of a set: what is done or not done when a run is killed."""
+    """Consecutive frames of a set. A killed run has rendered all of them or is taken to have rendered none."""
 
     number: int
     frames: list[tuple[str, int]]
@@ -104,7 +102,7 @@ def _prepare(work: Path, recipe: str) -> None:
 
 
 def _render_unit(name: str, work: Path, seed: int, sizes: dict[str, int | None], unit: Unit) -> Unit:
-    """Write a unit's images, then its labels, whose file says that the images are all there."""
+    """Write a unit's images, then its labels: their file means that all its images are there."""
     with _one_thread(), torch.inference_mode(), synced_together():
         rows = list(SETS[name].render(work / "data", unit.frames, seed, sizes))
     buffer = io.BytesIO()

@@ -1,6 +1,6 @@
 """The hand as a kinematic tree of 17 bones: shapes, poses inside joint limits, forward kinematics. Metres and radians.
 
-Modelled is a right hand in its own frame: origin at the wrist, x radial (to the thumb), y distal, z palmar.
+The model is a right hand in its own frame: origin at the wrist, x radial (to the thumb), y distal, z palmar.
 A left hand is its mirror image, diag(-1, 1, 1). Bones: 0 palm, 1 + 3 * digit + segment (thumb to little), 16 forearm.
 """
 
@@ -36,9 +36,8 @@ LIMITS_DEG = np.array(
     ],
     dtype=float,
 )
-WRIST_SD_DEG = np.array(
-    [18.0, 8.0]
-)  # flexion, deviation: a nuisance of the forearm, not one of the 26 degrees of freedom
+# flexion, deviation: a nuisance of the forearm, not one of the 26 degrees of freedom
+WRIST_SD_DEG = np.array([18.0, 8.0])
 REST_DEG = np.array([[-8, -6, 8, 8], [10, -8, 14, 9], [10, 0, 14, 9], [10, 7, 14, 9], [10, 14, 14, 9]], dtype=float)
 
 FAN_DEG = np.array([-5.0, 0.0, 5.0, 11.0])  # of the four fingers
@@ -84,9 +83,8 @@ def sample_shape(rng: np.random.Generator) -> HandShape:
     """Adult hands: length 187 +- 12 mm, fingers and bones +- 3 % each, thickness +- 6 %."""
     hand_length_m = float(np.clip(rng.normal(0.187, 0.012), 0.155, 0.218))
     finger, bone = rng.normal(1.0, 0.03, (5, 1)), rng.normal(1.0, 0.03, (5, 3))
-    return HandShape(
-        hand_length_m, LENGTHS * hand_length_m * finger * bone, float(np.clip(rng.normal(1.0, 0.06), 0.82, 1.18))
-    )
+    thickness = float(np.clip(rng.normal(1.0, 0.06), 0.82, 1.18))
+    return HandShape(hand_length_m, LENGTHS * hand_length_m * finger * bone, thickness)
 
 
 def forward_kinematics(shape: HandShape, pose: HandPose) -> Skeleton:

@@ -5,7 +5,7 @@
 
 import io
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,21 +28,18 @@ class Template:
     mixed: torch.Tensor  # (F,) bool, corners of different bones
 
 
-@lru_cache(maxsize=4)
-def load_template(device: str = "cpu") -> Template:
+@cache
+def load_template() -> Template:
     with np.load(TEMPLATE_FILE, allow_pickle=False) as file:
-        weights = file["weights_u8"].astype(np.float32)
-        normals = file["normals_i8"].astype(np.float32)
-        arrays = (
-            file["vertices_i16"].astype(np.float32) * np.float32(POSITION_STEP_M),
-            normals / np.linalg.norm(normals, axis=0),
-            weights / weights.sum(axis=0),
-            file["faces_u16"].astype(np.int64),
-        )
-    bones = arrays[2].argmax(axis=0)
-    corners = bones[arrays[3]]
-    arrays += (bones, (corners[0] != corners[1]) | (corners[0] != corners[2]))
-    return Template(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays))
+        vertices_m = file["vertices_i16"].astype(np.float32) * np.float32(POSITION_STEP_M)
+        normals, weights = file["normals_i8"].astype(np.float32), file["weights_u8"].astype(np.float32)
+        faces = file["faces_u16"].astype(np.int64)
+    normals, weights = normals / np.linalg.norm(normals, axis=0), weights / weights.sum(axis=0)
+    bones = weights.argmax(axis=0)
+    corners = bones[faces]
+    mixed = (corners[0] != corners[1]) | (corners[0] != corners[2])
+    arrays = vertices_m, normals, weights, faces, bones, mixed
+    return Template(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
 
 
 def skin(template: Template, matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,11 +54,7 @@ def skin(template: Template, matrices: torch.Tensor) -> tuple[torch.Tensor, torc
     return vertices, normals / (normals[0] ** 2 + normals[1] ** 2 + normals[2] ** 2).sqrt()
 
 
-def main() -> None:
+if __name__ == "__main__":
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **build_template())
     write_bytes(TEMPLATE_FILE, buffer.getvalue())
-
-
-if __name__ == "__main__":
-    main()

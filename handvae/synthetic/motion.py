@@ -1,103 +1,60 @@
 """Hands that move: a pose, a turn and a place for every frame of a video sequence.
 
-A sequence is a chain of keys, one every 25 frames, each drawn from default_rng([*seed, style, number]) and from the key
-before it. Between keys everything goes from rest to rest. So a frame depends on the motion and its own number alone,
-not on how many frames are asked for or in what order; the keys of the last motions used are kept.
+A sequence is a chain of keys, one every 25 frames. Each is drawn from default_rng([*seed, style, number]) and from the
+key before it; between keys everything goes from rest to rest. So a frame depends on the motion and its own number
+alone, not on how many frames are asked for or in what order. The keys of the last motions used are kept.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from handvae.base.errors import InputError
-from handvae.base.joints import FINGERS, LEFT, RIGHT
+from handvae.datasets import msra, nyu, stb
+from handvae.synthetic.gestures import GESTURES, gesture_deg, posed_deg
 from handvae.synthetic.kinematics import LIMITS_DEG, WRIST_SD_DEG, HandPose, HandShape, sample_shape
 from handvae.synthetic.poses import MAX_OVERLAP_M, overlap_m, sample_pose
-from handvae.synthetic.scenes import MARGIN, PlacedHand, cut_in_view, moved, place_hand, project, rotation_matrix
+from handvae.synthetic.scenes import PlacedHand, in_view, moved, place_hand, rotation_matrix
 
 KEY_FRAMES = 25
-CHECKED = (0.2, 0.4, 0.6, 0.8, 1.0)  # points of the way to a key at which nothing may collide or leave the picture
+CHECKED = (0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the way to a key at which nothing may collide or leave the picture
 ATTEMPTS, FIRST_ATTEMPTS = 24, 200  # to draw a key; then the hand stays where it was
 TURN_STEP_DEG, STEP_M = 45.0, 0.05  # from key to key at most: joints then move about as fast as in STB, 2.4 mm a frame
 CENTRE = 0.42  # the point that is placed and about which the hand turns, in hand lengths from the wrist
 PALM_TO_CAMERA = np.diag([1.0, -1.0, -1.0])  # fingers up, palm towards the camera
-
-# The digits that are extended, in the order of joints.FINGERS. The numbers are those of American Sign Language, where
-# 6 to 9 bring the thumb to a finger; the letters are initials of the extended digits, I alone being the letter I. This
-# is a reading of the names of MSRA's folders: no source describes them.
-GESTURES = {
-    "1": "-I---",
-    "2": "-IM--",
-    "3": "TIM--",
-    "4": "-IMRL",
-    "5": "TIMRL",
-    "6": "-IMR-",
-    "7": "-IM-L",
-    "8": "-I-RL",
-    "9": "--MRL",
-    "I": "----L",
-    "IP": "-I--L",
-    "L": "TI---",
-    "MP": "--M-L",
-    "RP": "---RL",
-    "T": "T----",
-    "TIP": "TI--L",
-    "Y": "T---L",
-}
-STYLES = ("counting", "random", *GESTURES)
+STYLES = ("counting", "random", *GESTURES)  # the position is part of every key's seed
 COUNTING_ORDERS = ((1, 2, 3, 4, 0), (0, 1, 2, 3, 4), (4, 3, 2, 1, 0))  # in which digits are extended, taken in turn
-
-# Degrees, as in kinematics.LIMITS_DEG. A folded thumb lies before the folded fingers, or in the palm if it is free, but
-# not when counting, where the next finger would fold into it. A search for the least distance gave those that touch.
-EXTENDED_DEG = np.array([[-6, -8, 3, 5], [0, -5, 5, 3], [0, -1, 5, 3], [0, 3, 5, 3], [0, 7, 5, 3]], dtype=float)
-FOLDED_DEG = np.array([[22, -16, 38, 50], [70, 0, 93, 61], [74, 0, 97, 64], [75, 0, 97, 64], [74, 0, 92, 61]], float)
-THUMB_IN_PALM_DEG = (20, 2, 45, 55)
-TOUCHING = {"9": 1, "8": 2, "7": 3, "6": 4}  # gesture: finger that the thumb comes to
-TOUCHING_DEG = {
-    1: ([14, -12, 19, 40], [63, 0, 51, 34]),
-    2: ([25, -3, 33, 15], [59, 0, 55, 36]),
-    3: ([35, 11, 35, 26], [56, 0, 56, 37]),
-    4: ([35, 22, 55, 52], [69, 0, 58, 38]),
-}
 WOBBLE_DEG = np.array([3.0, 1.2, 3.0, 2.0])  # sd of a posed angle from key to key
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Somebody's hand: always the same for the same seed, number and length (wrist to middle fingertip)."""
+    """One person's hand: always the same for the same seed, number and length (wrist to middle fingertip)."""
 
     seed: int
     number: int
     hand_length_m: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, as a cache's key
 class View:
     """A camera, and where it may see the middle of the hand. All joints lie in its picture, 2 % from the border."""
 
-    focal_px: tuple[float, float]
-    centre_px: tuple[float, float]
+    camera: np.ndarray  # (3, 3) intrinsics
     height: int
     width: int
     depth_m: tuple[float, float]  # of the middle of the hand: fingers reach out of this range
     lateral_m: float  # at most this far from the axis to either side, and up or down
     max_angle_deg: float  # of the hand's turn away from "palm to the camera, fingers up", about any axis; below 180
-    baseline_m: float = 0.0  # if not 0, joints lie also in the picture of a second camera so far to the right
-
-    @property
-    def camera(self) -> np.ndarray:
-        """(3, 3) intrinsics."""
-        return np.array(
-            [[self.focal_px[0], 0.0, self.centre_px[0]], [0.0, self.focal_px[1], self.centre_px[1]], [0.0, 0.0, 1.0]]
-        )
+    baseline_m: float = 0.0  # to a second camera on the right, whose picture holds all joints too; 0: there is none
 
 
-STB_VIEW = View((822.79041, 822.79041), (318.47345, 250.31296), 480, 640, (0.62, 0.70), 0.10, 60.0, 0.120054)
-ICVL_VIEW = View((241.42, 241.42), (160.0, 120.0), 240, 320, (0.22, 0.45), 0.10, 60.0)
-NYU_VIEW = View((588.036865, 587.075073), (320.0, 240.0), 480, 640, (0.5, 1.0), 0.20, 60.0)
-MSRA_VIEW = View((241.42, 241.42), (160.0, 120.0), 240, 320, (0.25, 0.5), 0.12, 70.0)
+STB_VIEW = View(stb.CAMERA, *stb.IMAGE_HW, (0.62, 0.70), 0.10, 60.0, baseline_m=0.120054)
+# poses are drawn with the focal length of ICVL's authors, which is MSRA's; pictures are drawn with icvl.CAMERA
+ICVL_VIEW = View(msra.CAMERA, *msra.IMAGE_HW, (0.22, 0.45), 0.10, 60.0)
+NYU_VIEW = View(nyu.CAMERA, *nyu.IMAGE_HW, (0.5, 1.0), 0.20, 60.0)
+MSRA_VIEW = View(msra.CAMERA, *msra.IMAGE_HW, (0.25, 0.5), 0.12, 70.0)
 
 # Hand lengths that suit the sets. STB, ICVL: the sum of the real labels' bones against this hand's. NYU: the second
 # test subject's palm is 0.85 of the first's. MSRA: 0.88 of the side of the protocol's cube, which so holds the hand.
@@ -117,7 +74,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Motion:
-    """One sequence. `seed` names it among all others; `style` is one of STYLES; `side` joints.LEFT or joints.RIGHT."""
+    """One sequence. `seed` tells it from all others; `style` is one of STYLES, `side` joints.LEFT or joints.RIGHT."""
 
     seed: tuple[int, ...]
     style: str
@@ -125,45 +82,35 @@ class Motion:
     subject: Subject
     view: View
 
-    def __post_init__(self) -> None:
-        if self.style not in STYLES:
-            raise InputError(f"style of a motion: expected one of {', '.join(STYLES)}, found {self.style!r}")
-        if self.side not in (LEFT, RIGHT):
-            raise InputError(f"side of a motion: expected {LEFT} (left) or {RIGHT} (right), found {self.side!r}")
-
     @property
     def shape(self) -> HandShape:
-        return subject_shape(self.subject.seed, self.subject.number, self.subject.hand_length_m)
-
-    def pose(self, frame: int) -> HandPose:
-        """Angles (5, 4) and wrist (2,) in radians."""
-        return self.at(frame).pose
-
-    def placement(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rotation (3, 3) of the hand frame and wrist (3,) in metres, for scenes.place_hand."""
-        return _placement(self, self.at(frame))
+        return _shape_of(self.subject)
 
     def hand(self, frame: int) -> PlacedHand:
         return _placed(self, self.at(frame))
 
     def at(self, frame: int) -> Key:
-        if frame < 0:
-            raise InputError(f"frame of a motion: expected 0 or more, found {frame}")
         number, rest = divmod(frame, KEY_FRAMES)
         way = rest / KEY_FRAMES
         return _between(_key(self, number), _key(self, number + 1), way * way * (3 - 2 * way))
 
 
+def motion_step(published_frames: int, frames: int, at_most: int) -> int:
+    """How many frames of the motion lie between two of the set: 1 in a set of the published size."""
+    return int(np.clip(published_frames // frames, 1, at_most))
+
+
 @lru_cache(maxsize=64)
-def subject_shape(seed: int, subject: int, hand_length_m: float) -> HandShape:
-    """The hand of a subject: proportions of its own, as in kinematics.sample_shape, and the length asked for."""
-    shape = sample_shape(np.random.default_rng([seed, subject]))
-    return HandShape(hand_length_m, shape.lengths_m * (hand_length_m / shape.hand_length_m), shape.thickness)
+def _shape_of(subject: Subject) -> HandShape:
+    """Proportions of the subject's own, as in kinematics.sample_shape, and the length asked for."""
+    shape = sample_shape(np.random.default_rng([subject.seed, subject.number]))
+    lengths_m = shape.lengths_m * (subject.hand_length_m / shape.hand_length_m)
+    return HandShape(subject.hand_length_m, lengths_m, shape.thickness)
 
 
 @lru_cache(maxsize=16)
 def _keys(motion: Motion) -> list[Key]:
-    """The keys found so far: the list grows as later frames are asked for."""
+    """The keys drawn so far: the list grows as later frames are asked for."""
     return []
 
 
@@ -175,7 +122,7 @@ def _key(motion: Motion, number: int) -> Key:
 
 
 def _draw_key(motion: Motion, number: int, before: Key | None) -> Key:
-    """A key that can be reached from the one before it; that one again if none is found."""
+    """A key that can be reached from the one before it. If no attempt gives one, the hand stays: the same key again."""
     rng = np.random.default_rng([*motion.seed, STYLES.index(motion.style), number])
     for _ in range(ATTEMPTS if before else FIRST_ATTEMPTS):
         pose = _draw_pose(rng, motion, number)
@@ -186,7 +133,7 @@ def _draw_key(motion: Motion, number: int, before: Key | None) -> Key:
         if _clear(motion, [_between(before, key, way) for way in CHECKED] if before else [key]):
             return key
     if before is None:
-        raise InputError(f"no place for a hand of {motion.subject.hand_length_m} m in {motion.view}")
+        raise InputError(f"no place for a hand of {motion.subject.hand_length_m} m at {motion.view.depth_m} m")
     return before
 
 
@@ -201,23 +148,6 @@ def _draw_pose(rng: np.random.Generator, motion: Motion, number: int) -> HandPos
     angles = angles + WOBBLE_DEG * rng.standard_normal((5, 4))
     wrist = 0.5 * WRIST_SD_DEG * np.clip(rng.standard_normal(2), -2.2, 2.2)
     return HandPose(np.radians(np.clip(angles, LIMITS_DEG[..., 0], LIMITS_DEG[..., 1])), np.radians(wrist))
-
-
-def posed_deg(extended: Sequence[int]) -> np.ndarray:
-    """(5, 4) angles with the given digits (0 thumb to 4 little) extended, the others folded."""
-    return np.where(np.isin(range(len(FINGERS)), extended)[:, None], EXTENDED_DEG, FOLDED_DEG)
-
-
-def gesture_deg(gesture: str) -> np.ndarray:
-    """(5, 4) angles of one of GESTURES."""
-    letters = GESTURES[gesture]
-    angles = posed_deg([digit for digit, letter in enumerate(letters) if letter != "-"])
-    if gesture in TOUCHING:
-        finger = TOUCHING[gesture]
-        angles[0], angles[finger] = TOUCHING_DEG[finger]
-    elif letters[:2] == "-I":
-        angles[0] = THUMB_IN_PALM_DEG
-    return angles
 
 
 def _draw_turn(rng: np.random.Generator, view: View) -> np.ndarray:
@@ -257,30 +187,20 @@ def _between(start: Key, end: Key, part: float) -> Key:
     return Key(pose, _slerp(start.turn, end.turn, part), mix(start.centre_m, end.centre_m))
 
 
-def _placement(motion: Motion, key: Key) -> tuple[np.ndarray, np.ndarray]:
-    rotation = rotation_matrix(key.turn) @ PALM_TO_CAMERA
-    return rotation, key.centre_m - rotation[:, 1] * CENTRE * motion.subject.hand_length_m
-
-
 def _placed(motion: Motion, key: Key) -> PlacedHand:
-    return place_hand(motion.shape, key.pose, motion.side, *_placement(motion, key))
+    rotation = rotation_matrix(key.turn) @ PALM_TO_CAMERA
+    wrist_m = key.centre_m - rotation[:, 1] * CENTRE * motion.subject.hand_length_m
+    return place_hand(motion.shape, key.pose, motion.side, rotation, wrist_m)
 
 
 def _clear(motion: Motion, keys: list[Key]) -> bool:
-    """No flesh in flesh, and the hand well in the picture, at any of these moments."""
-    poses = HandPose(np.stack([k.pose.angles_rad for k in keys]), np.stack([k.pose.wrist_rad for k in keys]))
+    """No flesh in flesh, and the hand well in the pictures of all cameras, at any of these moments."""
+    poses = HandPose(np.stack([key.pose.angles_rad for key in keys]), np.stack([key.pose.wrist_rad for key in keys]))
     if overlap_m(motion.shape, poses).max() > MAX_OVERLAP_M:
         return False
-    return all(_in_view(_placed(motion, key), motion.view) for key in keys)
-
-
-def _in_view(hand: PlacedHand, view: View) -> bool:
-    """All joints inside the pictures of all cameras, the forearm's flat end not."""
-    lens = np.array([view.width, view.height])
-    for offset_m in {0.0, view.baseline_m}:
-        seen = moved(hand, np.array([-offset_m, 0.0, 0.0]))
-        uv_px = project(seen.joints_m, view.camera)
-        inside = (uv_px >= MARGIN * lens).all() and (uv_px <= (1 - MARGIN) * lens - 1).all()
-        if not inside or cut_in_view(seen, view.camera, view.height, view.width):
-            return False
-    return True
+    view = motion.view
+    return all(
+        in_view(moved(_placed(motion, key), np.array([-offset_m, 0.0, 0.0])), view.camera, view.height, view.width)
+        for key in keys
+        for offset_m in {0.0, view.baseline_m}
+    )

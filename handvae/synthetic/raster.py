@@ -1,7 +1,7 @@
 """A scanline z-buffer in plain torch: triangles -> rows -> spans -> pixels by repeat_interleave, then one scatter.
 
 Pixel (row i, column j) is sampled at u = j, v = i. The buffer keeps the least depth (1e-6 m) << 32 | triangle: exact,
-whatever the order of writing, so the same code serves the CPU and a GPU.
+whatever the order of writing.
 """
 
 import torch
@@ -12,23 +12,20 @@ NEAR_M = 0.04
 SLACK_PX = 1e-3  # widens spans, so that rounding leaves no crack between neighbours
 
 
-def rasterise(
-    corners: torch.Tensor, height: int, width: int, picture: torch.Tensor | None = None, pictures: int = 1
-) -> torch.Tensor:
-    """Draw triangles from both sides, in one picture or in several at once.
+def rasterise(corners: torch.Tensor, height: int, width: int, picture: torch.Tensor, pictures: int) -> torch.Tensor:
+    """Draw triangles from both sides, in several pictures at once.
 
     corners: (3 corners, 3, F) float32: u, v in pixels and inverse depth w = 1/z in 1/m, which is linear on the screen.
-    picture: (F,) int64 below `pictures`, the one that each triangle is drawn in; all in the first if it is not given.
+    picture: (F,) int64 below `pictures`, the one that each triangle is drawn in.
     Triangles with a corner nearer than 4 cm or behind the camera are left out.
     Returns (pictures * height * width,) int64 keys, EMPTY where nothing was drawn; see depth_m and triangle.
     """
     rows, triangle = _rows(corners, height, width)
-    pixels, inverse_depth, of_row = _pixels(rows, width)
-    triangle = triangle.index_select(0, of_row)
+    pixels, inverse_depth, row_of_pixel = _pixels(rows, width)
+    triangle = triangle.index_select(0, row_of_pixel)
     key = (((1 / DEPTH_STEP_M) / inverse_depth).long() << 32) | triangle
-    if picture is not None:
-        pixels = pixels + (picture * (height * width)).index_select(0, triangle)
-    buffer = torch.full((pictures * height * width,), EMPTY, dtype=torch.int64, device=corners.device)
+    pixels = pixels + (picture * (height * width)).index_select(0, triangle)
+    buffer = torch.full((pictures * height * width,), EMPTY, dtype=torch.int64)
     return buffer.scatter_reduce_(0, pixels, key, "amin")
 
 
@@ -76,27 +73,27 @@ def _rows(corners: torch.Tensor, height: int, width: int) -> tuple[list[torch.Te
     long, upper, lower = _slope(ub - ut, vb - vt), _slope(um - ut, vm - vt), _slope(ub - um, vb - vm)
     w_0 = w[0] - w_u * u[0] - w_v * v[0]
     count = (last - first + 1).long()
-    of_triangle = torch.repeat_interleave(count)
+    triangle_of_row = torch.repeat_interleave(count)
     start = count.cumsum(0) - count
     per_triangle = torch.stack([first - start, ut, vt, long, um, vm, upper, lower, w_0, w_u, w_v, low_w, high_w])
-    t = per_triangle.index_select(1, of_triangle)
-    y = t[0] + torch.arange(len(of_triangle), device=t.device)
+    t = per_triangle.index_select(1, triangle_of_row)
+    y = t[0] + torch.arange(len(triangle_of_row))
     across = t[1] + (y - t[2]) * t[3]
     below = y - t[5]
     bent = t[4] + below.clamp(max=0) * t[6] + below.clamp(min=0) * t[7]
     left = (torch.minimum(across, bent) - SLACK_PX).ceil().clamp(min=0)
     right = (torch.maximum(across, bent) + SLACK_PX).floor().clamp(max=width - 1)
-    return [left, right, y, t[8] + t[10] * y, t[9], t[11], t[12]], kept.index_select(0, of_triangle)
+    return [left, right, y, t[8] + t[10] * y, t[9], t[11], t[12]], kept.index_select(0, triangle_of_row)
 
 
 def _pixels(rows: list[torch.Tensor], width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Cut rows into pixels: flat pixel index, inverse depth, index of the row each came from."""
     left, right, y, w_row, w_u, low_w, high_w = rows
     count = (right - left + 1).clamp(min=0).long()
-    of_row = torch.repeat_interleave(count)
+    row_of_pixel = torch.repeat_interleave(count)
     start = count.cumsum(0) - count
-    index = torch.arange(len(of_row), device=y.device)
-    x = index + (left.long() - start).index_select(0, of_row)
-    r = torch.stack([w_row, w_u, low_w, high_w]).index_select(1, of_row)
+    index = torch.arange(len(row_of_pixel))
+    x = index + (left.long() - start).index_select(0, row_of_pixel)
+    r = torch.stack([w_row, w_u, low_w, high_w]).index_select(1, row_of_pixel)
     w = torch.minimum(torch.maximum(r[0] + r[1] * x, r[2]), r[3])  # slivers have steep planes: stay inside the triangle
-    return x + (y.long() * width).index_select(0, of_row), w, of_row
+    return x + (y.long() * width).index_select(0, row_of_pixel), w, row_of_pixel

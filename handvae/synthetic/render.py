@@ -16,7 +16,7 @@ BLUR = (0.58, 0.21)  # a lens's blur, which also hides the staircase of one samp
 
 
 def pose_mesh(template: Template, matrices: torch.Tensor, cameras: torch.Tensor) -> Posed:
-    """matrices: (B, 17, 3, 4) template -> camera frame; cameras: (B, 3, 3) intrinsics. On template's device."""
+    """matrices: (B, 17, 3, 4) template -> camera frame; cameras: (B, 3, 3) intrinsics."""
     vertices_m, normals = skin(template, matrices)
     x, y, z = vertices_m
     w = 1 / z
@@ -24,8 +24,8 @@ def pose_mesh(template: Template, matrices: torch.Tensor, cameras: torch.Tensor)
     points = torch.stack([fx * x * w + cx, fy * y * w + cy, w])
     (u0, v0), (u1, v1), (u2, v2) = (points[:2].index_select(2, ids) for ids in template.faces)
     area = (u1 - u0) * (v2 - v0) - (u2 - u0) * (v1 - v0)
-    mirrored = np.linalg.det(matrices[:, 0, :, :3].numpy(force=True)) < 0
-    outward = torch.from_numpy(np.where(mirrored, 1, -1).astype(np.float32)).to(area.device)  # v runs down
+    mirrored = np.linalg.det(matrices[:, 0, :, :3].numpy()) < 0
+    outward = torch.from_numpy(np.where(mirrored, 1, -1).astype(np.float32))  # v runs down
     drawn = (area * outward[:, None] > 0).reshape(-1).nonzero()[:, 0]
     scene = torch.div(drawn, template.faces.shape[1], rounding_mode="floor")
     ids = template.faces.index_select(1, drawn - scene * template.faces.shape[1]) + scene * x.shape[1]
@@ -49,6 +49,7 @@ def depth_map(keys: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def visible_surface(
     template: Template, posed: Posed, keys: torch.Tensor, cameras: torch.Tensor, height: int, width: int
 ) -> Surface:
+    """What the pixels of `keys` (see draw) show; cameras (B, 3, 3)."""
     pixels = (keys != raster.EMPTY).nonzero()[:, 0]
     hit = keys.index_select(0, pixels)
     drawn, z = raster.triangle(hit), raster.depth_m(hit)
@@ -70,7 +71,7 @@ def visible_surface(
 def bone_map(surface: Surface) -> torch.Tensor:
     """(B, H, W) uint8 bone of every pixel, NO_BONE where there is no hand."""
     shape = surface.scenes, surface.height, surface.width
-    bones = torch.full(shape, NO_BONE, dtype=torch.uint8, device=surface.pixels.device)
+    bones = torch.full(shape, NO_BONE, dtype=torch.uint8)
     bones.view(-1).index_copy_(0, surface.pixels, surface.bone.to(torch.uint8))
     return bones
 
@@ -78,11 +79,9 @@ def bone_map(surface: Surface) -> torch.Tensor:
 def compose(surface: Surface, colour: torch.Tensor, backgrounds: list[torch.Tensor]) -> list[torch.Tensor]:
     """Hands of display-space colours (3, P) over backgrounds (3, H, W), all 0 to 1: an (H, W, 3) uint8 each."""
     counts = torch.bincount(surface.scene, minlength=surface.scenes).tolist()
-    images = []
-    for scene, part in enumerate(zip(surface.pixels.split(counts), colour.split(counts, 1), backgrounds, strict=True)):
-        pixels, of_hand, background = part
-        images.append(_over(pixels - scene * surface.height * surface.width, of_hand, background))
-    return images
+    first_pixels = range(0, surface.scenes * surface.height * surface.width, surface.height * surface.width)
+    scenes = zip(first_pixels, surface.pixels.split(counts), colour.split(counts, 1), backgrounds, strict=True)
+    return [_over(pixels - first, hand_colour, background) for first, pixels, hand_colour, background in scenes]
 
 
 def to_u8(image: torch.Tensor) -> torch.Tensor:

@@ -4,15 +4,15 @@ Scene i of a split comes from default_rng([seed, split, i]) alone, so it never d
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 
+from handvae.base.geometry import project
 from handvae.base.joints import LEFT, RIGHT
 from handvae.synthetic import render
 from handvae.synthetic.backgrounds import Background, draw_background, sample_background
-from handvae.synthetic.kinematics import HandPose, HandShape, bone_matrices, forward_kinematics, sample_shape
+from handvae.synthetic.kinematics import FOREARM, HandPose, HandShape, bone_matrices, forward_kinematics, sample_shape
 from handvae.synthetic.mesh import load_template
 from handvae.synthetic.poses import sample_pose
 from handvae.synthetic.shading import Look, shade
@@ -20,15 +20,8 @@ from handvae.synthetic.template import FOREARM_MM
 
 MARGIN = 0.02  # of the image: how far inside the border every joint lies
 NEAREST_M, FARTHEST_M = 0.24, 0.95
-SKIN_SRGB = np.array(
-    [
-        [0.96, 0.80, 0.71],
-        [0.90, 0.69, 0.56],
-        [0.78, 0.56, 0.42],
-        [0.60, 0.40, 0.28],
-        [0.40, 0.26, 0.19],
-        [0.26, 0.17, 0.13],
-    ]
+SKIN_SRGB = np.array(  # from light to dark
+    [[0.96, 0.8, 0.71], [0.9, 0.69, 0.56], [0.78, 0.56, 0.42], [0.6, 0.4, 0.28], [0.4, 0.26, 0.19], [0.26, 0.17, 0.13]]
 )
 
 
@@ -53,7 +46,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Picture:
-    image_u8: np.ndarray | None  # (H, W, 3) RGB
+    image_u8: np.ndarray  # (H, W, 3) RGB
     bones: np.ndarray  # (H, W) uint8 bone seen, render.NO_BONE behind the hand
     depth_m: np.ndarray  # (H, W) float32, inf where there is no hand
 
@@ -71,9 +64,8 @@ def sample_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     focal = float(rng.uniform(0.95, 1.70)) * size
     camera = np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
     hand = _place_in_view(rng, shape, pose, side, camera, height, width)
-    return Scene(
-        hand, camera, sample_look(rng), sample_background(rng), _sample_backdrop(rng, hand, camera, height, width)
-    )
+    look, background = sample_look(rng), sample_background(rng)
+    return Scene(hand, camera, look, background, _sample_backdrop(rng, hand, camera, height, width))
 
 
 def place_hand(shape: HandShape, pose: HandPose, side: int, rotation: np.ndarray, wrist_m: np.ndarray) -> PlacedHand:
@@ -92,41 +84,27 @@ def moved(hand: PlacedHand, offset_m: np.ndarray) -> PlacedHand:
     return replace(hand, joints_m=hand.joints_m + offset_m, matrices=matrices)
 
 
-def project(joints_m: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """(..., 3) camera frame -> (..., 2) pixels."""
-    uvw = joints_m @ camera.T
-    return uvw[..., :2] / uvw[..., 2:]
-
-
-def render_scenes(scenes: list[Scene], height: int, width: int, rgb: bool = True, device: str = "cpu") -> list[Picture]:
-    """Render scenes at once, each as if it were alone; without rgb, depth and bones only."""
-    template, cameras = load_template(device), _stacked([scene.camera for scene in scenes], device)
-    posed = render.pose_mesh(template, _stacked([scene.hand.matrices for scene in scenes], device), cameras)
+def render_scenes(scenes: list[Scene], height: int, width: int) -> list[Picture]:
+    """Render scenes at once, each as if it were alone."""
+    template, cameras = load_template(), _stacked([scene.camera for scene in scenes])
+    posed = render.pose_mesh(template, _stacked([scene.hand.matrices for scene in scenes]), cameras)
     keys = render.draw(posed, height, width)
     surface = render.visible_surface(template, posed, keys, cameras, height, width)
-    depth_m, bones = (maps.cpu().numpy() for maps in (render.depth_map(keys, height, width), render.bone_map(surface)))
-    images = [None] * len(scenes)
-    if rgb:
-        colour = shade(surface, posed, [scene.look for scene in scenes])
-        behind = [_drawn_background(scene.background, height, width, device) for scene in scenes]
-        images = [image.cpu().numpy() for image in render.compose(surface, colour, behind)]
-    return [Picture(*of_one) for of_one in zip(images, bones, depth_m, strict=True)]
+    depth_m, bones = render.depth_map(keys, height, width).numpy(), render.bone_map(surface).numpy()
+    colour = shade(surface, posed, [scene.look for scene in scenes])
+    backgrounds = [draw_background(scene.background, height, width) for scene in scenes]
+    images = [image.numpy() for image in render.compose(surface, colour, backgrounds)]
+    return [Picture(*picture) for picture in zip(images, bones, depth_m, strict=True)]
 
 
 def render_depth(hand: PlacedHand, camera: np.ndarray, height: int, width: int) -> np.ndarray:
     """(H, W) float32 metres from the camera's plane, inf where there is no hand. camera: (3, 3) intrinsics."""
-    posed = render.pose_mesh(load_template(), _stacked([hand.matrices], "cpu"), _stacked([camera], "cpu"))
+    posed = render.pose_mesh(load_template(), _stacked([hand.matrices]), _stacked([camera]))
     return render.depth_map(render.draw(posed, height, width), height, width)[0].numpy()
 
 
-def _stacked(arrays: list[np.ndarray], device: str) -> torch.Tensor:
-    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device)
-
-
-@lru_cache(maxsize=2)
-def _drawn_background(background: Background, height: int, width: int, device: str) -> torch.Tensor:
-    """Kept, for where many frames have the same."""
-    return draw_background(background, height, width, device)
+def _stacked(arrays: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32))
 
 
 def visible_joints(hand: PlacedHand, uv_px: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
@@ -146,7 +124,7 @@ def backdrop_depth_m(backdrop: np.ndarray, height: int, width: int) -> np.ndarra
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
     """Uniform in SO(3), from a random unit quaternion."""
-    return rotation_matrix((q := rng.standard_normal(4)) / np.linalg.norm(q))
+    return rotation_matrix(_unit(rng.standard_normal(4)))
 
 
 def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
@@ -164,10 +142,10 @@ def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
 def _place_in_view(
     rng, shape: HandShape, pose: HandPose, side: int, camera: np.ndarray, height: int, width: int
 ) -> PlacedHand:
-    """Redraw rotation and place until all joints are in the frame and the forearm does not point into the lens."""
+    """Redraw rotation and place until all joints are in the picture and the forearm does not point into the lens."""
     lens = np.array([width, height])
     while True:
-        rotation, fill, where = random_rotation(rng), rng.uniform(0.34, 0.68), rng.random(2)
+        rotation, fill, offset = random_rotation(rng), rng.uniform(0.34, 0.68), rng.random(2)
         if rotation[2, 1] > 0.75:
             continue
         hand = place_hand(shape, pose, side, rotation, np.zeros(3))
@@ -179,18 +157,23 @@ def _place_in_view(
         room_px = lens * (1 - 2 * MARGIN) - (high - low)
         if (room_px < 0).any():
             continue
-        shift_px = lens * MARGIN + where * room_px - low
+        shift_px = lens * MARGIN + offset * room_px - low
         wrist_m = centre_m + [*(shift_px * distance_m / camera[0, 0]), 0]
         hand = place_hand(shape, pose, side, rotation, wrist_m)
-        uv_px = project(hand.joints_m, camera)
-        inside = ((uv_px >= MARGIN * lens) & (uv_px <= (1 - MARGIN) * lens - 1)).all()
-        if inside and not cut_in_view(hand, camera, height, width):
+        if in_view(hand, camera, height, width):
             return hand
+
+
+def in_view(hand: PlacedHand, camera: np.ndarray, height: int, width: int) -> bool:
+    """Whether all joints lie inside the picture, MARGIN from its border, and the forearm's flat end does not."""
+    lens, uv_px = np.array([width, height]), project(hand.joints_m, camera)
+    inside = ((uv_px >= MARGIN * lens) & (uv_px <= (1 - MARGIN) * lens - 1)).all()
+    return bool(inside and not cut_in_view(hand, camera, height, width))
 
 
 def cut_in_view(hand: PlacedHand, camera: np.ndarray, height: int, width: int) -> bool:
     """Whether the flat end of the forearm comes too near to the lens, or faces it inside the picture."""
-    end_m, wrist_m = hand.matrices[16] @ [0, -FOREARM_MM * 1e-3, 0, 1], hand.matrices[16][:, 3]
+    end_m, wrist_m = hand.matrices[FOREARM] @ [0, -FOREARM_MM * 1e-3, 0, 1], hand.matrices[FOREARM][:, 3]
     if end_m[2] <= 0.12:
         return True
     radius_px = 0.05 * camera[0, 0] / end_m[2]
@@ -205,11 +188,8 @@ def sample_look(rng: np.random.Generator) -> Look:
     srgb = np.array([np.interp(tone, np.arange(len(SKIN_SRGB)), SKIN_SRGB[:, c]) for c in range(3)])
     srgb = srgb * (1 + np.array([0.03, 0.035, 0.05]) * rng.standard_normal(3))
     palm = srgb + (np.array([0.93, 0.72, 0.62]) - srgb) * (0.12 + 0.08 * tone)
-    skin, palm, nail = (
-        np.clip(srgb, 0, 1) ** 2,
-        np.clip(palm, 0, 1) ** 2,
-        np.clip(palm * [1.02, 0.88, 0.88] + 0.05, 0, 1) ** 2,
-    )
+    nail = palm * [1.02, 0.88, 0.88] + 0.05
+    skin, palm, nail = (np.clip(colour, 0, 1) ** 2 for colour in (srgb, palm, nail))
     light = _unit(np.array([1.0, 1.0, 0.7]) * rng.standard_normal(3) + [0, -0.5, -0.9])
     if light[2] > 0.3:  # a light far behind the hand leaves only its outline
         light = light * [1, 1, -1]

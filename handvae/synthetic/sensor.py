@@ -1,12 +1,10 @@
 """What a depth camera makes of a perfect depth picture: noise, steps, holes, shadows; and what stands behind the hand.
 
-Pure NumPy, one picture at a time. Two characters: "tof", the time-of-flight camera of ICVL and MSRA (Creative Senz3D),
-and "structured", the Kinect of NYU. Orders of magnitude from the literature and by eye, not fitted to real pictures.
+Pure NumPy, one picture at a time. Two cameras: "tof", the time-of-flight camera of ICVL and MSRA (Creative Senz3D), and
+"structured", the Kinect of NYU. Orders of magnitude from the literature and by eye, not fitted to real pictures.
 """
 
 import numpy as np
-
-from handvae.base.errors import InputError
 
 RANGE_M = {"tof": (0.10, 1.4), "structured": (0.40, 4.0)}  # what is nearer or farther is not measured
 NOWHERE_M = np.float32(20.0)  # stands for nothing at all, beyond every range
@@ -24,17 +22,16 @@ HOLES = {"tof": 2e-4, "structured": 1e-4}  # small holes per pixel, 1 to 2 pixel
 BODY_BULGE_M = 0.12
 
 
-def measure(depth_m: np.ndarray, rng: np.random.Generator, kind: str) -> np.ndarray:
+def measure(depth_m: np.ndarray, rng: np.random.Generator, camera: str) -> np.ndarray:
     """(H, W) float32 metres, inf where nothing is -> (H, W) float32 whole millimetres, 0 where nothing was measured.
 
-    rng is used up in an order that depends on the picture: give every picture a generator of its own.
+    camera: "tof" or "structured". How much of rng is used depends on the picture: every picture needs its own.
     """
-    if kind not in _CHARACTERS:
-        raise InputError(f"kind of depth camera: expected one of {', '.join(_CHARACTERS)}, found {kind!r}")
-    depth_mm = np.rint(1e3 * _CHARACTERS[kind](np.minimum(depth_m, NOWHERE_M), rng))
-    near_mm, far_mm = 1e3 * np.float32(RANGE_M[kind])
+    sense = _time_of_flight if camera == "tof" else _structured_light
+    depth_mm = np.rint(1e3 * sense(np.minimum(depth_m, NOWHERE_M), rng))
+    near_mm, far_mm = 1e3 * np.float32(RANGE_M[camera])
     depth_mm *= (depth_mm >= near_mm) & (depth_mm <= far_mm)
-    _punch_holes(depth_mm, rng, HOLES[kind])
+    _punch_holes(depth_mm, rng, HOLES[camera])
     return depth_mm
 
 
@@ -63,10 +60,7 @@ def backdrop_m(rng: np.random.Generator, hand_depth_m: float, height: int, width
 
 def _time_of_flight(depth_m: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Noise in proportion to depth; at edges a pixel gets light from both sides and measures something between."""
-    noisy_m = rng.standard_normal(depth_m.shape, dtype=np.float32)
-    noisy_m *= np.float32(TOF_NOISE)
-    noisy_m += 1
-    noisy_m *= depth_m
+    noisy_m = depth_m * (1 + np.float32(TOF_NOISE) * rng.standard_normal(depth_m.shape, dtype=np.float32))
     for axis in (0, 1):
         row, column = np.nonzero(np.abs(np.diff(depth_m, axis=axis)) > TOF_EDGE_M)
         step = rng.integers(0, 2, len(row))  # which of the edge's two pixels
@@ -98,10 +92,7 @@ def _punch_holes(depth_mm: np.ndarray, rng: np.random.Generator, per_pixel: floa
     height, width = depth_mm.shape
     count = rng.poisson(per_pixel * depth_mm.size)
     row, column, size = rng.integers(0, height, count), rng.integers(0, width, count), rng.integers(1, 3, count)
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        depth_mm[
-            np.minimum(row + down * (size - 1), height - 1), np.minimum(column + right * (size - 1), width - 1)
-        ] = 0
-
-
-_CHARACTERS = {"tof": _time_of_flight, "structured": _structured_light}
+    low, right = np.minimum(row + size - 1, height - 1), np.minimum(column + size - 1, width - 1)
+    for v in (row, low):
+        for u in (column, right):
+            depth_mm[v, u] = 0

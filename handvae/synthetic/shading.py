@@ -48,7 +48,7 @@ def shade(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tensor:
     half = half / (_dot(half, half) + 1e-9).sqrt()
     n_light, n_half, n_eye = _dot(n, look.light), _dot(n, half).clamp(0, 1), _dot(n, to_eye).clamp(0, 1)
     lit = 1 - look.shadow * _in_shadow(surface, posed, looks)
-    wrap = torch.tensor(WRAP, device=p.device)[:, None]
+    wrap = torch.tensor(WRAP)[:, None]
     diffuse = ((n_light + wrap) / (1 + wrap)).clamp(min=0) * (lit * look.light_rgb)
     up = 0.5 + 0.5 * _dot(n, look.sky)
     sky_up = look.sky_rgb * up
@@ -56,7 +56,7 @@ def shade(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tensor:
     hollow = _hollows(surface)
     ambient = ambient * ((0.7 + 0.3 * n_eye) * (1 - 0.75 * hollow))
     diffuse = diffuse * (1 - 0.3 * hollow)
-    narrow = _power16(n_half)
+    narrow = power4(power4(n_half))
     specular = shine * (narrow + 1.6 * narrow * narrow) * lit * (n_light > 0)
     colour = albedo * (diffuse + ambient) + specular * look.light_rgb
     colour += (0.10 * power4(1 - n_eye)) * sky_up
@@ -64,16 +64,16 @@ def shade(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tensor:
 
 
 def _of_pixels(looks: list[Look], surface: Surface) -> SimpleNamespace:
-    """Each field of Look as (3, P) or (P,), float32: what the pixels' scenes have."""
+    """Each field of Look by pixel: (3, P) or (P,) float32."""
     columns = [np.concatenate([np.atleast_1d(getattr(look, field)) for field in _SIZES]) for look in looks]
     values = _per_pixel(np.stack(columns, axis=1), surface, list(_SIZES.values()))
     return SimpleNamespace(**dict(zip(_SIZES, values, strict=True)))
 
 
 def _per_pixel(table: np.ndarray, surface: Surface, sizes: list[int]) -> list[torch.Tensor]:
-    """A table (C, B) of the scenes cut into fields of so many rows: (rows, P) each, (P,) if it is one row."""
-    rows = torch.from_numpy(table.astype(np.float32)).to(surface.pixels.device)
-    if surface.scenes > 1:  # one scene's numbers fit all pixels as they are
+    """A table (C, B) of numbers per scene, cut into fields of `sizes` rows: (rows, P) each, (P,) of a single row."""
+    rows = torch.from_numpy(table.astype(np.float32))
+    if surface.scenes > 1:  # a single scene's numbers broadcast to all pixels
         rows = rows.index_select(1, surface.scene)
     return [part[0] if len(part) == 1 else part for part in rows.split(sizes)]
 
@@ -84,9 +84,9 @@ def _in_shadow(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tenso
     The shadow maps are splatted from vertices and face centres: at their resolution these leave no gaps, and it costs a
     tenth of drawing the triangles again.
     """
-    device, scenes = surface.position_m.device, surface.scenes
+    scenes = surface.scenes
     axes = np.stack([_axes_towards(look.light) for look in looks], axis=-1)  # (3, 3, B): right, up, towards the light
-    a, v = torch.from_numpy(axes).to(device)[..., None], posed.vertices_m
+    a, v = torch.from_numpy(axes)[..., None], posed.vertices_m
     seen = a[:, 0] * v[0] + a[:, 1] * v[1] + a[:, 2] * v[2]
     low, high = seen[:2].amin(2), seen[:2].amax(2)
     scale = (SHADOW_CELLS - 4) / (high - low).amax(0)
@@ -94,19 +94,16 @@ def _in_shadow(surface: Surface, posed: Posed, looks: list[Look]) -> torch.Tenso
     faces = seen.index_select(2, posed.faces.reshape(-1)).view(3, scenes, 3, -1)
     seen = torch.cat([seen, (faces[:, :, 0] + faces[:, :, 1] + faces[:, :, 2]) * (1 / 3)], dim=2)
     cells = (seen[:2] * scale[:, None] + offset[..., None]).long()
-    map_of = SHADOW_CELLS**2 * torch.arange(scenes, device=device)
-    first = (cells[1] * SHADOW_CELLS + cells[0] + map_of[:, None]).view(-1)
-    nearest = torch.full((scenes * SHADOW_CELLS**2,), -10.0, device=device)
+    first_cells = SHADOW_CELLS**2 * torch.arange(scenes)
+    first = (cells[1] * SHADOW_CELLS + cells[0] + first_cells[:, None]).view(-1)
+    nearest = torch.full((scenes * SHADOW_CELLS**2,), -10.0)
     for step in (0, 1, SHADOW_CELLS, SHADOW_CELLS + 1):
         nearest.scatter_reduce_(0, first + step, seen[2].reshape(-1), "amax")
-    table = np.concatenate(
-        [axes.transpose(1, 0, 2).reshape(9, -1), torch.cat([scale[None], offset + 0.5]).numpy(force=True)]
-    )
+    table = np.concatenate([axes.transpose(1, 0, 2).reshape(9, -1), torch.cat([scale[None], offset + 0.5]).numpy()])
     right_up_near, scale, offset = _per_pixel(table, surface, [9, 1, 2])
-    a, p = right_up_near.view(3, 3, -1), surface.position_m + 0.003 * surface.normal
-    point = a[0] * p[0] + a[1] * p[1] + a[2] * p[2]
+    point = _dot(right_up_near.view(3, 3, -1), surface.position_m + 0.003 * surface.normal)
     column, row = (point[:2] * scale + offset).long().clamp(1, SHADOW_CELLS - 2)
-    first = row * SHADOW_CELLS + column + map_of.index_select(0, surface.scene)
+    first = row * SHADOW_CELLS + column + first_cells.index_select(0, surface.scene)
     blocked = torch.zeros_like(point[2])
     for step_row in (-SHADOW_CELLS, 0, SHADOW_CELLS):
         for step in (-1, 0, 1):
@@ -119,14 +116,13 @@ def _hollows(surface: Surface) -> torch.Tensor:
     """(P,) 0 to 1: how far a point lies behind the mean of the hand around it; stands in for ambient occlusion."""
     height, width, z = surface.height, surface.width, surface.position_m[2]
     pixels = surface.pixels + surface.scene * (height * width)  # in two maps a scene: depth, and where there is a hand
-    maps = torch.zeros(surface.scenes, 2, height, width, device=z.device)
+    maps = torch.zeros(surface.scenes, 2, height, width)
     maps.view(-1).index_copy_(0, pixels, z)
     maps.view(-1).index_fill_(0, pixels + height * width, 1.0)
     cell = max(1, round(min(height, width) / 80))
     coarse = avg_pool2d(avg_pool2d(maps, cell, ceil_mode=True), 5, stride=1, padding=2)
-    around = interpolate(
-        (coarse[:, :1] / (coarse[:, 1:] + 1e-6)), size=(height, width), mode="bilinear", align_corners=False
-    )
+    mean_z = coarse[:, :1] / (coarse[:, 1:] + 1e-6)
+    around = interpolate(mean_z, size=(height, width), mode="bilinear", align_corners=False)
     return ((z - around.view(-1).index_select(0, surface.pixels) - 0.002) * 40).clamp(0, 1)
 
 
@@ -141,10 +137,4 @@ def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _power16(x: torch.Tensor) -> torch.Tensor:
-    return power4(power4(x))
-
-
-_SIZES = {  # how many numbers each field of Look has
-    field.name: 1 if field.type is float else 3 for field in fields(Look)
-}
+_SIZES = {field.name: 1 if field.type is float else 3 for field in fields(Look)}  # how many numbers each field has

@@ -1,6 +1,6 @@
 """The texture of skin, solid in the template's rest space: colour, creases, nails, a sleeve."""
 
-from functools import lru_cache
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +10,8 @@ from handvae.synthetic.kinematics import BONES, PALM, RADII_M, REFERENCE_SHAPE, 
 from handvae.synthetic.surface import Surface
 
 NOISE_CELLS, NOISE_CELL_M = 64, 0.0012
-NOISE_AXES = (
-    (2 / 3, -1 / 3, 2 / 3),
-    (2 / 3, 2 / 3, -1 / 3),
-    (-1 / 3, 2 / 3, 2 / 3),
-)  # oblique: no terraces along the arm
+# oblique: no terraces along the arm
+NOISE_AXES = ((2 / 3, -1 / 3, 2 / 3), (2 / 3, 2 / 3, -1 / 3), (-1 / 3, 2 / 3, 2 / 3))
 
 # Lines of the palm, millimetres on the template: circle centre, radius, x range, y range.
 PALM_LINES_MM = (
@@ -27,7 +24,7 @@ PALM_LINES_MM = (
 def skin_texture(surface: Surface, look: SimpleNamespace) -> tuple[torch.Tensor, torch.Tensor]:
     """Albedo (3, P), linear RGB, and the strength of the highlight (P,). look: the fields of shading.Look, by pixel."""
     rest = surface.rest_m
-    frame = _rest_frames(rest.device).index_select(1, surface.bone)
+    frame = _rest_frames().index_select(1, surface.bone)
     maps = frame[:12].view(3, 4, -1)
     x, y, z = maps[:, 0] * rest[0] + maps[:, 1] * rest[1] + maps[:, 2] * rest[2] + maps[:, 3]
     length_mm, is_end, on_digit = frame[12:]
@@ -61,7 +58,7 @@ def _joint_creases(y: torch.Tensor, length_mm: torch.Tensor, palmar: torch.Tenso
 def _palm_lines(rest_m: torch.Tensor, bone: torch.Tensor) -> torch.Tensor:
     mm = rest_m[:2] * 1e3
     x, y = mm
-    centre, radius, low, high = _line_columns(rest_m.device)
+    centre, radius, low, high = _line_columns()
     offset = mm[:, None] - centre
     distance = (offset[0] * offset[0] + offset[1] * offset[1]).sqrt() - radius
     ends = ((mm[:, None] - low) * 0.2).clamp(0, 1) * ((high - mm[:, None]) * 0.2).clamp(0, 1)
@@ -72,17 +69,18 @@ def _palm_lines(rest_m: torch.Tensor, bone: torch.Tensor) -> torch.Tensor:
 
 
 def _noise(surface: Surface, look: SimpleNamespace) -> tuple[torch.Tensor, torch.Tensor]:
-    rest, axes = surface.rest_m, torch.tensor(NOISE_AXES, device=surface.rest_m.device).t()[..., None]
+    """(P,) each: fine grain, and blotches."""
+    rest, axes = surface.rest_m, torch.tensor(NOISE_AXES).t()[..., None]
     turned = axes[0] * rest[0] + axes[1] * rest[1] + axes[2] * rest[2]
     cells = (turned * (1 / NOISE_CELL_M) + look.noise_offset).long() & (NOISE_CELLS - 1)
     index = (cells[0] * NOISE_CELLS + cells[1]) * NOISE_CELLS + cells[2]
-    return _noise_volume(rest.device).index_select(1, index).unbind(0)
+    return _noise_volume().index_select(1, index).unbind(0)
 
 
-@lru_cache(maxsize=4)
-def _rest_frames(device: torch.device) -> torch.Tensor:
-    """(15, 17): a map from rest points to x / radius, y / length, z / radius of a bone; length in mm; is it last; is it
-    of a digit."""
+@cache
+def _rest_frames() -> torch.Tensor:
+    """(15, 17), a column per bone: a map (3, 4) of rest points to x / radius, y / length, z / radius; length in mm;
+    whether it is the last of a digit; whether it is of a digit."""
     table = np.zeros((15, BONES))
     radii = np.full(BONES, 0.014)
     lengths = np.full(BONES, 0.08)
@@ -92,30 +90,28 @@ def _rest_frames(device: torch.device) -> torch.Tensor:
         linear = scale * REST.rotations[bone].T
         table[:12, bone] = np.concatenate([linear, -linear @ REST.origins_m[bone][:, None]], axis=1).ravel()
     table[12], table[13, 3:16:3], table[14, 1:16] = lengths * 1e3, 1, 1
-    return torch.from_numpy(table.astype(np.float32)).to(device)
+    return torch.from_numpy(table.astype(np.float32))
 
 
-@lru_cache(maxsize=4)
-def _noise_volume(device: torch.device) -> torch.Tensor:
+@cache
+def _noise_volume() -> torch.Tensor:
     """(2, 64^3) periodic noise of unit deviation: fine grain, and blotches of about a centimetre."""
-    rng = np.random.default_rng(20180618)
+    rng, cells = np.random.default_rng(20180618), (NOISE_CELLS,) * 3
     frequency = np.fft.fftfreq(NOISE_CELLS)
     f2 = frequency[:, None, None] ** 2 + frequency[None, :, None] ** 2 + np.fft.rfftfreq(NOISE_CELLS) ** 2
     volumes = []
     for low, high in ((0.05, 0.30), (0.005, 0.035)):
         band = np.exp(-f2 / high**2) - np.exp(-f2 / low**2)
-        noise = np.fft.irfftn(
-            np.fft.rfftn(rng.standard_normal((NOISE_CELLS,) * 3)) * band, s=(NOISE_CELLS,) * 3, axes=(0, 1, 2)
-        )
+        noise = np.fft.irfftn(np.fft.rfftn(rng.standard_normal(cells)) * band, s=cells, axes=(0, 1, 2))
         volumes.append(np.clip(noise / noise.std(), -2.5, 2.5).reshape(-1))
-    return torch.from_numpy(np.stack(volumes).astype(np.float32)).to(device)
+    return torch.from_numpy(np.stack(volumes).astype(np.float32))
 
 
-@lru_cache(maxsize=4)
-def _line_columns(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+@cache
+def _line_columns() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """PALM_LINES_MM: centres (2, 3, 1), radii (3, 1), lower and upper ends in x and y (2, 3, 1)."""
     lines = [(*centre, radius, x[0], y[0], x[1], y[1]) for centre, radius, x, y in PALM_LINES_MM]
-    table = torch.tensor(lines, device=device).t()[..., None]
+    table = torch.tensor(lines).t()[..., None]
     return table[:2], table[2], table[3:5], table[5:]
 
 

@@ -4,7 +4,9 @@ The template is a right hand of reference size in kinematics.REST_POSE. Nothing 
 the result ships as template.npz, see mesh. Building needs scikit-image. Lengths are millimetres.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -13,12 +15,8 @@ from handvae.synthetic.kinematics import BONES, FOREARM, HAND_LENGTH_REFERENCE_M
 
 POSITION_STEP_M = 1e-5  # positions are stored as int16 multiples of this
 FOREARM_MM = 235.0  # from the wrist to the flat end
-FOREARM_SECTIONS_MM = (
-    (4, 9.5, 18.6),
-    (-50, 10.5, 20.0),
-    (-130, 13.0, 25.0),
-    (-265, 15.0, 30.0),
-)  # y, half distance, radius
+# y, half distance of radius and ulna, radius of the flesh around each
+FOREARM_SECTIONS_MM = ((4, 9.5, 18.6), (-50, 10.5, 20.0), (-130, 13.0, 25.0), (-265, 15.0, 30.0))
 CELL_MM = 3.5
 STRETCH = 3.0  # cells are this much longer along the forearm, which is smooth
 IN_FINGER_MM, IN_PALM_MM, BETWEEN_MM = 2.5, 7.0, 5.0  # blending radii
@@ -64,21 +62,12 @@ def hand_cones() -> list[Cone]:
 
     for digit in range(5):
         _add_digit(add, digit, joints[digit], frames[digit], 1e3 * RADII_M[digit])
-    knuckles, carpus = (
-        joints[1:, 0],
-        size * np.array([[0.085, 0.07, 0.015], [0.03, 0.07, 0.0], [-0.03, 0.07, 0.0], [-0.08, 0.07, 0.015]]),
-    )
-    for finger in range(4):
-        add(PALM, 5, carpus[finger], 12.0, knuckles[finger] - [0, 4, 0], (11.6, 11.6, 11.0, 10.2)[finger])
-        add(
-            PALM,
-            5,
-            0.8 * knuckles[finger] + 0.2 * carpus[finger] + [0, 0, 4.5],
-            8.5,
-            knuckles[finger] + [0, -3, 4.5],
-            8.0,
-        )
-        dorsal = knuckles[finger] + [0, 0, -4.0]
+    knuckles = joints[1:, 0]
+    wrist_ends = size * np.array([[0.085, 0.07, 0.015], [0.03, 0.07, 0.0], [-0.03, 0.07, 0.0], [-0.08, 0.07, 0.015]])
+    for knuckle, carpus, radius in zip(knuckles, wrist_ends, (11.6, 11.6, 11.0, 10.2), strict=True):
+        add(PALM, 5, carpus, 12.0, knuckle - [0, 4, 0], radius)
+        add(PALM, 5, 0.8 * knuckle + 0.2 * carpus + [0, 0, 4.5], 8.5, knuckle + [0, -3, 4.5], 8.0)
+        dorsal = knuckle + [0, 0, -4.0]
         add(PALM, 5, dorsal - [0, 3, 0], 7.6, dorsal, 7.4)
     _add_palm(add, size, joints, knuckles)
     for sign in (-1, 0, 1):  # radius, ulna and what is between
@@ -104,19 +93,12 @@ def _add_digit(add, digit: int, joints: np.ndarray, frames: np.ndarray, radii: n
 
 def _add_palm(add, size: float, joints: np.ndarray, knuckles: np.ndarray) -> None:
     thumb_base, thumb_mcp = joints[0, 0], joints[0, 1]
-    for first in range(3):  # webs between the fingers, and the pad across the knuckles
-        a, b = joints[1 + first], joints[2 + first]
+    for a, b in pairwise(joints[1:]):  # webs between the fingers, and the pad across the knuckles
         add(PALM, 5, a[0] + 0.34 * (a[1] - a[0]) + [0, 0, 1.5], 5.0, b[0] + 0.34 * (b[1] - b[0]) + [0, 0, 1.5], 5.0)
-        add(PALM, 5, knuckles[first] + [0, 0, 1], 9.0, knuckles[first + 1] + [0, 0, 1], 9.0)
+        add(PALM, 5, a[0] + [0, 0, 1], 9.0, b[0] + [0, 0, 1], 9.0)
     add(PALM, 5, size * np.array([0.05, 0.05, 0.04]), 13.0, 0.75 * thumb_base + 0.25 * thumb_mcp + [-4, 0, 2], 14.5)
-    add(
-        1,
-        5,
-        0.7 * thumb_base + 0.3 * thumb_mcp + [-4, 2, 3],
-        14.5,
-        0.2 * thumb_base + 0.8 * thumb_mcp + [-3, 1, 1],
-        12.0,
-    )
+    start, end = 0.7 * thumb_base + 0.3 * thumb_mcp + [-4, 2, 3], 0.2 * thumb_base + 0.8 * thumb_mcp + [-3, 1, 1]
+    add(1, 5, start, 14.5, end, 12.0)
     for along_thumb, along_index, radius in ((0.35, 0.45, 10.0), (0.62, 0.62, 7.5), (0.85, 0.74, 5.0)):
         a, b = thumb_base + along_thumb * (thumb_mcp - thumb_base), along_index * knuckles[0]
         add(PALM, 5, a, radius, b, radius)
@@ -129,21 +111,20 @@ def signed_distance_mm(points_mm: np.ndarray, cones: list[Cone]) -> np.ndarray:
     """(N,) smooth union of the cones, negative inside; the forearm ends in a plane."""
     groups = []
     for group in range(6):
-        blend_mm = IN_PALM_MM if group == 5 else IN_FINGER_MM
-        distance = None
-        for cone in (c for c in cones if c.group == group):
-            d = _cone_distance_mm(points_mm, cone)
-            distance = d if distance is None else _smooth_min(distance, d, blend_mm)
-        groups.append(distance)
-    hand = groups[5]
-    for digit in groups[:5]:
-        hand = _smooth_min(hand, digit, BETWEEN_MM)
+        distances = (_cone_distance_mm(points_mm, cone) for cone in cones if cone.group == group)
+        groups.append(_smooth_union(distances, IN_PALM_MM if group == 5 else IN_FINGER_MM))
+    hand = _smooth_union([groups[5], *groups[:5]], BETWEEN_MM)
     return np.maximum(hand, -(points_mm[:, 1] + FOREARM_MM))
 
 
-def _smooth_min(a: np.ndarray, b: np.ndarray, k: float) -> np.ndarray:
-    h = np.maximum(k - np.abs(a - b), 0) / k
-    return np.minimum(a, b) - 0.25 * k * h * h
+def _smooth_union(distances: Iterable[np.ndarray], k: float) -> np.ndarray:
+    """The least of the distances, rounded off where two differ by less than k."""
+
+    def smooth_min(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        h = np.maximum(k - np.abs(a - b), 0) / k
+        return np.minimum(a, b) - 0.25 * k * h * h
+
+    return reduce(smooth_min, distances)
 
 
 def _cone_distance_mm(points_mm: np.ndarray, cone: Cone) -> np.ndarray:
@@ -163,9 +144,8 @@ def _marching_cubes(cones: list[Cone]) -> tuple[np.ndarray, np.ndarray]:
     grid = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
     volume = signed_distance_mm(grid.reshape(-1, 3), cones).reshape(grid.shape[:3])
     cells, faces, _, _ = marching_cubes(volume, 0.0)
-    vertices_mm = np.stack(
-        [np.interp(cells[:, i], np.arange(len(axis)), axis) for i, axis in enumerate((x, y, z))], axis=1
-    )
+    axes = zip(cells.T, (x, y, z), strict=True)
+    vertices_mm = np.stack([np.interp(cell, np.arange(len(axis)), axis) for cell, axis in axes], axis=1)
     faces = faces.astype(np.int64)
     a, b, c = (vertices_mm[faces[:, i]] for i in range(3))
     if np.einsum("ij,ij", np.cross(a, b), c) < 0:  # the enclosed volume: outside is where counter-clockwise faces look
@@ -174,9 +154,8 @@ def _marching_cubes(cones: list[Cone]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _neighbours(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    edges = np.concatenate(
-        [faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]
-    )  # closed surface: every edge both ways
+    # the surface is closed: every edge comes both ways
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return edges[:, 0], edges[:, 1], np.bincount(edges[:, 0], minlength=count)
 
 
@@ -186,14 +165,11 @@ def _mean_of_neighbours(values: np.ndarray, neighbours) -> np.ndarray:
     return total / degree[:, None]
 
 
-def _gradient(points_mm: np.ndarray, cones: list[Cone], step_mm: float = 0.2) -> np.ndarray:
-    return np.stack(
-        [
-            signed_distance_mm(points_mm + o, cones) - signed_distance_mm(points_mm - o, cones)
-            for o in step_mm * np.eye(3)
-        ],
-        axis=1,
-    ) / (2 * step_mm)
+def _gradient(points_mm: np.ndarray, cones: list[Cone]) -> np.ndarray:
+    step_mm = 0.2
+    steps = step_mm * np.eye(3)
+    ahead, behind = ([signed_distance_mm(points_mm + sign * step, cones) for step in steps] for sign in (1, -1))
+    return np.stack(np.subtract(ahead, behind), axis=1) / (2 * step_mm)
 
 
 def _onto_surface(vertices_mm: np.ndarray, cones: list[Cone]) -> np.ndarray:
@@ -205,9 +181,8 @@ def _onto_surface(vertices_mm: np.ndarray, cones: list[Cone]) -> np.ndarray:
 def _vertex_normals(vertices_mm: np.ndarray, faces: np.ndarray) -> np.ndarray:
     a, b, c = (vertices_mm[faces[:, i]] for i in range(3))
     area = np.cross(b - a, c - a)
-    normals = np.stack(
-        [sum(np.bincount(faces[:, k], area[:, i], len(vertices_mm)) for k in range(3)) for i in range(3)], axis=1
-    )
+    sums = [sum(np.bincount(corner, axis, len(vertices_mm)) for corner in faces.T) for axis in area.T]
+    normals = np.stack(sums, axis=1)
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 

@@ -1,4 +1,4 @@
-"""The folder .grid: a lock, a record, logs, and a clone of the workspace a worker, all on one cache of DVC."""
+"""The folder .grid: a lock, a record, logs, and for each worker a clone of the workspace, all on one cache of DVC."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from handvae.base.errors import InputError
 from stages.parallel import processes
 
 GRID = Path(".grid")
-LOCK = GRID / "dvc.lock"  # as the workers are given it
+LOCK = GRID / "dvc.lock"  # the one that clones start from
 BROKEN = GRID / "dvc.lock.broken"
 DVC = [sys.executable, "-m", "dvc"]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # not every PyYAML has libyaml
@@ -34,7 +34,7 @@ CONFIG = """[core]
 
 @contextmanager
 def held(home: Path) -> Iterator[None]:
-    """One grid at a time in a workspace, which is first made fit to go on in: a killed one may have left anything."""
+    """One grid at a time in a workspace. What a killed one left is put in order first."""
     (home / GRID).mkdir(exist_ok=True)
     try:
         lock = filelock.FileLock(home / GRID / "lock", timeout=0).acquire()  # the system's: a kill releases it
@@ -47,30 +47,38 @@ def held(home: Path) -> Iterator[None]:
 
 
 def mend(home: Path) -> None:
-    """DVC writes its locks in place: of the dead, or cut, they are put away. The run-cache knows what was done."""
+    """Put away what a killed DVC left: a lock of a dead process, and a dvc.lock that was cut while it was written.
+
+    DVC writes dvc.lock in place. Its run-cache knows what was done, so that an older dvc.lock loses nothing.
+    """
     rwlock, lock = home / ".dvc/tmp/rwlock", home / "dvc.lock"
     if rwlock.exists() and not _alive(rwlock):
         rwlock.unlink()
-    try:
-        stages = yaml.load(lock.read_bytes(), LOADER)["stages"]
-        whole = all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
-    except FileNotFoundError:
+    if not lock.exists() or _is_whole(lock):
         return
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
-        whole = False
-    if not whole:
-        print(f"{lock.name}: cut by a kill, now {BROKEN}; goes on from the last whole one", flush=True)
-        os.replace(lock, home / BROKEN)
-        if (home / LOCK).exists():
-            atomic.write_bytes(lock, (home / LOCK).read_bytes())
+    print(f"{lock.name}: cut by a kill, now {BROKEN}; goes on from the last whole one", flush=True)
+    os.replace(lock, home / BROKEN)
+    if (home / LOCK).exists():
+        atomic.write_bytes(lock, (home / LOCK).read_bytes())
+
+
+def _is_whole(lock: Path) -> bool:
+    """Whether DVC would read this dvc.lock, and it has stages, which DVC does not ask for."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    try:
+        return "stages" in COMPILED_LOCKFILE_SCHEMA(yaml.load(lock.read_bytes(), LOADER))
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        return False
 
 
 def _alive(rwlock: Path) -> bool:
-    """Whether a process that DVC's own lock names is there and is DVC."""
+    """Whether a process that DVC's own lock names still runs and is DVC."""
     try:
         tree = json.loads(rwlock.read_text())
         readers = [reader for readers in tree.get("read", {}).values() for reader in readers]
-        pids = {int(one["pid"]) for one in [*readers, *tree.get("write", {}).values()] if one}
+        pids = {int(holder["pid"]) for holder in [*readers, *tree.get("write", {}).values()] if holder}
     except (ValueError, TypeError, KeyError, AttributeError):
         return False
     for pid in pids:
@@ -87,21 +95,21 @@ def make(home: Path, number: int, files: Iterable[Path]) -> list[Path]:
     remove(home)
     (home / "checkpoints").mkdir(exist_ok=True)
     atomic.write_bytes(home / LOCK, (home / "dvc.lock").read_bytes())
-    clones = [home / GRID / f"workers/{place}" for place in range(number)]
+    clones = [home / GRID / f"workers/{worker}" for worker in range(number)]
     for clone in clones:
         for name in names:
             if (home / name).is_file():
                 (clone / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(home / name, clone / name)
         (clone / ".dvc/config.local").write_text(CONFIG.format(cache=(home / cache).resolve()))
-        # whoever goes on with a row finds what was done of it, here or at home
+        # a row can go on from its checkpoint, here or at home
         os.symlink(home / "checkpoints", clone / "checkpoints")
         _output([*DVC, "checkout", *map(str, files)], clone)
     return clones
 
 
 def files_of(home: Path) -> list[str]:
-    """What a clone is of: tracked files but reports, and new files of the code. InputError without git."""
+    """The files of a clone: tracked ones but reports, and new ones of the code. InputError without git."""
     listed = ["git", "ls-files", "-z"]
     try:
         text = _output(listed, home) + _output([*listed, "--others", "--exclude-standard", "--", *NEW], home)
@@ -122,7 +130,7 @@ def remove(home: Path) -> None:
 
 
 def reset(home: Path, clone: Path) -> None:
-    """Before a row: nothing runs in the clone any more, and no lock of what was killed there is left."""
+    """Before a row: end what still runs in the clone, remove its lock, and start from the common dvc.lock."""
     processes.sweep(clone)
     (clone / ".dvc/tmp/rwlock").unlink(missing_ok=True)
     shutil.copy(home / LOCK, clone / "dvc.lock")

@@ -1,4 +1,4 @@
-"""Rows as Ray's tasks: on this machine, or on the cluster of RAY_ADDRESS if all of it sees this folder."""
+"""Rows as tasks of Ray: on this machine, or on the cluster of RAY_ADDRESS if all its nodes see this folder."""
 
 import importlib.util
 import math
@@ -22,7 +22,7 @@ STOP = GRID / "stop"
 
 
 class Outcome(NamedTuple):
-    """How a row ended: `error` is empty if it was done; `ran`: not only taken from the cache."""
+    """How a row ended: `error` is empty on success; `ran` is false if it was only taken from the cache."""
 
     row: str
     seconds: float
@@ -35,7 +35,7 @@ class Unshared(NamedTuple):
 
 
 def refuse_if_impossible(workers: int | None, cores: int) -> None:
-    """InputError if Ray or the cluster of RAY_ADDRESS is not there, or too few cores for that many workers."""
+    """InputError if Ray or the cluster of RAY_ADDRESS is missing, or there are too few cores for so many workers."""
     if importlib.util.find_spec("ray") is None:
         remedy = "`pip install -r requirements.txt`, or --workers 1, one row after the other without it"
         raise InputError(f"stages.grid: several workers need Ray, which is not installed: {remedy}")
@@ -46,7 +46,7 @@ def refuse_if_impossible(workers: int | None, cores: int) -> None:
 
 
 def _refuse_if_silent(address: str) -> None:
-    """Ray itself would try for minutes."""
+    """InputError if nothing answers at the address, for which Ray itself would wait minutes."""
     host, _, port = address.rpartition(":")
     try:
         if address != "auto":
@@ -56,35 +56,35 @@ def _refuse_if_silent(address: str) -> None:
 
 
 def connect(workers: int | None, rows: int, cores: int, on_gpu: bool) -> tuple[int, float]:
-    """Start Ray, or join RAY_ADDRESS. The number of workers and each one's share of a GPU (0: none is used).
+    """Start Ray, or join RAY_ADDRESS. Returns the number of workers and the share of a GPU of each (0: none is used).
 
     There are no more workers than `rows`.
     """
-    # Ray's own words go to its logs; a row's to .grid/logs
+    # messages of Ray go to its logs, those of a row to .grid/logs
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     os.environ |= {processes.MARK: str(Path.cwd())}  # Ray's processes too
     import ray
 
-    ray._private.worker.print_to_stdstream = _retold  # there is no public way
+    ray._private.worker.print_to_stdstream = _print_lost_worker  # there is no public way
     quiet = {"log_to_driver": False, "logging_level": "critical"}
     address = os.environ.get("RAY_ADDRESS")
-    # a store of the least size: results are a few words
+    # the smallest store: results are short texts
     own = {"num_cpus": min(workers or cores, rows), "object_store_memory": 80 << 20, "include_dashboard": False}
     try:
         ray.init(address=address or "local", **({} if address else own), **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         what = f"RAY_ADDRESS={address}: no Ray cluster answers" if address else "Ray does not start; try --workers 1"
         raise InputError(f"{what}: {str(error).splitlines()[0]}") from error
-    there = ray.cluster_resources()
-    cpus, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0)) if on_gpu else 0
+    resources = ray.cluster_resources()
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0)) if on_gpu else 0
     workers = min(workers or min(gpus, cpus) or cpus, rows)
     if workers > cpus or not cpus:
         raise InputError(f"{workers} workers: expected at most the {cpus} cores of the Ray cluster, one a worker")
     return workers, 1 / math.ceil(workers / gpus) if gpus else 0.0
 
 
-def _retold(message: dict, **_: object) -> None:
-    """Of what Ray prints in long paragraphs, what a person must know."""
+def _print_lost_worker(message: dict, **_: object) -> None:
+    """In place of Ray's long paragraphs, one line for a lost worker."""
     if left := re.search(r"(\d+) retries remaining", " ".join(message["lines"])):
         print(f"a worker was lost; its row goes on in another ({left[1]} retries left)", file=sys.stderr, flush=True)
 
@@ -116,9 +116,9 @@ def run_rows(
     stopped: Callable[[], bool],
     done: Callable[[Outcome, dict[str, float]], None],
 ) -> list[Outcome]:
-    """Each row's command in a free clone, in this order. `done` gets each outcome and the seconds of what is running.
+    """Run each row's command in a free clone, in this order. `done` gets each outcome and the running rows' seconds.
 
-    KeyboardInterrupt after the rows at work were ended in order, if `stopped`. InputError, likewise, if a node of the
+    If `stopped`, KeyboardInterrupt after the running rows have ended in order. InputError, likewise, if a node of the
     cluster does not see the clones, and at once if Ray itself is lost.
     """
     import ray
@@ -136,12 +136,12 @@ def run_rows(
         for reference in ray.wait(list(running), timeout=1.0)[0]:
             row, clone, began_s = running.pop(reference)
             free.append(clone)
-            found = _result(reference)
-            if isinstance(found, Unshared):
-                unshared = found
+            result = _result(reference)
+            if isinstance(result, Unshared):
+                unshared = result
             elif not stopped():
-                outcomes.append(Outcome(row, time.monotonic() - began_s, *found))
-                done(outcomes[-1], {one: time.monotonic() - began_s for one, _, began_s in running.values()})
+                outcomes.append(Outcome(row, time.monotonic() - began_s, *result))
+                done(outcomes[-1], {other: time.monotonic() - began_s for other, _, began_s in running.values()})
     if unshared:
         raise InputError(f"{unshared.host}: does not see {home}; a Ray cluster must have this folder on every machine")
     if stopped():
@@ -153,17 +153,17 @@ def _result(reference: object) -> tuple[bool, str] | Unshared:
     import ray
 
     try:
-        found = ray.get(reference)
+        result = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         return True, f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:
         reason = type(error).__name__
         return True, f"its worker was lost {RETRIES + 1} times ({reason}); is there enough memory?"
-    return Unshared(*found) if len(found) == 1 else found
+    return Unshared(*result) if len(result) == 1 else result
 
 
 def train_row(home: str, clone: str, row: str, command: list[str]) -> tuple[bool, str] | tuple[str]:
-    """On a worker: whether anything ran, and the error that it ended with, if any; or the host if it sees no clone."""
+    """On a worker: whether anything ran, and the error, empty if there was none; or the host if it sees no clone."""
     if not Path(clone, "dvc.yaml").is_file():
         return (socket.gethostname(),)
     sys.path.insert(0, home)

@@ -1,4 +1,4 @@
-"""Commands that end with whoever started them, however that ends; Ctrl-C; and what a killed run left behind."""
+"""Commands that end with the process that started them; Ctrl-C; and processes that a killed run left behind."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import psutil
 
-MARK = "HANDVAE_GRID"  # in the environment of all that a grid starts: the folder that it is at work in
+MARK = "HANDVAE_GRID"  # environment variable of all that a grid starts: the folder it works in
 INTERRUPTED = "interrupted; the same command goes on from here"
 # a reader of a pipe that only the parent holds: at its death the whole process group goes
 GUARD = 'exec 3<&0; { cat <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-'
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Of a command in `folder`. The stages are run by `python`: let it be this one, also where it is not active."""
+    """The environment of a command in `folder`. Stages are run by `python`: this one, also where it is not active."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return os.environ | {"PATH": path, MARK: str(folder.resolve())}
 
@@ -48,23 +48,23 @@ def send(process: subprocess.Popen, number: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Kill what an earlier grid left at work in `folder` and its clones, on this machine, and wait until it is gone.
+    """Kill the processes that an earlier grid left in `folder` and its clones, on this machine, and wait for their end.
 
-    Not in any other checkout below it: a grid may be at work there.
+    Not those of another checkout below it: a grid may be at work there.
     """
-    folder, found = folder.resolve(), []
+    folder, killed = folder.resolve(), []
     clones = (folder / ".grid/workers", folder / ".grid/rows")
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             mark = Path(process.environ().get(MARK, ""))
             if (mark == folder or mark.parent in clones) and process.pid != os.getpid():
                 process.kill()
-                found.append(process)
-    psutil.wait_procs(found, timeout=30)
+                killed.append(process)
+    psutil.wait_procs(killed, timeout=30)
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM: noted, and passed on to `process`, which ends in order; from the second on, at once."""
+    """Ctrl-C and SIGTERM, noted and passed on to `process`: at the first it ends in order, at the second at once."""
 
     def __init__(self) -> None:
         self.noted, self.process = False, None
@@ -81,7 +81,7 @@ class Interrupts:
             send(self.process, signal.SIGINT)
 
     def run(self, command: Sequence[str], folder: Path, **options: object) -> int:
-        """The exit code of a command that gets what this process gets. KeyboardInterrupt if that was before it."""
+        """The exit code of a command, to which interrupts are passed on. KeyboardInterrupt if one came before it."""
         if self.noted:
             raise KeyboardInterrupt(INTERRUPTED)
         with guarded(command, folder, **options) as process:

@@ -1,4 +1,4 @@
-"""One line a run in .grid/runs.jsonl: when, for how long, with how many workers, what was done, at which commit."""
+"""One line for each run in .grid/runs.jsonl: start, seconds, workers, finished rows, profile, commit, end."""
 
 import json
 import subprocess
@@ -11,13 +11,13 @@ from pathlib import Path
 from handvae.base import atomic
 from stages.parallel.clones import GRID
 
-EVERY_S = 15.0  # a run that is killed is known up to then
+EVERY_S = 15.0  # the line of a killed run is at most so old
 
 
 class Record:
-    """The line of this run, written again and again while the block lasts; `ended` stays null if it was killed.
+    """The line of this run, rewritten while the block lasts; `ended` stays null if the run was killed.
 
-    Keys: started (ISO time), seconds, workers, rows (that were done), profile, commit, ended.
+    Keys: started (ISO time), seconds, workers, rows (those done), profile, commit, ended.
     """
 
     def __init__(self, home: Path, profile: str, workers: int):
@@ -34,9 +34,9 @@ class Record:
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
+    def __exit__(self, error: type | None, *_: object) -> None:
         self.over.set()
-        self.line["ended"] = "finished" if kind is None else kind.__name__
+        self.line["ended"] = "finished" if error is None else error.__name__
         self.write()
 
     def _beat(self) -> None:
@@ -44,6 +44,6 @@ class Record:
             self.write()
 
     def write(self) -> None:
-        with self.writing, suppress(OSError):  # a full disk stops rows, not the record of them
+        with self.writing, suppress(OSError):  # a full disk stops rows, not their record
             self.line["seconds"] = round(time.monotonic() - self.began_s, 1)
             atomic.write_text(self.path, "\n".join([*self.earlier, json.dumps(self.line)]) + "\n")

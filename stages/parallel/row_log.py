@@ -1,4 +1,4 @@
-"""One row's command in its clone: its output goes to .grid/logs/<row>.log, its error in one line to who asked."""
+"""One row's command in its clone: its output goes to .grid/logs/<row>.log, its error in one line to the caller."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from stages.parallel.clones import GRID
 
 
 def run(home: Path, clone: Path, row: str, command: list[str], stop: Path) -> tuple[bool, str]:
-    """Whether a stage ran (or all came from the cache), and the error, empty if there was none.
+    """Whether a stage ran (else all came from the cache), and the error, empty if there was none.
 
     When the file `stop` appears the command gets Ctrl-C; when the parent is gone, Ray's node, it ends at once.
     """
@@ -39,7 +39,7 @@ def run(home: Path, clone: Path, row: str, command: list[str], stop: Path) -> tu
 
 
 class Output:
-    """A command's lines: appended to a log, the last ones kept, for on a full disk no log can be written."""
+    """A command's lines: appended to a log, and the last ones kept, since a full disk takes no log."""
 
     def __init__(self, log: Path):
         self.log, self.last, self.ran = log, deque(maxlen=40), False
@@ -54,8 +54,8 @@ class Output:
                     log.write(line)
 
     def error(self) -> str:
-        """The lines that say what went wrong, as one."""
+        """The lines of the error, joined to one."""
         errors = [line for line in self.last if re.match(r"(?i)\w*error\b", line)]
-        own = [line for line in errors if "failed to reproduce" not in line]  # which DVC says of any
+        own = [line for line in errors if "failed to reproduce" not in line]  # DVC says that of every stage
         chosen = own[-3:] or errors[-1:] or list(self.last)[-1:]
         return "; ".join(dict.fromkeys(re.sub(r"(?i)^error: ", "", line) for line in chosen))

@@ -1,4 +1,4 @@
-"""Which rows of the grid have results that belong to params.yaml as it stands; the others are left out and named."""
+"""Rows of the grid: which have results that belong to params.yaml as it stands, and how they depart from the paper."""
 
 import json
 from collections import Counter
@@ -8,13 +8,21 @@ import h5py
 
 from handvae.base.errors import InputError
 from handvae.base.params import Params
+from handvae.base.sections import Augmentation
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
-from handvae.report.notes import COMMAND, LeftOut
-from handvae.report.results import OtherSettingsError, Result, read_results
+from handvae.report.results import LeftOut, OtherSettingsError, Result, read_results
+from handvae.report.text import COMMAND
 
-NO_RESULTS = "no results"
 HELD_OUT = "scored on a held-out part of the training split, not on the test split (validation)"
+
+# The paper's section 7.1 names augmentation under RGB only: rotations in [-45, 45] degrees and flips, of every set; its
+# depth models have "the same architecture and training regime". The range of the shift is not given.
+PAPERS = {
+    "rgb": ("RGB", {"rotation_deg": 45.0, "flip": "always"}),
+    "depth": ("depth", {"rotation_deg": 45.0, "flip": "always"}),
+    "joints_2d": ("2D joints", {"rotation_deg": 0.0, "flip": "never"}),
+}
 
 
 def read_grid(
@@ -31,7 +39,7 @@ def read_grid(
             if row.validation:
                 raise OtherSettingsError(name, HELD_OUT)
             if not all(file.exists() for file in (*files, training / f"{name}.csv")):
-                raise OtherSettingsError(name, NO_RESULTS)
+                raise OtherSettingsError(name, "no results")
             of_row = read_results(*files, name, row, settings.profile_name)
             for result in of_row:
                 _check(result, settings, processed)
@@ -44,17 +52,13 @@ def read_grid(
             f"{predictions}: expected the results of one row at least of params.yaml's experiments, found none "
             f"({every_why}); run `{COMMAND}`, or `dvc repro` for all"
         )
-    return _of_one_recipe(results, left_out)
-
-
-def _of_one_recipe(results: list[Result], left_out: list[LeftOut]) -> tuple[list[Result], list[LeftOut]]:
-    """The results with the recipe that most of them have: a table compares models that differ in what it names."""
+    # a table compares models of one recipe: that of most results
     counts = Counter(result.recipe for result in results)
     most = max(counts, key=counts.get)
     others = {result.experiment: result for result in results if result.recipe != most}
     why = f"trained by another recipe than most rows, {most}"
-    further = [LeftOut(name, result.dataset, f"{why}: {result.recipe}") for name, result in others.items()]
-    return [result for result in results if result.recipe == most], left_out + further
+    left_out += [LeftOut(name, result.dataset, f"{why}: {result.recipe}") for name, result in others.items()]
+    return [result for result in results if result.recipe == most], left_out
 
 
 def _check(result: Result, settings: Params, processed: Path) -> None:
@@ -75,3 +79,15 @@ def _check(result: Result, settings: Params, processed: Path) -> None:
         why = f"results of {result.source} where {path} has {now}"
     if why:
         raise OtherSettingsError(f"{result.predictions}: {why}", why)
+
+
+def departures(augmentation: dict[str, Augmentation], inputs: set[str], profile: str) -> str:
+    """Which of the `inputs` are augmented otherwise: what differs, and the paper's value. "" where nothing does."""
+    texts = []
+    for input_, (name, papers) in PAPERS.items():
+        ours = {key: getattr(augmentation[input_], key) for key in papers}
+        odd = [f"{key} {ours[key]} (the paper: {value})" for key, value in papers.items() if ours[key] != value]
+        if odd and input_ in inputs:
+            texts.append(f"{name}: {', '.join(odd)}")
+    why = "docs/choices.md says why and what it is worth."
+    return f"Profile {profile} augments otherwise than the paper. {'; '.join(texts)}. {why}" if texts else ""

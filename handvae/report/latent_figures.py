@@ -1,7 +1,7 @@
 """Figures 1 and 8: encodings of test samples by several modalities in the plane; 6 and 9: walks between encodings.
 
 Encodings are posterior means. t-SNE keeps neighbours together; its axes have no unit, and large distances no meaning.
-What the figures show was decoded when the model was evaluated: by which rules, `handvae.evaluation.latent` says.
+The evaluate stage decoded what the figures show; `handvae.evaluation.latent` has the rules.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from handvae.report import mixing, style
+from handvae.report import latent_claims, style
 from handvae.report.hands import read_network_crop
 from handvae.report.predictions import MIXED, read_arrays, read_encodings
 from handvae.report.results import Result, of_variant
@@ -37,7 +37,7 @@ LAYERS = 8  # in which the points are drawn, so that no modality lies on all oth
 
 @dataclass(frozen=True)
 class Embedding:
-    """N test samples of M modalities in a latent space, and their places in the plane by t-SNE."""
+    """N test samples of M modalities in a latent space, and as points of the plane by t-SNE."""
 
     modalities: tuple[str, ...]
     rows: np.ndarray  # (N,) of the test split
@@ -58,49 +58,45 @@ class Embedding:
     @property
     def purity(self) -> str:
         """How well the modalities mix, in words."""
-        purity = mixing.purities(self.encodings).mean(axis=1)
+        purity = latent_claims.purities(self.encodings).mean(axis=1)
         each = ", ".join(f"{LOOKS[name][1]} {share:.2f}" for name, share in zip(self.modalities, purity, strict=True))
-        mean, low, high = mixing.purity_of_shuffled(self.encodings, SEED)
-        apart = mixing.apart_percent(purity.mean(), mean)
-        words = {"neighbours": mixing.NEIGHBOURS, "purity": purity.mean(), "each": each, "apart": round(apart)}
+        mean, low, high = latent_claims.purity_of_shuffled(self.encodings, SEED)
+        apart = latent_claims.apart_percent(purity.mean(), mean)
+        words = {"neighbours": latent_claims.NEIGHBOURS, "purity": purity.mean(), "each": each, "apart": round(apart)}
         return WORDS["purity"].format(**words, mean=mean, low=low, high=high)
 
 
-def latent(results: list[Result], processed: Path) -> tuple[dict[str, Figure], dict[str, pd.DataFrame]]:
+def latent_figures(results: list[Result], processed: Path) -> tuple[dict[str, Figure], dict[str, pd.DataFrame]]:
     """File name without suffix -> figure, and the t-SNE coordinates of those that have some, by the same name.
 
     A figure whose experiment is not among the results is left out. `processed` is the folder of the preprocessed sets;
     InputError where predictions lack their latent group or do not fit those sets.
     """
-    made, embeddings = {}, {}
-    for part, variant in (("a", "cross"), ("b", "separate")):
+    figures, embeddings = {}, {}
+    for name, variant in (("fig08a", "cross"), ("fig08b", "separate")):
         if model := of_variant(results, variant):
-            embeddings[f"fig08{part}"] = embedding_of(model)
-            made[f"fig08{part}"] = _figure_8(f"fig08{part}", model, embeddings[f"fig08{part}"])
+            embeddings[name] = embedding_of(model)
+            figures[name] = _figure_8(name, model, embeddings[name])
     if cross := of_variant(results, "cross"):
         embeddings["fig01"] = embedding_of(cross, ("rgb", "joints_3d"))
-        made["fig01"] = _figure_1(cross, embeddings["fig01"])
-        made["fig06"] = _walks_figure("fig06", cross, processed, False)
-        made["fig09"] = _walks_figure("fig09", cross, processed, True)
-    return made, {name: embedding.table for name, embedding in embeddings.items()}
+        figures["fig01"] = _figure_1(cross, embeddings["fig01"])
+        figures["fig06"] = _walks_figure("fig06", cross, processed, False)
+        figures["fig09"] = _walks_figure("fig09", cross, processed, True)
+    return figures, {name: embedding.table for name, embedding in embeddings.items()}
 
 
 def embedding_of(result: Result, modalities: tuple[str, ...] = MIXED) -> Embedding:
-    """The test samples of `read_encodings` in the plane."""
-    rows, mu, _ = read_encodings(result, modalities)
-    (names,) = read_arrays(result, "name")
-    points = tsne(mu.reshape(-1, mu.shape[2])).reshape(*mu.shape[:2], 2)
-    return Embedding(modalities, rows, names[rows], mu, points)
-
-
-def tsne(points: np.ndarray) -> np.ndarray:
-    """Places (P, 2) in the plane of points (P, D); the same bytes each time.
+    """The test samples of `read_encodings` in the plane; the same bytes each time.
 
     On one thread: the sum over threads has no fixed order, and on a busy machine threads that wait make it slower.
     """
+    rows, mu, _ = read_encodings(result, modalities)
+    (names,) = read_arrays(result, "name")
+    points = mu.reshape(-1, mu.shape[2])
+    perplexity = min(PERPLEXITY, (len(points) - 1) / 3)  # of few points: what the method can still balance
     with threadpool_limits(1):
-        perplexity = min(PERPLEXITY, (len(points) - 1) / 3)  # of few points: what the method can still balance
-        return TSNE(perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1).fit_transform(points)
+        xy = TSNE(perplexity=perplexity, init="pca", random_state=SEED, n_jobs=1).fit_transform(points)
+    return Embedding(modalities, rows, names[rows], mu, xy.reshape(*mu.shape[:2], 2))
 
 
 @style.styled
@@ -115,7 +111,7 @@ def _figure_8(name: str, result: Result, embedding: Embedding) -> Figure:
 
 @style.styled
 def _figure_1(result: Result, embedding: Embedding) -> Figure:
-    """The modalities in one plane, in a ring of hands decoded from encodings at spread-out places."""
+    """The modalities in one plane, within a ring of hands decoded from encodings that are spread out over it."""
     decoded_mm = read_arrays(result, *(f"latent/decoded_mm_{modality}" for modality in embedding.modalities))
     joints_mm = np.concatenate([of_modality[embedding.rows] for of_modality in decoded_mm])
     points = embedding.points.reshape(-1, 2)
@@ -127,16 +123,20 @@ def _figure_1(result: Result, embedding: Embedding) -> Figure:
     _draw_points(axes, embedding)
     low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
     xy_mm = style.seen_from(joints_mm[picked], 0)
-    side_mm = 1.12 * float(np.ptp(xy_mm, axis=1).max())  # one scale for all
-    places = ring_places((points[picked] - low) / (high - low))
-    for index, hand_xy, (line, column) in zip(picked, xy_mm, places, strict=True):
-        thumbnail = figure.add_subplot(grid[line, column])
+    cells = ring_cells((points[picked] - low) / (high - low))
+    thumbnails = [figure.add_subplot(grid[cell]) for cell in cells]
+    for index, hand_xy, (row, column), thumbnail in zip(picked, xy_mm, cells, thumbnails, strict=True):
         colour = LOOKS[embedding.modalities[index // len(embedding.rows)]][2]
         style.draw_skeleton(thumbnail, result.skeleton, hand_xy, colour)
-        style.fit(thumbnail, hand_xy, side_mm)
         thumbnail.set_axis_off()
-        towards = np.array([RING // 2 - column, RING // 2 - line])
-        _lead(figure, axes, points[index], thumbnail, hand_xy[(hand_xy @ towards).argmax()])
+        # a thin line from the point to the joint that lies nearest to the plot
+        towards = np.array([RING // 2 - column, RING // 2 - row])
+        axes.scatter(*points[index], s=34, facecolors="none", edgecolors=style.BLACK, linewidths=0.9, zorder=4)
+        ends = (points[index], hand_xy[(hand_xy @ towards).argmax()], axes.transData, thumbnail.transData)
+        lead = ConnectionPatch(*ends, color="#444444", linewidth=0.6, shrinkA=3, shrinkB=3)
+        lead.set_in_layout(False)
+        figure.add_artist(lead)
+    style.fit(thumbnails, xy_mm)
     names = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.968), "ncols": len(embedding.modalities)}
     figure.legend(*axes.get_legend_handles_labels(), **names, **LEGEND)
     return style.titled(figure, "fig01", [[result]], model=result.experiment, purity=embedding.purity)
@@ -156,16 +156,16 @@ def spread_out(points: np.ndarray, count: int) -> np.ndarray:
     return np.array(picked)
 
 
-def ring_places(points: np.ndarray) -> list[tuple[int, int]]:
-    """A (line, column) of the ring round the plot for each point (P, 2) of the unit square, x right and y up.
+def ring_cells(points: np.ndarray) -> list[tuple[int, int]]:
+    """A (row, column) of the ring round the plot for each point (P, 2) of the unit square, x right and y up.
 
     The lines to them are shortest in sum, so that no two cross.
     """
-    ring = [(line, column) for line in range(RING) for column in range(RING) if {line, column} & {0, RING - 1}]
-    centres = np.array([(column + 0.5, RING - 0.5 - line) for line, column in ring])
+    ring = [(row, column) for row in range(RING) for column in range(RING) if {row, column} & {0, RING - 1}]
+    centres = np.array([(column + 0.5, RING - 0.5 - row) for row, column in ring])
     inside = 1 + (RING - 2) * points
     _, chosen = linear_sum_assignment(np.linalg.norm(inside[:, None] - centres, axis=2))
-    return [ring[place] for place in chosen]
+    return [ring[index] for index in chosen]
 
 
 def _draw_points(axes: Axes, embedding: Embedding) -> None:
@@ -177,15 +177,6 @@ def _draw_points(axes: Axes, embedding: Embedding) -> None:
     axes.set(xticks=[], yticks=[])
     axes.margins(0.03)
     axes.spines[["top", "right"]].set_visible(True)
-
-
-def _lead(figure: Figure, axes: Axes, point: np.ndarray, thumbnail: Axes, joint_mm: np.ndarray) -> None:
-    """A thin line from a point of the plot to a joint of its hand."""
-    axes.scatter(*point, s=34, facecolors="none", edgecolors=style.BLACK, linewidths=0.9, zorder=4)
-    ends = (point, joint_mm, axes.transData, thumbnail.transData)
-    line = ConnectionPatch(*ends, color="#444444", linewidth=0.6, shrinkA=3, shrinkB=3)
-    line.set_in_layout(False)
-    figure.add_artist(line)
 
 
 @style.styled
@@ -216,21 +207,15 @@ def _walks_figure(name: str, result: Result, processed: Path, overlay: bool) -> 
 def _draw_walk(panels: np.ndarray, result: Result, images: list, uv_px: list | None, joints_mm: list) -> None:
     """Two rows of panels (2, T + 2): images, with 2D joints if any, and 3D joints, the true ones first and last."""
     views = [style.seen_from(joints, 0) for joints in joints_mm]
-    side_mm = 1.12 * max(np.ptp(view, axis=0).max() for view in views)
     for column, (above, below) in enumerate(panels.T):
         colour = style.TRUTH if column in (0, len(views) - 1) else style.PREDICTION
         # left to itself matplotlib shows squares at a whole ratio of sizes, which hide fingers
         above.imshow(images[column], interpolation="bicubic")
-        if uv_px:
-            _draw_over(above, result, uv_px[column], colour)
+        if uv_px:  # on a white edge, since skin and red are alike; what lies outside the image is cut off
+            bones = [uv_px[column][list(bone)] for bone in result.skeleton.bones]
+            above.add_collection(LineCollection(bones, colors="white", linewidths=1.5, capstyle="round"))
+            above.add_collection(LineCollection(bones, colors=colour, linewidths=0.8, capstyle="round"))
+            side = len(images[column])
+            above.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
         style.draw_skeleton(below, result.skeleton, views[column], colour)
-        style.fit(below, views[column], side_mm)
-
-
-def _draw_over(axes: Axes, result: Result, uv_px: np.ndarray, colour: str) -> None:
-    """2D joints on an image; on a white edge, since skin and red are alike. What lies outside the image is cut off."""
-    bones = [uv_px[list(bone)] for bone in result.skeleton.bones]
-    axes.add_collection(LineCollection(bones, colors="white", linewidths=1.5, capstyle="round"))
-    axes.add_collection(LineCollection(bones, colors=colour, linewidths=0.8, capstyle="round"))
-    side = axes.images[0].get_array().shape[0]
-    axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
+    style.fit(panels[1], views)

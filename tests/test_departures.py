@@ -1,5 +1,5 @@
 from handvae.base import params
-from handvae.report.notes import departures
+from handvae.report.grid_results import departures
 from tests.conftest import REPOSITORY
 
 
