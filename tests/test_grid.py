@@ -68,14 +68,12 @@ def test_parameters_are_set_as_dvc_does_and_the_rest_of_the_file_stays(folder, a
         (["--workers", "3"], "--workers 3: expected at most the 2 cores that there are, one a worker"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line_and_nothing_runs_or_changes(
-    folder, asked, monkeypatch, arguments, message
-):
+def test_what_cannot_be_is_refused_and_nothing_runs_or_changes(folder, asked, monkeypatch, arguments, message):
     monkeypatch.setattr(grid, "cores", lambda: 2)
     before = (folder / "params.yaml").read_bytes()
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message):
         grid.main("rhd", "-S", "seeds=2", *arguments)
-    assert "\n" not in str(refused.value) and asked[0] == []
+    assert asked[0] == []
     assert (folder / "params.yaml").read_bytes() == before
 
 

@@ -8,7 +8,7 @@ from handvae.report import tables_page
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
-SHOWN = "reports"  # the run whose numbers and pictures README shows: reports or a folder of stages.snapshot
+SHOWN = "results/night"  # the run whose numbers and pictures README shows: reports or a folder of stages.snapshot
 
 
 def test_the_results_shown_are_those_of_the_committed_tables():
