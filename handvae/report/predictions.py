@@ -7,6 +7,7 @@ import numpy as np
 
 from handvae.base.errors import InputError
 from handvae.base.joints import Skeleton
+from handvae.base.seeds import seed_name
 from handvae.evaluation import metrics
 from handvae.report.results import Model, Result
 
@@ -18,7 +19,7 @@ ARRAYS = ("joints_true_mm", "mean_pose_mm", "visible", "block", "row", "name")
 
 def read_arrays(result: Result, *names: str, seed: int = 0) -> list[np.ndarray]:
     """Arrays of a result's predictions; `seed`: of which model, where each has its own. InputError where one lacks."""
-    paths = [f"seed-{seed}/{name}" if seed and name.startswith(PER_SEED) else name for name in names]
+    paths = [f"{seed_name(seed)}/{name}" if seed and name.startswith(PER_SEED) else name for name in names]
     with h5py.File(result.predictions) as file:
         group = file[result.group]
         if missing := ", ".join(path for path in paths if path not in group):
