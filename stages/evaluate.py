@@ -78,7 +78,8 @@ def predicted(
         of_seeds.append((columns, latent.latent_columns(model, of_model, scored, test, columns)))
     (columns, encoded), *further = of_seeds
     facts = attributes(name, settings, dataset, store.attributes(scored.path))
-    block_frames = loaded.block_frames(synthetic=bool(facts["synthetic"]))
+    # synthetic frames are drawn one by one: only the views of a moment go together
+    block_frames = 1 if facts["synthetic"] else loaded.evaluation.block_frames
     columns["block"] = moments.blocks(columns["moment"], columns["sequence"], columns["frame"], block_frames)
     further_seeds = [(of_seed["joints_pred_mm"], latent_of_seed) for of_seed, latent_of_seed in further]
     return predict.Prediction(columns, encoded, facts, further_seeds)

@@ -44,7 +44,7 @@ def main(folder: str) -> None:
         "models": models_text(settings),
     }
     tables = [pd.read_csv(REPORTS / f"tables/{name}.csv") for name in ("table1", "depth")]
-    page = (REPORTS / "index.html").read_text()
+    page, summary = (REPORTS / "index.html").read_text(), (REPORTS / "tables/summary.md").read_text()
     with atomic.replacing_folder(target) as partial:
         for name in FOLDERS:
             shutil.copytree(REPORTS / name, partial / name)
@@ -52,7 +52,7 @@ def main(folder: str) -> None:
         (partial / "index.html").write_text(page.replace(f"<p>{pages.OWN_LINK}</p>\n", ""))
         for name in ("params.yaml", "dvc.lock"):
             shutil.copy(name, partial / name)
-        (partial / "README.md").write_text(tables_page.snapshot_page(facts, *tables))
+        (partial / "README.md").write_text(tables_page.snapshot_page(facts, summary, *tables))
     sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
     print(f"snapshot: wrote {target}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB; time: {facts['time']}")
 

@@ -191,9 +191,9 @@ def test_a_row_of_three_seeds_has_three_models_whose_numbers_the_report_reads_fr
     assert metrics["epe_mean_mm_sd"] == pytest.approx(statistics.stdev(means_mm), abs=2e-4)
 
 
-@pytest.mark.parametrize(("synthetic", "blocks"), [(True, 4), (False, 3)])
-def test_a_video_is_evaluated_by_blocks_of_as_many_frames_as_params_says(workspace, synthetic, blocks):
-    set_params({"profiles.tiny.synthetic_block_frames": 3, "evaluation.block_frames": 4})
+@pytest.mark.parametrize(("synthetic", "blocks"), [(True, 12), (False, 3)])
+def test_a_real_video_is_evaluated_by_blocks_of_as_many_frames_as_params_says(workspace, synthetic, blocks):
+    set_params({"evaluation.block_frames": 4})
     facts = FACTS | {"synthetic": synthetic}
     write_hands("data/processed/rhd.h5", count=24, groups=("train", "test"), **facts)
     with h5py.File("data/processed/rhd.h5", "r+") as file:  # both views of twelve frames
