@@ -74,7 +74,7 @@ def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> tu
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
     layers = parameters.layer_table(shapes)
     made = tables.tables_of(results, counts, layers)
-    claims = tables.claims_table(results, counts)
+    claims = tables.claims_table(results, counts, made["paired"].frame)
     answer = summary.answer(results, made["depth"].frame, claims)
     return tables.texts_of(made) | {
         "parameters_layers.csv": csv_table(layers),

@@ -234,7 +234,7 @@ def test_samples_are_measured_against_the_error_and_the_mean_pose(latent):
 
 
 def test_a_grid_without_experiments_names_what_each_claim_needs():
-    table = tables_page.claims_table([], COUNTS)
+    table = tables_page.claims_table([], COUNTS, comparison.paired_table([]))
     absent = table[table["verdict"] == ABSENT]
     assert len(absent) == len(table) - 3 and absent["data"].str.startswith("needs ").all()
     assert absent[["value", "low", "high"]].isna().all(axis=None)
@@ -246,10 +246,11 @@ def test_the_table_and_its_page_hold_every_row_with_its_data(model, latent):
     lifting = [("all", hard_frames(), "T+S+H"), ("ts", hard_frames() + 0.5, "T+S")]
     results = [model(name, mm, "joints_2d", 3, invariances=invariances) for name, mm, invariances in lifting]
     results.append(latent("separate", {}))
-    table = tables_page.claims_table(results, COUNTS)
+    paired = comparison.paired_table(results)
+    table = tables_page.claims_table(results, COUNTS, paired)
     columns = ["claim", "place", "statistic", "value", "low", "high", "seeds", "criterion", "verdict", "data"]
     assert list(table) == columns and not table[["claim", "place", "verdict", "data"]].eq("").any(axis=None)
-    assert table.equals(tables_page.claims_table(results, COUNTS))
+    assert table.equals(tables_page.claims_table(results, COUNTS, paired))
     page = tables_page.claims_markdown(table)
     assert page.count("\n### ") == table["claim"].nunique() and page.count("\n- **") == len(table)
     (line,) = [line for line in page.splitlines() if "with T+S minus" in line]

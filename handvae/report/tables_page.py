@@ -95,12 +95,13 @@ def _list(items: Iterable[str]) -> str:
     return "\n".join(f"- {markdown_text(item)}" for item in dict.fromkeys(items))
 
 
-def claims_table(results: list[Result], counts: dict[int, int]) -> pd.DataFrame:
-    """A row a claim and task: value, low and high, criterion, verdict, data. `counts`: parameters of variants 1 to 4.
+def claims_table(results: list[Result], counts: dict[int, int], paired: pd.DataFrame) -> pd.DataFrame:
+    """A row a claim and task: value, low and high, criterion, verdict, data.
+
+    `counts`: parameters of variants 1 to 4; `paired`: `comparison.paired_table` of the results.
 
     A claim or task whose experiments are not among the results has one row that says so and names them.
     """
-    paired = comparison.paired_table(results)
     rows = [
         *claims.variant_rows(results),
         *claims.invariance_rows(results, paired),
