@@ -18,6 +18,7 @@ import h5py
 import psutil
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 from ray.cluster_utils import Cluster
 
 from handvae.base.errors import InputError
@@ -152,20 +153,20 @@ def clone_at_tiny(folder: Path, report: str = "python -m stages.report") -> Path
         if source.is_file() and not name.startswith("reports/") and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, folder / name)
-    params = (folder / "params.yaml").read_text()
-    grid = params.index("\nexperiments:\n")
-    rows = params[grid:].replace("  nyu-resnet18:", "  nyu-w0.5:").splitlines()
-    rows = [line for line in rows if line.strip().split(":")[0] in ("experiments", *ROWS)]
-    (folder / "params.yaml").write_text(params[:grid] + "\n" + "\n".join(rows) + "\n")
+    with modify_yaml(folder / "params.yaml") as settings:
+        rows = settings["experiments"]
+        rows["nyu-w0.5"] = rows["nyu-resnet18"]
+        for name in set(rows) - set(ROWS):
+            del rows[name]
+        settings["profile"] = "tiny"
+        settings["profiles"]["tiny"]["training"]["joints_2d"] |= {"steps": 240}
     for name, old, new in (
-        ("params.yaml", "\nprofile: small", "\nprofile: tiny"),
-        ("params.yaml", "{steps: 3, batch_size: 4,", "{steps: 240, batch_size: 4,"),
         ("handvae/model/training.py", '"cpu": 30.0', '"cpu": 0.0'),
         ("dvc.yaml", "cmd: python -m stages.report", f"cmd: {report}"),
     ):
-        before, found, after = (folder / name).read_text().rpartition(old)  # the last: of `tiny` the one of 2D joints
-        assert found
-        (folder / name).write_text(before + new + after)
+        text = (folder / name).read_text()
+        assert text.count(old) == 1
+        (folder / name).write_text(text.replace(old, new))
     run("git", "init", "-q", cwd=folder)
     commit_all(folder, "a clone at profile tiny")
     return folder
