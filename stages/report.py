@@ -1,4 +1,4 @@
-"""The grid's predictions and metrics -> tables, figures, claims and their page. Usage: python -m stages.report
+"""The grid's predictions and metrics -> tables, figures, claims and their page
 
 Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind. Rows
 without results, or with results of other settings, are left out and named. No model is loaded: what needs one was
@@ -22,7 +22,7 @@ from handvae.model import networks
 from handvae.report import curves, grid_results, hands, latent_figures, pages, parameters, style, tables_page, viewer
 from handvae.report.results import LeftOut, Result
 from handvae.report.text import COMMAND, csv_table, reasons
-from stages import run
+from stages import command_line, run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
 TRAINING = Path("reports/training")
@@ -30,7 +30,8 @@ TABLES, FIGURES, NOTEBOOKS = Path("reports/tables"), Path("reports/figures"), Pa
 PAGE = Path("reports/index.html")
 
 
-def main() -> None:
+def main(*words: str) -> None:
+    command_line("stages.report", __doc__).parse_args(words)
     settings = params.load()
     results, left_out = grid_results.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)
