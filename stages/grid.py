@@ -121,8 +121,8 @@ def repro(command: Sequence[str], interrupts: Interrupts) -> None:
 
 
 def stages_of(row: str) -> list[str]:
-    """The stages that train and score a row, or one's own experiment."""
-    return ["train", "evaluate"] if row == params.OWN else [f"train_paper@{row}", f"evaluate_paper@{row}"]
+    """The stages that train and score a row. One's own experiment is scored at home: its page shows the rows there."""
+    return ["train"] if row == params.OWN else [f"train_paper@{row}", f"evaluate_paper@{row}"]
 
 
 def cost(row: str, loaded: params.Params) -> int:
@@ -173,7 +173,7 @@ def train_together(
     if failed := [outcome.row for outcome in outcomes if outcome.error]:
         finished = [outcome.row for outcome in outcomes if not outcome.error]
         if finished:
-            repro([*REPRO, "--quiet", *(stages_of(row)[1] for row in finished)], interrupts)
+            repro([*REPRO, "--quiet", *(stages_of(row)[-1] for row in finished)], interrupts)
         others = "; the others are finished" if finished else ""
         raise InputError(f"{len(failed)} of {len(waiting)} rows failed: {', '.join(failed)}{others}")
     clones.remove(home)

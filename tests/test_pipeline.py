@@ -63,9 +63,10 @@ def code_of(stage_file: Path) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stages_deps_are_the_modules_and_packages_that_it_imports(stage):
     entry = STAGES[stage].get("do", STAGES[stage])
-    program = entry["cmd"].split()[2].replace(".", "/") + ".py"
+    commands = entry["cmd"] if isinstance(entry["cmd"], list) else [entry["cmd"]]
+    programs = [REPOSITORY / (command.split()[2].replace(".", "/") + ".py") for command in commands]
     listed = {dep for dep in entry["deps"] if dep.startswith(("handvae", "stages"))}
-    needed = code_of(REPOSITORY / program)
+    needed = set().union(*map(code_of, programs))
     covered = {dep: {file for file in needed if file == dep or file.startswith(f"{dep}/")} for dep in listed}
     missing = needed - set().union(*covered.values())
     needless = {dep for dep, files in covered.items() if not files}
@@ -256,7 +257,7 @@ def test_an_experiment_of_ones_own_reruns_nothing_of_the_grid_and_metrics_and_pl
     before = json.loads((clone / "reports/metrics.json").read_text())
     output = run("dvc", "exp", "run", "-S", "variant=4", cwd=clone).stdout
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-    assert ran == {"train", "evaluate", "own_experiment"}
+    assert ran == {"train", "evaluate"}
     after = json.loads((clone / "reports/metrics.json").read_text())
     assert before["epe_mean_mm"] != after["epe_mean_mm"]
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
