@@ -1,4 +1,4 @@
-"""The grid's predictions and metrics -> tables, figures, claims and their page. Usage: python -m stages.report
+"""The grid's predictions and metrics -> tables, figures, claims and their page
 
 Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind. Rows
 without results, or with results of other settings, are left out and named. No model is loaded: what needs one was
@@ -24,7 +24,7 @@ from handvae.report import tables_page as tables
 from handvae.report.results import LeftOut, Result
 from handvae.report.style import Captioned
 from handvae.report.text import COMMAND, csv_table, reasons
-from stages import run
+from stages import command_line, run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
 TRAINING = Path("reports/training")
@@ -33,7 +33,8 @@ PAGE = Path("reports/index.html")
 CAPTION = ("title", "caption", "alt")  # of a figure in captions.json
 
 
-def main() -> None:
+def main(*words: str) -> None:
+    command_line("stages.report", __doc__).parse_args(words)
     settings = params.load()
     results, left_out = grid_results.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)

@@ -1,8 +1,8 @@
-"""The report as a folder to commit. Usage: python -m stages.snapshot FOLDER
+"""The report as a folder to commit.
 
-FOLDER, results/night for example, gets the tables, claims, figures, metrics, the page, params.yaml and dvc.lock of the
-run that reports/ holds, and README.md, which says how it was made. Refused where reports/ is not what params.yaml and
-the code make, or where the code is not that of the commit which README.md names.
+The folder, results/night for example, gets the tables, claims, figures, metrics, the page, params.yaml and dvc.lock of
+the run that reports/ holds, and README.md, which says how it was made. Refused where reports/ is not what params.yaml
+and the code make, or where the code is not that of the commit which README.md names.
 """
 
 import json
@@ -21,7 +21,7 @@ import torch
 from handvae.base import atomic, params, yaml_text
 from handvae.base.errors import InputError
 from handvae.report import pages, tables_page
-from stages import run
+from stages import command_line, run
 
 REPORTS, RUNS = Path("reports"), Path(".grid/runs.jsonl")
 FOLDERS = ("tables", "figures", "metrics")
@@ -29,8 +29,10 @@ CODE = ("handvae", "stages", "notebooks", "dvc.yaml")
 NAMED = 3  # stages that an error names
 
 
-def main(folder: str) -> None:
-    target, settings = Path(folder), params.load()
+def main(*words: str) -> None:
+    parser = command_line("stages.snapshot", __doc__)
+    parser.add_argument("folder", type=Path)
+    target, settings = parser.parse_args(words).folder, params.load()
     check_target(target)
     commit = commit_of_code()
     check_report()
