@@ -214,6 +214,7 @@ def test_the_whole_graph_leaves_every_table_figure_and_page(clone):
         *(f"notebooks/{name}.ipynb" for name in ("tables", "curves", "latent_space", "predictions")),
     }
     assert "synthetic" in (clone / "reports/tables/table1.csv").read_text()
+    assert "rhd-rgb-v1" in (clone / "reports/own_experiment.html").read_text()  # after the grid, beside its row
 
 
 def test_raw_images_are_not_in_the_cache(clone):
