@@ -6,6 +6,7 @@ import runpy
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,19 @@ def test_every_program_prints_its_usage_and_refuses_arguments_that_it_does_not_k
         runpy.run_module(program, run_name="__main__")
     assert f"Usage: python -m {program}" in str(refused.value) and "\n" not in str(refused.value)
     assert capsys.readouterr().out == "" and list(tmp_path.iterdir()) == []
+
+
+def test_outside_the_environment_every_program_says_so_in_one_line():
+    def started(*words):
+        return subprocess.run(
+            [sys.executable, "-S", *words], cwd=REPOSITORY, capture_output=True, text=True
+        )  # no packages
+
+    for program in PROGRAMS:
+        ran = started("-m", program)
+        assert ran.returncode == 1 and ran.stdout == "" and ran.stderr.count("\n") == 1
+        assert ran.stderr.startswith(f"error: {sys.executable} has no package ") and "make setup" in ran.stderr
+    assert "Traceback" in started("-c", "import stages, handvae.base.no_module").stderr  # a defect of this project
 
 
 def test_a_comment_in_dvcs_command_is_none_on_windows_either(capsys):
