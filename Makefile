@@ -1,6 +1,6 @@
-# `make` lists the targets. Each sets up .venv first; nothing else is needed but Python 3.11 or 3.12 and make.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+# `make` lists the targets. Each sets up .venv first; nothing else is needed but Python 3.11, 3.12 or 3.13 and make.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 READY := .venv/.ready
 INSTALL := .venv/bin/pip install --disable-pip-version-check --quiet --progress-bar off
 # CPU=1: PyTorch without CUDA, from this index. Every version is that of requirements.txt either way.
@@ -32,7 +32,7 @@ bench: $(READY) ## reports/benchmarks.md
 	python -m benchmarks.bench
 
 $(READY): requirements.txt
-	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11 or 3.12 on the PATH, found neither; set PYTHON=" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11, 3.12 or 3.13 on the PATH, found none; set PYTHON=" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(if $(filter 1,$(CPU)),$(INSTALL) --no-deps --index-url $(TORCH_CPU_INDEX) $$(grep '^torch' requirements.txt))
 	$(INSTALL) -r requirements.in -c requirements.txt
