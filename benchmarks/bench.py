@@ -1,4 +1,4 @@
-"""Speed and memory of every part beside its goal. Usage: python -m benchmarks.bench [part ...] [--quick]
+"""Speed and memory of every part beside its goal.
 
 Parts: training, plain_loop, multivae, time_to, rendering, pipeline, growth; all where none is named. Each is a section
 of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take no minutes, and
@@ -17,7 +17,7 @@ import yaml
 from benchmarks import data, growth, measure, multivae, page, plain_loop, programs, time_to, training
 from handvae.base import atomic
 from handvae.base.errors import InputError
-from stages import option_parser, run
+from stages import command_line, run
 
 PARTS: dict[str, Callable[[Path, str], list[measure.Row]]] = {
     "training": training.rows,
@@ -37,8 +37,8 @@ NOTE = (
 
 
 def main(*arguments: str) -> None:
-    parser = option_parser("benchmarks.bench", __doc__)
-    parser.add_argument("parts", nargs="*")
+    parser = command_line("benchmarks.bench", __doc__)
+    parser.add_argument("parts", nargs="*", metavar="part")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--profile", default="small")
     parser.add_argument("--goals")

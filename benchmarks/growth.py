@@ -1,8 +1,8 @@
-"""Time and memory with more data: what is flat, what linear. Usage: python -m benchmarks.growth FOLDER [--published]
+"""Time and memory with more data: what is flat, what linear.
 
-Checking and preprocessing, loading, a training step. All five sets, rendered into FOLDER or taken from there, with 4
-and 16 times their images (the same ones under more names), or with --published at a tenth of their published sizes and
-at about these. The time of a few frames is start-up and not compared.
+Checking and preprocessing, loading, a training step. All five sets, rendered into the folder or taken from there, with
+4 and 16 times their images (the same ones under more names), or with --published at a tenth of their published sizes
+and at about these. The time of a few frames is start-up and not compared.
 """
 
 import sys
@@ -15,7 +15,6 @@ import yaml
 from benchmarks import data, measure, training
 from benchmarks.larger_sets import LARGER
 from handvae.base import workers
-from handvae.base.errors import InputError
 from handvae.datasets import png
 from handvae.datasets.sets import DATASETS
 from handvae.model import batches, parts
@@ -23,7 +22,7 @@ from handvae.model import training as own
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from handvae.synthetic.generate import generate
-from stages import run
+from stages import command_line, run
 
 BASE = {
     "rhd": {"training": 1500, "evaluation": 300, "image_px": 160},
@@ -184,15 +183,17 @@ def loaded_and_trained(workspace: Path, experiment: str, h5: Path) -> Trained:
     return Trained(load_s, load_mb, training.loop_rate(run, split, BLOCKS))
 
 
-def main(folder: str, option: str = "") -> None:
-    if option not in ("", "--published"):
-        raise InputError(f"benchmarks.growth: expected nothing or --published after the folder, found {option!r}")
+def main(*words: str) -> None:
+    parser = command_line("benchmarks.growth", __doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--published", action="store_true")
+    given = parser.parse_args(words)
     from benchmarks import page  # pandas: not in the processes whose memory is measured
 
     measured = []
     for name in DATASETS:
-        times = (PUBLISHED[name] // 10, PUBLISHED[name]) if option else TIMES
-        measured += rows(Path(folder), "small", (name,), times)
+        times = (PUBLISHED[name] // 10, PUBLISHED[name]) if given.published else TIMES
+        measured += rows(given.folder, "small", (name,), times)
     print(page.table(measured))
 
 

@@ -1,11 +1,9 @@
 """The effect of a change of params.yaml: seconds and validation error of an experiment over seeds.
 
-Usage: python -m benchmarks.learning ROW [--seeds N] [--validation SHARE] [-S key=value ...]
 Trains the row of the grid (never looking at its test split) on what data/processed holds, one thread, and prints a line
 a seed and their mean and standard deviation. `-S` as in `dvc exp run`, on a copy of params.yaml.
 """
 
-import argparse
 import dataclasses
 import shutil
 import sys
@@ -22,18 +20,18 @@ from handvae.evaluation import metrics
 from handvae.model import batches, parts, training
 from handvae.model.devices import make_repeatable
 from handvae.model.settings import Settings, settings_of
-from stages import run
+from stages import command_line, run
 
 PROCESSED = Path("data/processed")
 CPU = torch.device("cpu")
 
 
 def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning")
+    parser = command_line("benchmarks.learning", __doc__)
     parser.add_argument("row")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--validation", type=float, default=0.1)
-    parser.add_argument("-S", "--set-param", action="append", default=[])
+    parser.add_argument("-S", "--set-param", action="append", default=[], metavar="key=value")
     given = parser.parse_args(arguments)
     make_repeatable(CPU)
     training.keep_freed_memory()

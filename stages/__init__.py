@@ -1,7 +1,6 @@
 """The pipeline's stages: thin programs that read params.yaml, call the package and write what dvc.yaml declares."""
 
 import argparse
-import inspect
 import itertools
 import sys
 from collections.abc import Callable
@@ -22,32 +21,28 @@ def _without_a_package(kind: type[BaseException], error: BaseException, trace: T
 sys.excepthook = _without_a_package  # a package is missed while modules are imported, before any `run`
 
 
-def run(main: Callable[..., None], *arguments: str) -> None:
-    """Call a stage's main; wrong usage, bad input and failing disks end in one line on stderr and exit code 1."""
-    text = main.__globals__["__doc__"]  # of its module
+def run(main: Callable[..., None], *words: str) -> None:
+    """Call a program's main; wrong usage, bad input and failing disks end in one line on stderr and exit code 1."""
     # dvc.yaml's commands carry a comment, which Windows' shell hands over
-    arguments = tuple(itertools.takewhile(lambda word: word != "#", arguments))
-    if set(arguments) & {"-h", "--help"}:
-        print(text)
-        return
+    words = tuple(itertools.takewhile(lambda word: word != "#", words))
     try:
-        inspect.signature(main).bind(*arguments)
-    except TypeError:
-        sys.exit(f"error: {text.splitlines()[0]}")
-    try:
-        main(*arguments)
+        main(*words)
     except (InputError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt as interrupt:
         sys.exit(str(interrupt) or "interrupted; run the same command again")
 
 
-def option_parser(program: str, text: str) -> argparse.ArgumentParser:
-    """A parser for `run`, whose errors are an InputError with the usage that `text`, the program's docstring, gives."""
+def command_line(program: str, text: str) -> argparse.ArgumentParser:
+    """The parser of a program's words, which its main asks before it does anything.
+
+    --help prints `text`, the program's docstring. InputError, with the usage, for words that it does not know.
+    """
 
     def refuse(message: str) -> NoReturn:
-        raise InputError(f"{program}: {message}; {text.splitlines()[0].partition('. ')[2]}")
+        raise InputError(f"{program}: {message}; {parser.format_usage()}")
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(f"python -m {program}", None, text, formatter_class=layout, allow_abbrev=False)
     parser.error = refuse
     return parser

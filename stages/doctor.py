@@ -1,4 +1,4 @@
-"""Is my download right? Usage: python -m stages.doctor [rhd|stb|icvl|nyu|msra [folder]]; without a set, all five
+"""Is my download right?
 
 Checks layout, counts and labels of the set that params.yaml names (or that lies in `folder`), prints what it finds, and
 saves data/doctor/<set>.png: joints drawn over images. Ends with "ready", or with what to do and exit code 1.
@@ -18,17 +18,19 @@ from handvae.datasets.sample import DepthSample
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
 from handvae.report import style
-from stages import download, run
+from stages import command_line, download, run
 
 RAW, SHEETS = Path("data/raw"), Path("data/doctor")
 IMAGES_EXAMINED, IMAGES_DRAWN = 120, 12
 CAPTION = "Do the joints lie on the hand, each finger in its own colour? Then labels and images belong together."
 
 
-def main(name: str = "", folder: str = "") -> None:
-    if name and name not in DATASETS:
-        raise InputError(f"stages.doctor: expected one of {', '.join(DATASETS)}, found {name!r}")
-    verdicts = {dataset: verdict(dataset, folder) for dataset in ([name] if name else DATASETS)}
+def main(*words: str) -> None:
+    parser = command_line("stages.doctor", __doc__)
+    parser.add_argument("set", nargs="?", choices=DATASETS, help="without it: all five, as params.yaml names them")
+    parser.add_argument("folder", nargs="?", default="", help="the unpacked set; without it: the source in params.yaml")
+    given = parser.parse_args(words)
+    verdicts = {name: verdict(name, given.folder) for name in ([given.set] if given.set else DATASETS)}
     print("\n" + "\n".join(f"{dataset}: {text}" for dataset, text in verdicts.items()))
     if any(text != "ready" for text in verdicts.values()):
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Source -> data/raw/<set> and its manifest <set>.json. Usage: python -m stages.download rhd|stb|icvl|nyu|msra"""
+"""The source of a set in params.yaml -> data/raw/<set> and its manifest <set>.json."""
 
 import json
 import os
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from handvae.base import params, workers, workspace
 from handvae.base.atomic import write_text
-from handvae.base.errors import InputError
 from handvae.datasets import sets
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
-from stages import run
+from stages import command_line, run
 
 RAW = Path("data/raw")
 
 
-def main(name: str) -> None:
+def main(*words: str) -> None:
+    parser = command_line("stages.download", __doc__)
+    parser.add_argument("set", choices=DATASETS)
+    name = parser.parse_args(words).set
     settings = params.load()
-    if name not in DATASETS:
-        raise InputError(f"stages.download: expected one of {', '.join(DATASETS)}, found {name!r}")
     data, manifest, dataset = settings.data[name], RAW / f"{name}.json", DATASETS[name]
     manifest.unlink(missing_ok=True)  # DVC does so too: no manifest while what it describes may change
     if data.source == "synthetic":

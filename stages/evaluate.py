@@ -1,4 +1,4 @@
-"""models/<name>/ -> predictions, metrics, curves. Usage: python -m stages.evaluate [name; default: your experiment]"""
+"""models/<name>/ -> predictions, metrics and curves of a row of the grid, or of your experiment."""
 
 import csv
 import io
@@ -15,12 +15,15 @@ from handvae.evaluation import latent, predict, statistics
 from handvae.model import batches, checkpoints, devices, parts
 from handvae.model.settings import Settings
 from handvae.preprocessing import moments, store
-from stages import run
+from stages import command_line, run
 
 PROCESSED = Path("data/processed")
 
 
-def main(name: str = params.OWN) -> None:
+def main(*words: str) -> None:
+    parser = command_line("stages.evaluate", __doc__)
+    parser.add_argument("name", nargs="?", default=params.OWN, help="a row of the grid; without it: your experiment")
+    name = parser.parse_args(words).name
     loaded = params.load()
     device = devices.choose(loaded.device)
     devices.make_repeatable(device)
@@ -78,7 +81,8 @@ def predicted(
         of_seeds.append((columns, latent.latent_columns(model, of_model, scored, test, columns)))
     (columns, encoded), *further = of_seeds
     facts = attributes(name, settings, dataset, store.attributes(scored.path))
-    block_frames = loaded.block_frames(synthetic=bool(facts["synthetic"]))
+    # synthetic frames are drawn one by one: only the views of a moment go together
+    block_frames = 1 if facts["synthetic"] else loaded.evaluation.block_frames
     columns["block"] = moments.blocks(columns["moment"], columns["sequence"], columns["frame"], block_frames)
     further_seeds = [(of_seed["joints_pred_mm"], latent_of_seed) for of_seed, latent_of_seed in further]
     return predict.Prediction(columns, encoded, facts, further_seeds)

@@ -1,4 +1,4 @@
-"""Rows of the grid, raw data to report. Usage: python -m stages.grid [row or set ...] [-S key=value ...] [--workers n]
+"""Rows of the grid, from raw data to the report.
 
 A set (rhd, stb, rhd+stb, icvl, nyu, msra) stands for all rows trained on it; without a name everything runs.
 Only what the rows need is downloaded, or rendered, and trained; the report then shows what is there. -S changes
@@ -20,7 +20,7 @@ from pathlib import Path
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.base.workers import cores
-from stages import option_parser, run
+from stages import command_line, run
 from stages.parallel import clones, cluster
 from stages.parallel.processes import Interrupts
 from stages.parallel.record import Record
@@ -57,10 +57,10 @@ def main(*arguments: str) -> None:
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = option_parser("stages.grid", __doc__)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("-S", "--set-param", action="append", default=[])
-    parser.add_argument("--workers", type=int)
+    parser = command_line("stages.grid", __doc__)
+    parser.add_argument("names", nargs="*", metavar="row|set")
+    parser.add_argument("-S", "--set-param", action="append", default=[], metavar="key=value")
+    parser.add_argument("--workers", type=int, metavar="n")
     given = parser.parse_intermixed_args(arguments)
     if given.workers is not None and given.workers < 1:
         parser.error(f"--workers: expected 1 or more, found {given.workers}")
@@ -121,8 +121,8 @@ def repro(command: Sequence[str], interrupts: Interrupts) -> None:
 
 
 def stages_of(row: str) -> list[str]:
-    """The stages that train and score a row, or one's own experiment."""
-    return ["train", "evaluate"] if row == params.OWN else [f"train_paper@{row}", f"evaluate_paper@{row}"]
+    """The stages that train and score a row. One's own experiment is scored at home: its page shows the rows there."""
+    return ["train"] if row == params.OWN else [f"train_paper@{row}", f"evaluate_paper@{row}"]
 
 
 def cost(row: str, loaded: params.Params) -> int:
@@ -173,7 +173,7 @@ def train_together(
     if failed := [outcome.row for outcome in outcomes if outcome.error]:
         finished = [outcome.row for outcome in outcomes if not outcome.error]
         if finished:
-            repro([*REPRO, "--quiet", *(stages_of(row)[1] for row in finished)], interrupts)
+            repro([*REPRO, "--quiet", *(stages_of(row)[-1] for row in finished)], interrupts)
         others = "; the others are finished" if finished else ""
         raise InputError(f"{len(failed)} of {len(waiting)} rows failed: {', '.join(failed)}{others}")
     clones.remove(home)

@@ -1,6 +1,7 @@
-"""Your experiment beside the grid and the paper: reports/own_experiment.html. Usage: python -m stages.own_experiment
+"""Your experiment beside the grid and the paper: reports/own_experiment.html
 
-A stage of its own, so that your experiment never reruns the report.
+It follows `stages.evaluate` in DVC's stage `evaluate`. The rows of the grid beside it are those whose results stand in
+the workspace; none of them is trained for it.
 """
 
 import sys
@@ -9,10 +10,11 @@ from pathlib import Path
 from handvae.base import atomic, params
 from handvae.report import pages
 from handvae.report.results import read_results
-from stages import run
+from stages import command_line, run
 
 
-def main() -> None:
+def main(*words: str) -> None:
+    command_line("stages.own_experiment", __doc__).parse_args(words)
     settings = params.load()
     files = Path("data/experiment.h5"), Path("reports/metrics.json")
     own = read_results(*files, params.OWN, settings.own, settings.profile_name)

@@ -1,4 +1,4 @@
-"""data/raw/<set> -> data/processed/<set>.h5. Usage: python -m stages.preprocess rhd|stb|icvl|nyu|msra
+"""data/raw/<set> -> data/processed/<set>.h5: crops, joints, cameras
 
 Raw data that is gone is taken from the workspace, if this runs outside of it, or fetched by stages.download: DVC keeps
 the manifest <set>.json, in a fresh clone and for its queue, but not the images.
@@ -15,13 +15,14 @@ from handvae.base.errors import InputError
 from handvae.datasets import doubts
 from handvae.datasets.sets import DATASETS, Dataset
 from handvae.preprocessing import preprocess, store
-from stages import run
+from stages import command_line, run
 
 
-def main(name: str) -> None:
+def main(*words: str) -> None:
+    parser = command_line("stages.preprocess", __doc__)
+    parser.add_argument("set", choices=DATASETS)
+    name = parser.parse_args(words).set
     settings = params.load()
-    if name not in DATASETS:
-        raise InputError(f"stages.preprocess: expected one of {', '.join(DATASETS)}, found {name!r}")
     dataset, protocol, profile = DATASETS[name], settings.data[name].protocol, settings.profile
     manifest = read_manifest(path := Path(f"data/raw/{name}.json"))
     root = raw_data(name, manifest) or downloaded_again(name, path, manifest)

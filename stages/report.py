@@ -1,10 +1,11 @@
-"""The grid's predictions and metrics -> tables, figures, claims and their page. Usage: python -m stages.report
+"""The grid's predictions and metrics -> tables, figures, claims and their page
 
 Experiments come from params.yaml, never from what lies in the folders, so that a removed one leaves no row behind. Rows
 without results, or with results of other settings, are left out and named. No model is loaded: what needs one was
 computed by the evaluate stage.
 """
 
+import json
 import shutil
 import sys
 import tempfile
@@ -12,25 +13,28 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from handvae.base import atomic, params, workspace
 from handvae.base.params import Params
 from handvae.evaluation import published
 from handvae.model import networks
-from handvae.report import curves, grid_results, hands, latent_figures, pages, parameters, style, tables_page, viewer
+from handvae.report import curves, grid_results, hands, latent_figures, pages, parameters, style, summary, viewer
+from handvae.report import tables_page as tables
 from handvae.report.results import LeftOut, Result
+from handvae.report.style import Captioned
 from handvae.report.text import COMMAND, csv_table, reasons
-from stages import run
+from stages import command_line, run
 
 PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
 TRAINING = Path("reports/training")
 TABLES, FIGURES, NOTEBOOKS = Path("reports/tables"), Path("reports/figures"), Path("reports/notebooks")
 PAGE = Path("reports/index.html")
+CAPTION = ("title", "caption", "alt")  # of a figure in captions.json
 
 
-def main() -> None:
+def main(*words: str) -> None:
+    command_line("stages.report", __doc__).parse_args(words)
     settings = params.load()
     results, left_out = grid_results.read_grid(settings, PREDICTIONS, METRICS, TRAINING, PROCESSED)
     print(f"report: read {len(results)} experiments", flush=True)
@@ -39,44 +43,50 @@ def main() -> None:
         print(f"report: {counted}: {'; '.join(reasons(left_out))}; `{COMMAND}` makes one", flush=True)
     inputs = {result.input for result in results}
     note = grid_results.departures(settings.profile.augmentation, inputs, settings.profile_name)
-    texts = table_texts(results, left_out, note)
+    texts, answer = table_texts(results, left_out, note)
     figures, embeddings = figures_of(results, settings)
     texts |= {f"tsne_{name}.csv": csv_table(frame) for name, frame in embeddings.items()}
     print(f"report: made {len(texts)} tables and {len(figures)} figures", flush=True)
-    pictures = {f"{name}.png": style.png_bytes(figure) for name, figure in figures.items()}
+    files: dict[str, str | bytes] = {f"{name}.png": style.png_bytes(drawn.figure) for name, drawn in figures.items()}
+    words = {name: {key: getattr(drawn, key) for key in CAPTION} for name, drawn in figures.items()}
+    files["captions.json"] = json.dumps(words, indent=1, ensure_ascii=False) + "\n"
     with_results = {result.experiment: settings.experiments[result.experiment] for result in results}
+    opening = summary.picture_of(results)
     with tempfile.TemporaryDirectory() as scratch:  # a notebook that fails leaves reports/ as it was
         write_all(scratch / TABLES, texts)
-        write_all(scratch / FIGURES, pictures)
+        write_all(scratch / FIGURES, files)
         for folder in (METRICS, TRAINING):
             shutil.copytree(folder, scratch / folder)
-        titles = {name: figure.get_suptitle() for name, figure in figures.items()}
-        notebooks = pages.executed_notebooks(with_results, titles, scratch)
-    page = pages.index_page(notebooks, viewer.viewer_data(results, PROCESSED), results, left_out, note)
+        notebooks = pages.executed_notebooks(with_results, list(figures), opening, scratch)
+    to_view = viewer.viewer_data(results, PROCESSED)
+    page = pages.index_page(notebooks, to_view, results, answer, figures.get(opening), left_out)
     remove_left_over(settings.experiments)
     write_all(TABLES, texts)
-    write_all(FIGURES, pictures)
+    write_all(FIGURES, files)
     write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
     atomic.write_text(PAGE, page)
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
-def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> dict[str, str]:
-    """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read."""
+def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> tuple[dict[str, str], list[summary.Line]]:
+    """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read; and
+    the lines that the page opens with."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
     shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
     layers = parameters.layer_table(shapes)
-    made = tables_page.tables_of(results, counts, layers)
-    claims = tables_page.claims_table(results, counts)
-    return tables_page.texts_of(made) | {
+    made = tables.tables_of(results, counts, layers)
+    claims = tables.claims_table(results, counts, made["paired"].frame)
+    answer = summary.answer(results, made["depth"].frame, claims)
+    return tables.texts_of(made) | {
         "parameters_layers.csv": csv_table(layers),
         "claims.csv": csv_table(claims),
-        "claims.md": tables_page.claims_markdown(claims),
-        "tables.md": tables_page.markdown_page(results, made, left_out, note),
-    }
+        "claims.md": tables.claims_markdown(claims),
+        "summary.md": tables.summary_markdown(answer),
+        "tables.md": tables.markdown_page(results, made, left_out, note),
+    }, answer
 
 
-def figures_of(results: list[Result], settings: Params) -> tuple[dict[str, Figure], dict[str, DataFrame]]:
+def figures_of(results: list[Result], settings: Params) -> tuple[dict[str, Captioned], dict[str, DataFrame]]:
     """File name without suffix -> figure, and the coordinates of those by t-SNE."""
     references = {}
     for name, source in settings.data.items():

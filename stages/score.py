@@ -1,28 +1,31 @@
-"""Scores published depth predictions. Usage: python -m stages.score icvl|nyu|msra TRUTH PREDICTIONS [--json]
+"""Scores published depth predictions: mean and median error, PCF and PCK.
 
-Both are text files with one line a frame, u v d (px px mm) a joint; errors are in absolute camera coordinates.
+Both files are text with one line a frame, u v d (px px mm) a joint; errors are in absolute camera coordinates.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
-from handvae.base.errors import InputError
+from handvae.base.dataset_params import DATASETS
 from handvae.evaluation import published
-from stages import run
+from stages import command_line, run
 
 
-def main(dataset: str, truth: str, predictions: str, option: str = "") -> None:
-    if option not in ("", "--json"):
-        raise InputError(f"stages.score: expected one file of predictions and perhaps --json, found {option!r} as well")
-    truth, predictions = os.path.expanduser(truth), os.path.expanduser(predictions)
-    result = published.score(dataset, Path(truth), Path(predictions))
-    if option:
+def main(*words: str) -> None:
+    parser = command_line("stages.score", __doc__)
+    parser.add_argument("set", choices=[name for name, dataset in DATASETS.items() if dataset.is_depth])
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("predictions", type=Path)
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    given = parser.parse_args(words)
+    truth, predictions = given.truth.expanduser(), given.predictions.expanduser()
+    result = published.score(given.set, truth, predictions)
+    if given.json:
         print(json.dumps(published.as_dict(result)))
     else:
-        print(f"{Path(predictions).name} against {Path(truth).name}\n{published.as_text(result)}")
+        print(f"{predictions.name} against {truth.name}\n{published.as_text(result)}")
 
 
 if __name__ == "__main__":
-    run(main, *sorted(sys.argv[1:], key=lambda word: word == "--json"))  # the option may stand anywhere
+    run(main, *sys.argv[1:])

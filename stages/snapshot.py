@@ -1,8 +1,8 @@
-"""The report as a folder to commit. Usage: python -m stages.snapshot FOLDER
+"""The report as a folder to commit.
 
-FOLDER, results/night for example, gets the tables, claims, figures, metrics, the page, params.yaml and dvc.lock of the
-run that reports/ holds, and README.md, which says how it was made. Refused where reports/ is not what params.yaml and
-the code make, or where the code is not that of the commit which README.md names.
+The folder, results/night for example, gets the tables, claims, figures, metrics, the page, params.yaml and dvc.lock of
+the run that reports/ holds, and README.md, which says how it was made. Refused where reports/ is not what params.yaml
+and the code make, or where the code is not that of the commit which README.md names.
 """
 
 import json
@@ -21,7 +21,7 @@ import torch
 from handvae.base import atomic, params, yaml_text
 from handvae.base.errors import InputError
 from handvae.report import pages, tables_page
-from stages import run
+from stages import command_line, run
 
 REPORTS, RUNS = Path("reports"), Path(".grid/runs.jsonl")
 FOLDERS = ("tables", "figures", "metrics")
@@ -29,8 +29,10 @@ CODE = ("handvae", "stages", "notebooks", "dvc.yaml")
 NAMED = 3  # stages that an error names
 
 
-def main(folder: str) -> None:
-    target, settings = Path(folder), params.load()
+def main(*words: str) -> None:
+    parser = command_line("stages.snapshot", __doc__)
+    parser.add_argument("folder", type=Path)
+    target, settings = parser.parse_args(words).folder, params.load()
     check_target(target)
     commit = commit_of_code()
     check_report()
@@ -44,7 +46,7 @@ def main(folder: str) -> None:
         "models": models_text(settings),
     }
     tables = [pd.read_csv(REPORTS / f"tables/{name}.csv") for name in ("table1", "depth")]
-    page = (REPORTS / "index.html").read_text()
+    page, summary = (REPORTS / "index.html").read_text(), (REPORTS / "tables/summary.md").read_text()
     with atomic.replacing_folder(target) as partial:
         for name in FOLDERS:
             shutil.copytree(REPORTS / name, partial / name)
@@ -52,7 +54,7 @@ def main(folder: str) -> None:
         (partial / "index.html").write_text(page.replace(f"<p>{pages.OWN_LINK}</p>\n", ""))
         for name in ("params.yaml", "dvc.lock"):
             shutil.copy(name, partial / name)
-        (partial / "README.md").write_text(tables_page.snapshot_page(facts, *tables))
+        (partial / "README.md").write_text(tables_page.snapshot_page(facts, summary, *tables))
     sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
     print(f"snapshot: wrote {target}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB; time: {facts['time']}")
 

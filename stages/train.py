@@ -1,4 +1,4 @@
-"""data/processed/<set>.h5 -> models/<name>/. Usage: python -m stages.train [name of the grid; default: your experiment]
+"""data/processed/<set>.h5 -> models/<name>/ of a row of the grid, or of your experiment
 
 A row of the grid has as many models as `seeds` says, or `repeated_seeds` if it is repeated: the first in
 models/<name>/, the others in its folders seed-<n>. Until all are trained, what is finished waits in
@@ -12,10 +12,13 @@ from pathlib import Path
 from handvae.base import params
 from handvae.model import devices, parts, seeds, training
 from handvae.model.settings import settings_of
-from stages import run
+from stages import command_line, run
 
 
-def main(name: str = params.OWN) -> None:
+def main(*words: str) -> None:
+    parser = command_line("stages.train", __doc__)
+    parser.add_argument("name", nargs="?", default=params.OWN, help="a row of the grid; without it: your experiment")
+    name = parser.parse_args(words).name
     loaded = params.load()
     device = devices.choose(loaded.device, loaded.profile.needs_gpu)
     training.keep_freed_memory()

@@ -88,7 +88,7 @@ def stb_root(tmp_path_factory) -> Path:
     """All labels, and the pictures of two frames."""
     root = tmp_path_factory.mktemp("generate") / "stb"
     for sequence in stb.SEQUENCES:
-        hands = [colour_sets.stb_hand(1, sequence, number, FRAMES) for number in range(FRAMES)]
+        hands = [colour_sets.stb_hand(1, sequence, number) for number in range(FRAMES)]
         stb.write_labels(root, sequence, np.array([1000.0 * colour_sets.landmarks.stb21(hand) for hand in hands]))
     for frame in colour_sets.stb_frames(SIZES)[:2]:
         colour_sets.render_stb(root, frame, 1, SIZES)
@@ -101,20 +101,19 @@ def test_stbs_twelve_sequences_show_one_rigid_left_hand(stb_root):
     lengths_mm = np.linalg.norm(np.diff(hands.joints_mm[:, 5:9], axis=1), axis=2)
     np.testing.assert_allclose(lengths_mm, lengths_mm[:1].repeat(len(lengths_mm), 0), rtol=1e-9)
     assert np.linalg.norm(hands.joints_mm[:, 9] - hands.joints_mm[:, ROOT], axis=1).std() < 1e-9  # palm, not wrist
-    assert (geometry.handedness(hands.joints_mm) < 0).mean() > 0.98
+    assert (geometry.handedness(hands.joints_mm) < 0).mean() > 0.9  # of some poses the measure cannot tell
     assert ((hands.uv_px >= 0) & (hands.uv_px <= [639, 479])).all()
 
 
 def test_stbs_backgrounds_change_in_a_sequence_or_never_in_a_place(tmp_path):
     def corner(sequence: str, number: int, background_frames: int | None) -> bytes:
-        # of a hundred frames a sequence, eight frames of the motion from one to the next
         sizes = {"sequence": 100, "background_frames": background_frames}
         colour_sets.render_stb(tmp_path, (sequence, number), 1, sizes)
         return png.read_rgb_u8(stb.image_path(tmp_path, sequence, "left", number))[:8, :8].tobytes()
 
-    first = corner("B1Counting", 0, 25)
-    assert corner("B1Counting", 3, 25) == first
-    assert len({first, corner("B1Counting", 4, 25), corner("B1Random", 0, 25), corner("B2Counting", 0, 25)}) == 4
+    first = corner("B1Counting", 0, 4)
+    assert corner("B1Counting", 3, 4) == first
+    assert len({first, corner("B1Counting", 4, 4), corner("B1Random", 0, 4), corner("B2Counting", 0, 4)}) == 4
     first = corner("B1Counting", 0, None)
     assert first == corner("B1Random", 99, None) != corner("B2Counting", 0, None)
 

@@ -58,7 +58,7 @@ def figures(grid):
 
 
 def lines(figure):
-    return {line.get_label().split(":")[0]: line for line in figure.axes[0].lines}
+    return {line.get_label().split(":")[0]: line for line in figure.figure.axes[0].lines}
 
 
 def share_at(line, threshold_mm):
@@ -83,7 +83,7 @@ def test_figures_whose_experiments_are_absent_are_left_out(grid, figures):
 def test_figure_3_shows_both_variants_by_share_of_labels(grid, few_labels):
     (all_labels,) = grid["stb", "rgb"]
     figure = curves.curves([*few_labels, all_labels])["fig03"]
-    axes = figure.axes[0]
+    axes = figure.figure.axes[0]
     assert axes.get_xscale() == "log" and [text.get_text() for text in axes.get_xticklabels()] == ["10", "30", "100"]
     # with all labels there is variant 3 alone in this grid
     expected = {"variant 1": ([10, 30], [6, 5]), "variant 3": ([10, 30, 100], [4, 3, 8])}
@@ -98,21 +98,21 @@ def test_figure_3_shows_both_variants_by_share_of_labels(grid, few_labels):
     pose, true, visible = read_arrays(all_labels, "mean_pose_mm", "joints_true_mm", "visible")
     still_mm = metrics.median_over_joints(np.linalg.norm(pose - true, axis=2).astype(float), visible)
     assert lines(figure)[MEAN_POSE].get_ydata() == pytest.approx([still_mm] * 2)
-    assert figure.get_supxlabel().endswith(f"Data: {few_labels[0].data}.")
+    assert figure.caption.endswith(f"Data: {few_labels[0].data}.")
 
 
 def test_figure_3_says_of_how_many_seeds_it_is_and_shows_their_spread(few_labels):
     seeds = {"seeds": 3, "epe_median_mm_sd": 0.5}
     several = [replace(model, metrics=model.metrics | seeds) for model in few_labels[:2]]
     figure = curves.curves([*several, *few_labels[2:]])["fig03"]
-    assert figure.get_supxlabel().startswith("Points: mean over 1 or 3 seeds. ")
-    spreads = [drawn for drawn in figure.axes[0].containers if drawn.get_label().startswith("_")]
+    assert figure.caption.startswith("Points: mean over 1 or 3 seeds. ")
+    spreads = [drawn for drawn in figure.figure.axes[0].containers if drawn.get_label().startswith("_")]
     assert len(spreads) == 2
     for spread in spreads:  # of the tenth of the labels, not of the three tenths
         (segment,) = [bar for bar in spread[2][0].get_segments() if len(bar)]
         assert np.ptp(segment[:, 1]) == pytest.approx(1.0) and segment[0, 0] == pytest.approx(10, rel=0.05)
     of_one = curves.curves(few_labels)["fig03"]
-    assert "one model each" in of_one.get_supxlabel() and len(of_one.axes[0].containers) == 2
+    assert "Each point is one model" in of_one.caption and len(of_one.figure.axes[0].containers) == 2
 
 
 def test_figure_4_shows_the_best_models_and_the_mean_pose_but_not_the_paper(grid, figures):
@@ -138,7 +138,7 @@ def test_figure_4_shows_the_papers_curves_beside_the_published_sets_only(predict
     line = drawn["the paper"]
     np.testing.assert_allclose(line.get_xydata()[[0, -1]], [[8 * 50 / 19, 0.9483], [50, 0.9963]])
     # our area by the rule of the paper's
-    labels = [line.get_label() for line in made["fig04b"].axes[0].lines]
+    labels = [line.get_label() for line in made["fig04b"].figure.axes[0].lines]
     assert labels[0].endswith(": AUC 21.05–50 mm 0.625") and labels[2] == "the paper: AUC 21.05–50 mm 0.983"
     lifting = predicted("rhd", "joints_2d", 9, published=True, synthetic=False)
     assert len(lines(curves.curves([lifting])["fig04a"])) == 2  # the paper's are of colour
@@ -172,8 +172,8 @@ def test_figure_5_pools_the_frames_of_msras_folds_and_says_how_many_there_are(gr
     for threshold_mm in (15, 25, 35):
         pooled = share_of_frames(folds, "joints_pred_mm", range(21), threshold_mm)
         assert share_at(line, threshold_mm) == pytest.approx(pooled)
-    assert figure.get_supxlabel().startswith("Data: MSRA: ")
-    assert "; 42 test frames of 2 subjects" in figure.get_supxlabel()
+    assert figure.caption.startswith("Data: MSRA: ")
+    assert "; 42 test frames of 2 subjects" in figure.caption
     monkeypatch.setattr(hands_room, "MSRA_SUBJECTS", ("P0", "P1"))
     assert "ResNet-18, variant 1" in lines(curves.curves(folds)["fig05c"])
 

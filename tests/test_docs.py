@@ -1,9 +1,11 @@
 """The pages of docs/ tell the truth: their code runs, their parameters and programs exist."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from handvae import doctor
 from handvae.base.dataset_params import DATASETS
@@ -33,6 +35,20 @@ def test_the_code_for_ones_own_hands_writes_a_set_that_reads_back(tmp_path):
         np.testing.assert_array_equal(ours.image_u8, theirs.image_u8)
         assert ours.side == theirs.side
     assert doctor.examine(rhd.labelled_hands(tmp_path)).problems == []
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a git checkout: nothing says what is ignored")
+def test_git_ignores_pictures_and_downloads_where_the_pages_put_them():
+    names = {"data/raw", "data/doctor/rhd.png", "test_labels.txt", "predictions.txt"}
+    for page in ("own_hands", "data"):
+        text = (REPOSITORY / f"docs/{page}.md").read_text()
+        layouts = [block for block in text.split("```")[1::2] if block.startswith("\n")]
+        names |= {f"{name}/a.png" for name in re.findall(r"^(\w+)/", "".join(layouts), re.MULTILINE)}
+        names |= set(re.findall(r"(?<![\w/*-])\w[\w-]+\.(?:zip|tar\.gz)", text))
+    assert {"mine/a.png", "STB/a.png", "dataset/a.png", "RHD_v1-1.zip", "Training.tar.gz"} < names
+    command = ["git", "check-ignore", "--no-index", *names, "requirements.txt", "reports/metrics.json"]
+    ignored = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stdout.split()
+    assert set(ignored) == names
 
 
 def test_the_page_of_the_datasets_names_every_protocol_parameter():

@@ -35,7 +35,7 @@ def depth(tmp_path_factory, processed):
 
 def panels_of(figure):
     """The used panels, four a hand, in rows from the left."""
-    return [axes for axes in figure.axes if axes.images or axes.collections]
+    return [axes for axes in figure.figure.axes if axes.images or axes.collections]
 
 
 def segments(axes):
@@ -88,12 +88,16 @@ def test_figure_12_shows_hands_about_their_true_centre_without_aligning(depth, p
 
 def test_figure_12_names_its_models_sets_and_the_rule(depth):
     _, figure = depth
-    models, rule, *_, data = figure.get_supxlabel().split("\n")
+    words, *_, data = figure.caption.split("\n")
     best = "ICVL ResNet-50, variant 1; NYU ResNet-50, variant 1; MSRA ResNet-18, variant 1, 2 of 9 subjects"
-    assert models == f"Models: {best}."
-    assert rule.startswith("Hands at evenly spaced ranks of error, ") and rule.endswith(" Near is dark.")
+    assert words.startswith(f"Models: {best}. The hands stand at evenly spaced ranks of error, ")
+    assert words.endswith(" Near is dark.")
     assert data.startswith("Data: MSRA: synthetic msra; ") and "42 test frames of 2 subjects" in data
-    assert [[text.get_text() for text in axes.texts][:1] for axes in figure.axes[::18]] == [["ICVL"], ["NYU"], ["MSRA"]]
+    assert [[text.get_text() for text in axes.texts][:1] for axes in figure.figure.axes[::18]] == [
+        ["ICVL"],
+        ["NYU"],
+        ["MSRA"],
+    ]
 
 
 def test_predictions_of_other_images_are_refused(tmp_path, processed):

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
 
-from handvae.report import pages, viewer
+from handvae.report import pages, style, viewer
 from tests.test_viewer import small_grid
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -39,10 +40,21 @@ def data(tmp_path_factory):
     return results, viewer.viewer_data(results, processed)
 
 
+ANSWER = [("Data", "Synthetic hands."), ("Claims", "6 hold, 2 do not hold.")]
+PICTURE = style.Captioned(Figure(figsize=(4, 2)), "Figure 10b", "Six hands.", "hands in rows")
+
+
+def folded():
+    """A cell of Markdown with a list that is closed until it is clicked."""
+    text = "# Lists\n\n<details><summary>All metrics</summary><p>epe_mean_mm</p></details>"
+    return nbformat.v4.new_markdown_cell(text)
+
+
 def write_page(folder, results, to_view):
     cells = [nbformat.v4.new_markdown_cell("# Tables\n\n## Table 1\n\n| a | b |\n| --- | --- |\n| 1 | 2 |")]
+    notebooks = {"tables": nbformat.v4.new_notebook(cells=cells), "lists": nbformat.v4.new_notebook(cells=[folded()])}
     path = folder / "index.html"
-    path.write_text(pages.index_page({"tables": nbformat.v4.new_notebook(cells=cells)}, to_view, results))
+    path.write_text(pages.index_page(notebooks, to_view, results, ANSWER, PICTURE))
     return path
 
 
@@ -121,6 +133,18 @@ def test_the_page_opens_without_complaint_or_request_and_fits_the_window(browser
         assert page.locator("#view-predictions").is_visible() and page.locator("#view-walks").is_visible()
         contents = page.get_by_role("link", name="Table 1")  # shut on a phone
         assert contents.is_visible() == (viewport == DESKTOP) and not page.locator("#no-walks").is_visible()
+
+
+def test_the_page_opens_with_the_answer_then_the_best_model_from_rgb_and_lists_are_folded(page, data):
+    headings = page.locator("main h2").all_inner_texts()
+    assert headings == ["Did it work?", "Words", "Look at the hands", "Tables", "Lists"]
+    assert page.locator("#answer dt").all_inner_texts() == ["Data", "Claims"]
+    assert page.locator("#answer img").bounding_box()["y"] < DESKTOP["height"]
+    assert page.locator("#model option").first.inner_text() == "RGB->3D RHD, variant 1"
+    assert page.locator("#hand-note").inner_text() == data[1]["predictions"][0]["note"]
+    assert not page.get_by_text("epe_mean_mm").is_visible()
+    page.get_by_text("All metrics").click()
+    assert page.get_by_text("epe_mean_mm").is_visible()
 
 
 @pytest.mark.parametrize(

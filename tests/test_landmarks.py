@@ -5,9 +5,9 @@ from handvae.base.geometry import handedness
 from handvae.base.joints import LEFT, NYU36, RIGHT, ROOT, SKELETONS
 from handvae.synthetic.kinematics import REFERENCE_SHAPE, REST_POSE, sample_shape
 from handvae.synthetic.landmarks import icvl16, msra21, nyu36, stb21
-from handvae.synthetic.motion import ICVL_HAND_LENGTH_M, ICVL_VIEW, Motion, Subject
 from handvae.synthetic.poses import sample_pose
 from handvae.synthetic.scenes import PlacedHand, place_hand, random_rotation, render_depth
+from handvae.synthetic.sequences import ICVL_HAND_LENGTH_M, ICVL_VIEW, Sequence, Subject
 
 SETS = {"stb": (stb21, "HAND21"), "msra": (msra21, "HAND21"), "icvl": (icvl16, "ICVL16"), "nyu": (nyu36, "NYU36")}
 STB_ROOT_MM = np.array([31.0, 41.9, 39.1, 38.8, 36.8])  # real labels: palm to the base of thumb, index, ... little
@@ -59,14 +59,14 @@ def test_stbs_palm_has_the_ratios_of_the_real_labels_and_msras_root_is_the_wrist
 
 def test_icvls_bones_have_the_lengths_of_the_real_labels():
     """Inferred from bone lengths alone: segment middles of a hand of 160 mm, in poses like the set's."""
-    motion = Motion((8,), "random", LEFT, Subject(8, 0, ICVL_HAND_LENGTH_M), ICVL_VIEW)
-    points_mm = 1e3 * np.array([icvl16(motion.hand(frame)) for frame in range(0, 1500, 25)])
+    sequence = Sequence((8,), "random", LEFT, Subject(8, 0, ICVL_HAND_LENGTH_M), ICVL_VIEW)
+    points_mm = 1e3 * np.array([icvl16(sequence.hand(frame)) for frame in range(60)])
     bones_mm = [points_mm[:, child] - points_mm[:, parent] for parent, child in SKELETONS["ICVL16"].bones]
     ratios = np.linalg.norm(bones_mm, axis=-1).mean(axis=1).reshape(5, 3) / ICVL_MM
     assert abs(np.exp(np.log(ratios).mean()) - 1) < 0.06
     assert np.abs(ratios[1:] - 1).max() < 0.20
     assert np.abs(ratios[0] - 1).max() < 0.25  # the thumb fits worst
-    joints_mm = 1e3 * np.linalg.norm(np.diff(motion.hand(0).joints_m[1:].reshape(5, 4, 3), axis=1), axis=-1)
+    joints_mm = 1e3 * np.linalg.norm(np.diff(sequence.hand(0).joints_m[1:].reshape(5, 4, 3), axis=1), axis=-1)
     assert np.abs(joints_mm[1:, :2] / ICVL_MM[1:, 1:] - 1).max() > 0.25  # bones from joint to joint fit worse
 
 

@@ -113,14 +113,14 @@ def test_figures_and_coordinates_are_the_same_twice(everything, again):
     for name in ("fig01", "fig08a"):
         assert tables_again[name].equals(tables[name])
     for name in ("fig01", "fig06"):  # laid out by hand, and by matplotlib
-        assert style.png_bytes(figures_again[name]) == style.png_bytes(figures[name])
+        assert style.png_bytes(figures_again[name].figure) == style.png_bytes(figures[name].figure)
 
 
 def test_each_figure_names_its_data_and_one_whose_experiment_is_absent_is_left_out(grid, figures, again):
     assert list(figures) == ["fig01", "fig06", "fig08a", "fig08b", "fig09", "fig10b", "fig11"]
     for name, figure in figures.items():
-        assert figure.get_suptitle().startswith(f"Figure {name[3:].lstrip('0')}: ")
-        assert figure.get_supxlabel().endswith("2,728 test frames.")
+        assert figure.title.startswith(f"Figure {name[3:].lstrip('0')}: ")
+        assert figure.caption.endswith("2,728 test frames.")
     results, processed = grid
     assert list(again[0]) == ["fig01", "fig06", "fig08a", "fig09"]
     assert list(figures_of(results[:1], processed)[0]) == ["fig10b", "fig11"]
@@ -140,7 +140,7 @@ def test_predictions_without_what_a_figure_shows_and_images_of_another_set_are_r
 
 @pytest.mark.parametrize(("name", "overlaid"), [("fig06", False), ("fig09", True)])
 def test_a_walk_is_shown_step_by_step_between_its_two_images(figures, grid, name, overlaid):
-    columns, axes_of = latent_of("cross"), figures[name].axes
+    columns, axes_of = latent_of("cross"), figures[name].figure.axes
     pictures = [axes for axes in axes_of if axes.images]
     poses = [axes for axes in axes_of if axes.collections and not axes.images]
     assert len(pictures) == len(poses) == 2 * (STEPS + 2)
@@ -168,7 +168,7 @@ def test_a_walk_is_shown_step_by_step_between_its_two_images(figures, grid, name
 
 
 def test_figure_11_shows_the_samples_over_the_truth(figures):
-    panels = [axes for axes in figures["fig11"].axes if axes.collections]
+    panels = [axes for axes in figures["fig11"].figure.axes if axes.collections]
     assert len(panels) == 2 * 3  # from the front and turned
     for number, row in enumerate((2, 5, 9)):
         (truth, blue), (samples, red) = skeletons(panels[2 * number])
@@ -177,11 +177,12 @@ def test_figure_11_shows_the_samples_over_the_truth(figures):
         joints_mm = latent_of(1)["posterior_joints_mm"][number]
         np.testing.assert_allclose(samples, joints_mm[:, BONES][..., :2].reshape(-1, 2, 2))
         assert panels[2 * number].get_title() == "spread 1.5 mm, error 7.0 mm"
-    assert "rgb-v1" in figures["fig11"].get_suptitle()
+    assert "rgb-v1" in figures["fig11"].title
 
 
 def test_figure_1_decodes_hands_from_the_encodings_it_leads_to(everything):
-    figure, table = (by_name["fig01"] for by_name in everything)
+    captioned, table = (by_name["fig01"] for by_name in everything)
+    figure = captioned.figure
     thumbnails = [axes for axes in figure.axes if len(axes.collections) == 1]
     assert len(thumbnails) == len(figure.artists) == 16
     decoded = np.concatenate([latent_of("cross")[f"decoded_mm_{name}"] for name in ("rgb", "joints_3d")])
@@ -197,12 +198,14 @@ def test_figure_8_has_every_sample_of_every_modality_and_prints_the_purity_of_th
     (figures, tables), columns = everything, ["modality", "row", "name", "x", "y"]
     assert list(tables["fig08a"]) == columns and len(tables["fig08a"]) == 3 * FRAMES
     assert tables["fig08a"].loc[FRAMES + 3, columns[:3]].tolist() == ["joints_2d", 3, "evaluation/00003"]
-    (axes,) = figures["fig08a"].axes
+    (axes,) = figures["fig08a"].figure.axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["RGB images (16)", "2D joints (16)", "3D joints (16)"]
     assert sum(len(points.get_offsets()) for points in axes.collections) == 3 * FRAMES
-    texts = {name: figures[name].get_supxlabel() for name in ("fig01", "fig08a", "fig08b")}
-    printed = {name: int(re.search(r"10-NN purity (-?\d+) \(0: mixed", text)[1]) for name, text in texts.items()}
+    texts = {name: figures[name].caption for name in ("fig01", "fig08a", "fig08b")}
+    printed = {
+        name: int(re.search(r"10-NN purity: (-?\d+), where 0 means mixed", text)[1]) for name, text in texts.items()
+    }
     claimed = next(row for row in latent_claims.mixing_rows(grid[0]) if row["statistic"].startswith("posterior means"))
     assert printed["fig08b"] == 100 and printed["fig08a"] == round(claimed["value"]) < 50 and printed["fig01"] < 50
 

@@ -17,10 +17,14 @@ from handvae.report import pages, style
 from tests.conftest import REPOSITORY
 from tests.test_tables import published, result
 
-REPORT = ("tables", "curves", "latent_space", "predictions")
+REPORT = ("claims", "tables", "curves", "latent_space", "predictions", "lists")
 HOSTILE = r"_a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] </script> [l](u)"
 NAME = HOSTILE.replace("/", " ")  # it names files
-FIGURES = {"fig04a": HOSTILE, "fig10b": "Figure 10b: predictions on RHD"}
+CAPTIONS = {
+    "fig04a": {"title": HOSTILE, "caption": HOSTILE, "alt": HOSTILE},
+    "fig10b": {"title": "Figure 10b: predictions on RHD", "caption": "Six hands.", "alt": "hands in rows"},
+}
+FIGURES = list(CAPTIONS)
 RGB = params.Experiment("rhd", "rgb", 1, "T+S+H", "resnet18", 0, None, 1.0, 0.0, "ours", "proportional")
 LIFTING = params.Experiment("rhd", "joints_2d", 3, "T+S+H", "resnet18", 0, None, 1.0, 0.0, "ours", "proportional")
 GRID = {"rhd-rgb-v1": RGB, "rhd-2d-v3": LIFTING, NAME: RGB}
@@ -40,10 +44,10 @@ def write_reports(folder):
         (folder / part).mkdir(parents=True)
     table = "# Tables\n\nErrors in mm.\n\n## Table 1\n\n| | RHD |\n| --- | --- |\n| Var. 1 | 48.50 |\n"
     (folder / "tables/tables.md").write_text(table)
-    for name in ("table1", "table2", "table5", "table6", "depth"):
-        (folder / f"tables/{name}.csv").write_text("task,verdict\nRGB->3D RHD,not comparable (synthetic)\n")
+    (folder / "tables/paired.md").write_text("# Paired comparison\n\n| a | b |\n| --- | --- |\n| v1 | v2 |\n")
     (folder / "tables/parameters_layers.csv").write_text("network,layer,parameters\nRGB encoder,conv1,9408\n")
-    (folder / "tables/claims.md").write_text("| claim | verdict |\n| --- | --- |\n| variants differ little | holds |\n")
+    (folder / "tables/claims.md").write_text("### Variants differ little\n\n- **holds**: 5 %\n")
+    (folder / "figures/captions.json").write_text(json.dumps(CAPTIONS))
     for name in (*FIGURES, "fig12"):  # the last left by an older version
         (folder / f"figures/{name}.png").write_bytes(style.png_bytes(Figure(figsize=(2, 1))))
     for name, text in OF_ROW.items():
@@ -97,12 +101,13 @@ def test_the_committed_notebooks_have_no_outputs_and_one_cell_of_parameters(name
 
 def test_the_notebooks_show_the_reports_and_name_the_figures_that_the_grid_does_not_make(project, notebooks):
     assert {name: pictures(notebook) for name, notebook in notebooks.items()} == dict(
-        zip(REPORT, (0, 2, 0, 1), strict=True)
+        zip(REPORT, (0, 0, 2, 0, 1, 0), strict=True)
     )
     texts = {name: text_of(pages.section(name, notebook))[0] for name, notebook in notebooks.items()}
-    assert "Var. 1 48.50" in texts["tables"] and "rhd-rgb-v1 48.503" in texts["tables"]
-    assert "RGB->3D RHD" in str(notebooks["curves"].cells) and "Figure 4a" in texts["curves"]
-    assert "variants differ little" in texts["latent_space"]
+    assert "Var. 1 48.50" in texts["tables"] and "rhd-rgb-v1 RGB->3D RHD 48.503" in texts["lists"]
+    assert "v1 v2" in texts["lists"] and "RGB->3D RHD" in str(notebooks["curves"].cells)
+    assert "Variants differ little" in texts["claims"] and "Six hands." in texts["predictions"]
+    assert HOSTILE in html.unescape(pages.section("x", notebooks["curves"]))
     assert "Figure 10b" in texts["predictions"] and "Figure 12" not in texts["predictions"]
     assert "no model for them: figure 10a, figure 12" in texts["predictions"]
     for notebook in map(nbformat.writes, notebooks.values()):
@@ -137,7 +142,7 @@ def test_every_notebook_runs_by_hand_in_its_own_folder_as_it_is(project, monkeyp
     paths = [project / f"notebooks/{name}.ipynb" for name in (*REPORT, "own_experiment")]
     with ThreadPoolExecutor(pages.KERNELS) as pool:
         run = pool.map(lambda path: pages.executed(path, {}), paths)
-        assert [pictures(notebook) for notebook in run] == [0, 2, 0, 2, 1]
+        assert [pictures(notebook) for notebook in run] == [0, 0, 2, 0, 1, 0, 1]
 
 
 def notebook(*markdown):
@@ -160,10 +165,13 @@ def test_a_section_has_its_headings_one_level_down_with_ids_of_their_own_and_no_
 
 def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere():
     data = {"predictions": [], "walks": None, "x": "</script>"}
-    page = pages.index_page({name: notebook(f"# {name}", "## One", "## Two") for name in REPORT}, data, [])
+    notebooks = {name: notebook(f"# {name}", "## One", "## Two") for name in REPORT}
+    answer = [("Data", "a <b>"), ("Claims", "one holds")]
+    page = pages.index_page(notebooks, data, [], answer, style.Captioned(Figure(), "t", "<c>", '"a"'))
+    assert "<dt>Data</dt><dd>a &lt;b&gt;</dd>" in page and 'alt="&quot;a&quot;"><figcaption>&lt;c&gt;<' in page
     assert not re.search(r"<(link|iframe)|(src|href)=[\"']?(https?:)?//|@import|url\(", page)
     ids, links = re.findall(r'\bid="(.*?)"', page), re.findall(r'href="#(.*?)"', page)
-    assert len(ids) == len(set(ids)) and len(links) == 1 + 3 * len(REPORT) and set(links) <= set(ids)
+    assert len(ids) == len(set(ids)) and len(links) == 3 + 3 * len(REPORT) and set(links) <= set(ids)
     assert re.findall(r'href="([^#].*?)"', page) == ["own_experiment.html"]
     assert page.count("<h1") == page.count("</html>") == 1 and page.count("</script>") == 3
     assert "$" not in re.sub(r"(?s)<script>.*?</script>", "", page)  # nothing of the template is left
@@ -209,8 +217,9 @@ def test_names_that_users_chose_are_shown_as_they_are(notebooks, own_page):
     text, tags = text_of(own_page)
     assert f"Data: RHD: {HOSTILE} b; profile {HOSTILE}; " in text and f"profile {HOSTILE} Data" in text
     assert f"yours, synthetic rhd-rgb-v1 {NAME} the paper" in text and not tags & {"b", "em"}
-    text, tags = text_of(pages.index_page(notebooks, {"predictions": [], "walks": None, "x": HOSTILE}, []))
-    assert f" {NAME} 48.503" in text and "b" not in tags
+    to_view, answer = {"predictions": [], "walks": None, "x": HOSTILE}, [("Claims", HOSTILE)]
+    text, tags = text_of(pages.index_page(notebooks, to_view, [], answer, None))
+    assert f" {NAME} RGB->3D RHD 48.503" in text and f"Claims {HOSTILE}" in text and "b" not in tags
     assert f'alt="{html.escape(HOSTILE)}"' in pages.section("curves", notebooks["curves"])
 
 

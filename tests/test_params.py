@@ -6,6 +6,7 @@ import operator
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from handvae.base import params, yaml_text
 from handvae.base.errors import InputError
@@ -192,6 +193,33 @@ def test_a_row_may_be_named_by_letters_digits_and_some_signs_alone(params_tree, 
 
 
 # as people and their tools write
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["variant=2"],
+        ["data.rhd.sha256=0f", "data.rhd.source=/data/RHD_published_v2", "recipes.ours.kl_weight=1e-5"],
+        ["profiles.paper.training.joints_2d.optimiser=muon", "profiles.night.augmentation.depth.scale=[0.85,1.15]"],
+        ["experiments.rhd-2d-v1.variant=separate", "experiments.msra-resnet18-p8.invariances=T"],
+        [
+            "experiments.stb-rgb-v1-l10.label_fraction=0.125",
+            "profiles.small.synthetic.rhd.training=14500",
+            "variants.1=['t->t']",
+        ],
+    ],
+)
+def test_dvc_changes_the_lines_of_the_values_that_are_set_and_no_others(tmp_path, changes):
+    """params.yaml stands as DVC's writer would write it, and no line is so long that another value would break it."""
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT)
+    apply_overrides(path, changes)
+    before, after = TEXT.split("\n"), path.read_text().split("\n")
+    assert len(before) == len(after)
+    values = sum(2 if "scale=" in change else 1 for change in changes)
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == values
+    params.load(path)
 
 
 def test_broken_yaml_and_a_missing_file_are_one_line_errors(tmp_path):

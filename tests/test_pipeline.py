@@ -18,6 +18,7 @@ import h5py
 import psutil
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 from ray.cluster_utils import Cluster
 
 from handvae.base.errors import InputError
@@ -62,9 +63,10 @@ def code_of(stage_file: Path) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stages_deps_are_the_modules_and_packages_that_it_imports(stage):
     entry = STAGES[stage].get("do", STAGES[stage])
-    program = entry["cmd"].split()[2].replace(".", "/") + ".py"
+    commands = entry["cmd"] if isinstance(entry["cmd"], list) else [entry["cmd"]]
+    programs = [REPOSITORY / (command.split()[2].replace(".", "/") + ".py") for command in commands]
     listed = {dep for dep in entry["deps"] if dep.startswith(("handvae", "stages"))}
-    needed = code_of(REPOSITORY / program)
+    needed = set().union(*map(code_of, programs))
     covered = {dep: {file for file in needed if file == dep or file.startswith(f"{dep}/")} for dep in listed}
     missing = needed - set().union(*covered.values())
     needless = {dep for dep, files in covered.items() if not files}
@@ -152,20 +154,20 @@ def clone_at_tiny(folder: Path, report: str = "python -m stages.report") -> Path
         if source.is_file() and not name.startswith("reports/") and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, folder / name)
-    params = (folder / "params.yaml").read_text()
-    grid = params.index("\nexperiments:\n")
-    rows = params[grid:].replace("  nyu-resnet18:", "  nyu-w0.5:").splitlines()
-    rows = [line for line in rows if line.strip().split(":")[0] in ("experiments", *ROWS)]
-    (folder / "params.yaml").write_text(params[:grid] + "\n" + "\n".join(rows) + "\n")
+    with modify_yaml(folder / "params.yaml") as settings:
+        rows = settings["experiments"]
+        rows["nyu-w0.5"] = rows["nyu-resnet18"]
+        for name in set(rows) - set(ROWS):
+            del rows[name]
+        settings["profile"] = "tiny"
+        settings["profiles"]["tiny"]["training"]["joints_2d"] |= {"steps": 240}
     for name, old, new in (
-        ("params.yaml", "\nprofile: small", "\nprofile: tiny"),
-        ("params.yaml", "{steps: 3, batch_size: 4,", "{steps: 240, batch_size: 4,"),
         ("handvae/model/training.py", '"cpu": 30.0', '"cpu": 0.0'),
         ("dvc.yaml", "cmd: python -m stages.report", f"cmd: {report}"),
     ):
-        before, found, after = (folder / name).read_text().rpartition(old)  # the last: of `tiny` the one of 2D joints
-        assert found
-        (folder / name).write_text(before + new + after)
+        text = (folder / name).read_text()
+        assert text.count(old) == 1
+        (folder / name).write_text(text.replace(old, new))
     run("git", "init", "-q", cwd=folder)
     commit_all(folder, "a clone at profile tiny")
     return folder
@@ -251,22 +253,69 @@ def test_a_snapshot_is_taken_of_a_whole_run_and_of_no_other(clone, monkeypatch):
     shutil.rmtree("results")
 
 
-def test_an_experiment_of_ones_own_reruns_nothing_of_the_grid_and_metrics_and_plots_diff_show_it(clone):
-    before = json.loads((clone / "reports/metrics.json").read_text())
+@pytest.fixture
+def back(clone):
+    """Afterwards the clone is as it was."""
+    yield
+    run("git", "checkout", "-q", "--", ".", cwd=clone)
+    run("dvc", "checkout", "-q", cwd=clone)
+
+
+def test_an_experiment_of_ones_own_reruns_nothing_of_the_grid_and_its_page_metrics_and_plots_are_its_own(clone, back):
+    page, metrics = clone / "reports/own_experiment.html", clone / "reports/metrics.json"
+    before, page_before = json.loads(metrics.read_text()), page.read_text()
     output = run("dvc", "exp", "run", "-S", "variant=4", cwd=clone).stdout
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-    assert ran == {"train", "evaluate", "own_experiment"}
-    after = json.loads((clone / "reports/metrics.json").read_text())
+    assert ran == {"train", "evaluate"}
+    after = json.loads(metrics.read_text())
     assert before["epe_mean_mm"] != after["epe_mean_mm"]
+    written = page.read_text()
+    run(sys.executable, "-m", "stages.own_experiment", cwd=clone)
+    assert written == page.read_text() != page_before and f"{after['epe_mean_mm']:.3f}" in written
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
     assert set(difference) == {"reports/metrics.json"} and "epe_mean_mm" in difference["reports/metrics.json"]
     run("dvc", "plots", "diff", "HEAD", "workspace", "-o", "dvc_plots", cwd=clone)
+    drawn = (clone / "dvc_plots/index.html").read_text()
+    plots = dict(re.findall(r'<div id = "([^"]+)">(.*?)</div>', drawn, re.DOTALL))
+    curves = ["reports_metrics_pck_csv", "reports_training_csv"]
+    assert list(plots)[:2] == curves and len(plots) == 3
+    assert all(f'"rev": "{revision}"' in plots[curve] for curve in curves for revision in ("HEAD", "workspace"))
+
+
+def test_what_dvc_shows_is_ones_own_and_a_rows_numbers_and_curves_can_be_asked_for(clone):
+    """By the commands in README."""
+    own, row = "reports/metrics.json", "reports/metrics/rhd-2d-v1"
+    shown = [run("dvc", "metrics", "show", "--json", *names, cwd=clone).stdout for names in ([], [f"{row}.json"])]
+    files_of = [set(json.loads(text)[""]["data"]) for text in shown]
+    assert files_of == [{own}, {f"{row}.json"}]
+    run("dvc", "plots", "show", "-x", "threshold_mm", f"{row}_pck.csv", "-o", "dvc_plots", cwd=clone)
     page = (clone / "dvc_plots/index.html").read_text()
-    for curve in ("reports/metrics_pck.csv", "reports/training.csv"):
-        drawn = page[page.index(re.sub(r"[/.]", "_", curve)) :]  # the plot's id; its data follow
-        assert '"rev": "HEAD"' in drawn and '"rev": "workspace"' in drawn
-    run("git", "checkout", "-q", "--", ".", cwd=clone)
-    run("dvc", "checkout", "-q", cwd=clone)
+    assert page.count("<div id") == 1 and '"field": "pck"' in page
+    change = ("dvc", "metrics", "diff", "HEAD~1", "--json", "--targets", f"{row}.json")
+    assert list(json.loads(run(*change, cwd=clone).stdout)) == [f"{row}.json"]
+    table = run("dvc", "exp", "show", "--csv", "--drop", ".*", "--keep", "Experiment|epe_mean_mm$|variant$", cwd=clone)
+    assert "rhd" not in table.stdout and "epe_mean_mm" in table.stdout.splitlines()[0]
+
+
+def test_experiments_outside_the_workspace_read_its_raw_images_and_a_source_beside_it(clone, back):
+    """With another protocol in a temporary folder, with pictures of one's own, by a relative path, in DVC's queue."""
+    shutil.copytree(clone / "data/raw/rhd", clone / "mine")  # ignored by git
+    try:
+        protocol = ("-S", "data.rhd.protocol.hands=both", "train", "evaluate")
+        temporary = run("dvc", "exp", "run", "--temp", "-n", "protocol", *protocol, cwd=clone).stdout
+        assert "Running stage 'preprocess@rhd'" in temporary and "bringing the raw data again" not in temporary
+        source = ("-S", "data.rhd.source=mine", "-S", "variant=2", "train", "evaluate")
+        run("dvc", "exp", "run", "--queue", "-n", "source", *source, cwd=clone)
+        run("dvc", "exp", "run", "--run-all", cwd=clone)
+        assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
+        run("dvc", "exp", "apply", "source", cwd=clone)
+        manifest = json.loads((clone / "data/raw/rhd.json").read_text())
+        assert manifest["root"] == "mine" and manifest["kind"] == "folder"
+        assert "mine (RHD's layout)" in (clone / "reports/own_experiment.html").read_text()
+        assert json.loads((clone / "reports/metrics.json").read_text())["frames"] == 12
+        assert "Running stage" not in run("dvc", "repro", "evaluate", cwd=clone).stdout
+    finally:
+        shutil.rmtree(clone / "mine")
 
 
 # the same again by workers, whatever is killed

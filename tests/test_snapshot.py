@@ -85,7 +85,7 @@ def test_the_command_is_that_of_the_changes_to_the_commits_parameters(commit):
     set_params("\nprofile: small", "\nprofile: night")
     assert snapshot.command(commit) == "`python -m stages.grid -S profile=night`"
     set_params("    source: synthetic", "    source: [a b.zip, c.zip]")
-    set_params("test_subject: null", "test_subject: P1")
+    set_params("\ntest_subject:", "\ntest_subject: P1")
     expected = '-S test_subject=P1 -S profile=night -S \'data.rhd.source=["a b.zip","c.zip"]\''
     assert snapshot.command(commit) == f"`python -m stages.grid {expected}`"
     set_params("  stb-cross:", "  stb-crossed:")  # which no -S does

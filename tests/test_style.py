@@ -5,6 +5,7 @@ import io
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from handvae.base.joints import SKELETONS
@@ -50,15 +51,17 @@ def predictions_figure():
 
 @pytest.mark.parametrize("make", [curves_figure, predictions_figure])
 def test_the_same_figure_gives_the_same_bytes_whatever_the_users_settings_and_says_what_it_is_made_from(make):
-    figure = make()
+    captioned = make()
     data = "Data: RHD: synthetic hands, 2,000 training images; profile small; 2,728 test frames."
-    assert figure.get_supxlabel().split("\n")[-1] == data
-    first = style.png_bytes(figure)
+    assert captioned.caption.split("\n")[-1] == data and captioned.alt
+    assert captioned.figure.get_suptitle() == captioned.title and captioned.figure.get_supxlabel() == ""
+    first = style.png_bytes(captioned.figure)
     with matplotlib.rc_context(
         {"font.size": 20, "axes.facecolor": "black", "savefig.bbox": "tight", "savefig.dpi": 30}
     ):
-        assert style.png_bytes(make()) == first
-    assert "Software" not in Image.open(io.BytesIO(first)).info
+        assert style.png_bytes(make().figure) == first
+    picture = Image.open(io.BytesIO(first))
+    assert picture.mode == "P" and not picture.info.keys() & {"Software", "dpi"}
 
 
 @pytest.mark.parametrize("name", ["_hidden", r"$\frac{$ $x^2$", "a <b>x & y|z_1_2 % `c`"])
@@ -68,9 +71,12 @@ def test_names_of_users_are_drawn_as_they_are(name):
 
     drawn = [curves.Curve(name, np.arange(3.0), np.arange(3) / 3, style.RED)]
     for figure in (curves.curves_figure(drawn, ("", "")), hands.predictions_figure({name: [predicted_hand()]})):
-        style.worded(figure, name, name)
-        assert len(style.png_bytes(figure)) > 5000
-        assert [text._preprocess_math(text.get_text()) for text in figure.findobj(is_of_name)] == [(name, False)] * 3
+        captioned = style.titled(figure, "fig10a", MODELS, set="", direction="", model=name, rule=name)
+        assert len(style.png_bytes(figure)) > 3000 and captioned.caption.startswith(name)
+        assert [text._preprocess_math(text.get_text()) for text in figure.findobj(is_of_name)] == [
+            (name, False),
+            (captioned.title, False),
+        ]
 
 
 def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():
@@ -79,8 +85,18 @@ def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():
     np.testing.assert_allclose(style.seen_from(joints_mm, 90), joints_mm[:, [2, 1]], atol=1e-12)
 
 
-def test_a_long_caption_is_wrapped_and_stays_inside_the_figure():
-    figure = predictions_figure()
-    figure.draw_without_rendering()
-    extent = figure._supxlabel.get_window_extent()
-    assert extent.x1 <= figure.bbox.x1 and extent.y0 >= 0
+@pytest.mark.parametrize(("epe_mean_mm", "word"), [(27.4, None), (27.6, "Weak: a"), (39.3, "Collapsed: a")])
+def test_a_caption_says_where_a_model_has_learned_little_or_nothing(epe_mean_mm, word):
+    model = result("a", epe_mean_mm=epe_mean_mm)  # the mean pose has 41.25 mm
+    caption = style.titled(Figure(), "fig04a", [[model]], set="RHD").caption
+    assert (word in caption) if word else caption.startswith("Data: ")
+    assert (f"{100 * epe_mean_mm / 41.25:.0f} % of the mean pose's" in caption) == bool(word)
+
+
+def test_a_picture_of_few_colours_looks_like_the_drawing():
+    figure = predictions_figure().figure
+    drawn = io.BytesIO()
+    reduced = np.asarray(Image.open(io.BytesIO(style.png_bytes(figure))).convert("RGB"), float)
+    figure.savefig(drawn, format="png", dpi=style.PIXELS_PER_INCH)
+    whole = np.asarray(Image.open(drawn).convert("RGB"), float)
+    assert reduced.shape == whole.shape and np.abs(reduced - whole).mean() < 3

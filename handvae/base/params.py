@@ -54,10 +54,6 @@ class Params:
         steps = round(training.steps * self.profile.steps_share.get(experiment.dataset, 1.0))
         return dataclasses.replace(training, steps=max(1, steps))
 
-    def block_frames(self, synthetic: bool) -> int:
-        """Frames of a video that count as one observation; synthetic videos may run faster than real ones."""
-        return self.profile.synthetic_block_frames if synthetic else self.evaluation.block_frames
-
     def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
         """The (input modality, target modality) pairs that Algorithm 1 goes through, in order."""
         modality = {"i": experiment.input, "t": TARGET} | {name: name for name in MODALITIES}

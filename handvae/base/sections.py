@@ -136,7 +136,6 @@ class Profile:
     needs_gpu: bool  # training on a CPU must be asked for
     repeated_seeds: Count  # models of a row that is repeated
     unscaled_unit_mm: Positive
-    synthetic_block_frames: Count
     augmentation: TypedDict("AugmentationByInput", dict.fromkeys(INPUTS, Augmentation))
     training: TypedDict("TrainingByInput", dict.fromkeys(INPUTS, Training))
     steps_share: dict[DatasetName, Positive]  # of the training steps; 1 of those not named

@@ -13,7 +13,6 @@ import pandas as pd
 from handvae.base.errors import InputError
 from handvae.evaluation import bootstrap, uncertainty
 from handvae.evaluation.uncertainty import LEVEL, Number
-from handvae.report import paper
 from handvae.report.predictions import Frames, read_frames
 from handvae.report.results import Result
 from handvae.report.tables import Text, frame_of
@@ -62,7 +61,7 @@ def _pairs(models: list[Result]) -> list[tuple[dict[str, object], Number]]:
         number = number_of(np.subtract, a, b)
         printed_mm = [models[i].printed_mm.get("epe_mean_mm", np.nan) for i in (a, b)]
         row = {
-            "task": f"{paper.DIRECTIONS[first.input]} {first.dataset.upper()}{subject}",
+            "task": f"{first.task_name}{subject}",
             "model_a": models[a].experiment,
             "model_b": models[b].experiment,
             **numbers_of("difference_mm", number),

@@ -16,6 +16,7 @@ from handvae.report import paper, semi_supervised, style
 from handvae.report.hands import depth_name
 from handvae.report.predictions import Frames, read_frames
 from handvae.report.results import Model, Result, best, best_depth_models
+from handvae.report.style import Captioned
 from handvae.report.text import WORDS
 
 THRESHOLDS_MM = np.linspace(0, 80, 161)
@@ -45,7 +46,7 @@ class Curve:
     line: str = "-"
 
 
-def curves(results: list[Result], references: References | None = None) -> dict[str, Figure]:
+def curves(results: list[Result], references: References | None = None) -> dict[str, Captioned]:
     """File name without suffix -> figure; `references`: other methods', for Figure 5 of a published set."""
     figures = {}
     if few_labels := semi_supervised.models_of(results):
@@ -61,7 +62,7 @@ def curves(results: list[Result], references: References | None = None) -> dict[
 
 
 @style.styled
-def _figure_3(models: list[Result]) -> Figure:
+def _figure_3(models: list[Result]) -> Captioned:
     """Median EPE of variants 1 and 3 by share of labels, and of the mean pose; `models`: fewest labels first."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -95,7 +96,7 @@ def _draw_series(axes: Axes, models: list[Result], aside: float, label: str, col
     axes.errorbar(percent, epe_mm, (epe_mm - low_mm, high_mm - epe_mm), label=label, **look)
 
 
-def _figure_4(name: str, models: list[Model]) -> Figure:
+def _figure_4(name: str, models: list[Model]) -> Captioned:
     """PCK of the best model of each task, of the mean pose, and the paper's curves where the data is the paper's."""
     first = models[0][0]
 
@@ -115,7 +116,7 @@ def _figure_4(name: str, models: list[Model]) -> Figure:
     return style.titled(figure, name, models, set=first.dataset.upper())
 
 
-def _figure_5(name: str, models: list[Model], references: list[Reference]) -> Figure:
+def _figure_5(name: str, models: list[Model], references: list[Reference]) -> Captioned:
     """PCF of the best model of each encoder and of the mean pose, evaluated joints only; on a published set others'."""
     first = models[0][0]
 

@@ -19,6 +19,7 @@ from handvae.preprocessing import store
 from handvae.report import paper, style
 from handvae.report.predictions import read_arrays, read_frames
 from handvae.report.results import Model, Result, best, best_depth_models
+from handvae.report.style import Captioned
 from handvae.report.text import WORDS
 
 COLOUR_HANDS = 6  # of a set
@@ -48,7 +49,7 @@ class PredictedHand:
     skeleton: Skeleton
 
 
-def hands(results: list[Result], processed: Path) -> dict[str, Figure]:
+def hands(results: list[Result], processed: Path) -> dict[str, Captioned]:
     """File name without suffix -> figure; `processed` is the folder of the preprocessed sets.
 
     A figure whose experiments are not among the results is left out. On RHD Figure 10 is of the best model from RGB, in
@@ -59,7 +60,7 @@ def hands(results: list[Result], processed: Path) -> dict[str, Figure]:
     for name, model in {"fig10a": stb, "fig10b": rgb or lifting}.items():
         if model:
             figure = predictions_figure({"": picked_hands([model], COLOUR_HANDS, processed)})
-            words = {"set": model.dataset.upper(), "direction": paper.DIRECTIONS[model.input]}
+            words = {"set": model.dataset.upper(), "direction": paper.direction(model.input, model.variant)}
             words |= {"model": model.experiment, "rule": RULE.format(joints="visible")}
             figures[name] = style.titled(figure, name, [[model]], **words)
     if rgb or stb:
@@ -148,7 +149,7 @@ def predictions_figure(sets: dict[str, list[PredictedHand]]) -> Figure:
     """
     rows = [(name, picked[row : row + 2]) for name, picked in sets.items() for row in range(0, len(picked), 2)]
     widths = [1, 1, 1, 1, 0.12, 1, 1, 1, 1]  # a gap between the two
-    figure, panels = style.panels(len(rows), widths, (8.6, 1.17 * len(rows) + 0.95), pad=0.02)
+    figure, panels = style.panels(len(rows), widths, (8.6, 1.17 * len(rows) + 0.45), pad=0.02)
     for number, (name, pair) in enumerate(rows):
         for hand, four in zip(pair, (panels[number, :4], panels[number, 5:]), strict=False):
             _draw_hand(four, hand)
@@ -183,14 +184,14 @@ def _draw_hand(panels: np.ndarray, hand: PredictedHand) -> None:
 
 
 @style.styled
-def _figure_11(result: Result, processed: Path) -> Figure:
+def _figure_11(result: Result, processed: Path) -> Captioned:
     """Samples of the posterior of some test images (red) over the truth (blue): front and side; two hands a row."""
     latent = ("posterior_row", "posterior_joints_mm", "posterior_spread_mm")
     rows, samples_mm, spread_mm = read_arrays(result, *(f"latent/{name}" for name in latent))
     frames = read_frames([result])
     error_mm, counted, bones = frames.errors_mm[0], frames.counted, np.array(result.skeleton.bones)
     lines = -(-len(rows) // 2)
-    figure, panels = style.panels(lines, [1, 1, 1, 0.15, 1, 1, 1], (8.6, 1.72 * lines + 0.95), pad=0.02)
+    figure, panels = style.panels(lines, [1, 1, 1, 0.15, 1, 1, 1], (8.6, 1.72 * lines + 0.45), pad=0.02)
     three_each = np.concatenate([panels[:, :3], panels[:, 4:]], axis=1).reshape(-1, 3)
     for three, row, samples in zip(three_each, rows, samples_mm, strict=False):
         three[0].imshow(read_network_crop(result, row, frames.name[row], processed)[0])

@@ -21,6 +21,7 @@ from handvae.report import latent_claims, style
 from handvae.report.hands import read_network_crop
 from handvae.report.predictions import MIXED, read_arrays, read_encodings
 from handvae.report.results import Result, of_variant
+from handvae.report.style import Captioned
 from handvae.report.text import WORDS
 
 PERPLEXITY = 30
@@ -66,7 +67,7 @@ class Embedding:
         return WORDS["purity"].format(**words, mean=mean, low=low, high=high)
 
 
-def latent_figures(results: list[Result], processed: Path) -> tuple[dict[str, Figure], dict[str, pd.DataFrame]]:
+def latent_figures(results: list[Result], processed: Path) -> tuple[dict[str, Captioned], dict[str, pd.DataFrame]]:
     """File name without suffix -> figure, and the t-SNE coordinates of those that have some, by the same name.
 
     A figure whose experiment is not among the results is left out. `processed` is the folder of the preprocessed sets;
@@ -100,9 +101,9 @@ def embedding_of(result: Result, modalities: tuple[str, ...] = MIXED) -> Embeddi
 
 
 @style.styled
-def _figure_8(name: str, result: Result, embedding: Embedding) -> Figure:
+def _figure_8(name: str, result: Result, embedding: Embedding) -> Captioned:
     """The modalities in one plane."""
-    figure = Figure(figsize=(6.4, 6.8), layout="constrained")
+    figure = Figure(figsize=(6.4, 6.2), layout="constrained")
     axes = figure.add_subplot()
     _draw_points(axes, embedding)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=len(embedding.modalities), **LEGEND)
@@ -110,15 +111,15 @@ def _figure_8(name: str, result: Result, embedding: Embedding) -> Figure:
 
 
 @style.styled
-def _figure_1(result: Result, embedding: Embedding) -> Figure:
+def _figure_1(result: Result, embedding: Embedding) -> Captioned:
     """The modalities in one plane, within a ring of hands decoded from encodings that are spread out over it."""
     decoded_mm = read_arrays(result, *(f"latent/decoded_mm_{modality}" for modality in embedding.modalities))
     joints_mm = np.concatenate([of_modality[embedding.rows] for of_modality in decoded_mm])
     points = embedding.points.reshape(-1, 2)
     picked = spread_out(points, 4 * (RING - 1))
     # by hand: constrained layout differs in the last bits from run to run, which slanting lines make visible
-    figure = Figure(figsize=(7.4, 8.4))
-    grid = figure.add_gridspec(RING, RING, left=0.01, right=0.99, bottom=0.13, top=0.93, wspace=0.08, hspace=0.08)
+    figure = Figure(figsize=(7.4, 7.7))
+    grid = figure.add_gridspec(RING, RING, left=0.01, right=0.99, bottom=0.01, top=0.925, wspace=0.08, hspace=0.08)
     axes = figure.add_subplot(grid[1:-1, 1:-1])
     _draw_points(axes, embedding)
     low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
@@ -180,7 +181,7 @@ def _draw_points(axes: Axes, embedding: Embedding) -> None:
 
 
 @style.styled
-def _walks_figure(name: str, result: Result, processed: Path, overlay: bool) -> Figure:
+def _walks_figure(name: str, result: Result, processed: Path, overlay: bool) -> Captioned:
     """A column a step, decoded images over decoded 3D joints, between the two images and their truth.
 
     `overlay`: with the 2D joints drawn over the images, decoded ones (red) and at the ends the true ones (blue).
@@ -190,7 +191,7 @@ def _walks_figure(name: str, result: Result, processed: Path, overlay: bool) -> 
     true_mm, names = read_arrays(result, "joints_true_mm", "name")
     steps = joints_mm.shape[1]
     widths = [1, 0.12, *steps * [1], 0.12, 1]
-    figure, panels = style.panels(2 * len(ends), widths, (10.4, 2.0 * len(ends) + 0.95), pad=0.01)
+    figure, panels = style.panels(2 * len(ends), widths, (10.4, 2.0 * len(ends) + 0.45), pad=0.01)
     panels = panels[:, [0, *range(2, 2 + steps), len(widths) - 1]]
     for number, (first, last) in enumerate(ends):
         crops = [read_network_crop(result, row, names[row], processed) for row in (first, last)]

@@ -4,12 +4,13 @@ A page is one file that needs no network: pictures, style and script are inside 
 settings and are stripped of times, paths and random ids, so that the same reports give the same bytes.
 """
 
+import base64
 import html
 import importlib.metadata
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
@@ -29,7 +30,9 @@ from handvae.base.errors import InputError
 from handvae.base.params import Experiment
 from handvae.report import paper
 from handvae.report.results import LeftOut, Result
-from handvae.report.text import COMMAND, count_text, delivered, reasons
+from handvae.report.style import Captioned, png_bytes
+from handvae.report.summary import Line
+from handvae.report.text import COMMAND, WORDS, count_text, delivered, reasons
 
 NOTEBOOKS, REPORTS, TRAINING = Path("notebooks"), Path("reports"), Path("reports/training")
 OWN_PAGE = "own_experiment.html"  # in reports/, beside the page that links to it
@@ -37,9 +40,9 @@ KERNELS = 2  # that run at once
 
 TITLE = "Cross-modal deep variational hand pose estimation, reproduced"
 INTRODUCTION = """
-Spurr, Song, Park and Hilliges, CVPR 2018: an image, or the 2D joints in it, is encoded into a latent space that all
-modalities share, from which the 3D joints of the hand are decoded. This page shows what <code>dvc repro</code> made:
-every number and picture in it comes from a tracked file.
+Spurr, Song, Park and Hilliges, CVPR 2018. A variational autoencoder encodes an image, or the 2D joints in it, into a
+latent space that all modalities share. From there it decodes the 3D joints of the hand. This page shows what
+<code>dvc repro</code> made: every number and picture on it comes from a tracked file.
 """
 OWN_LINK = (
     f'<a href="{OWN_PAGE}">Your own experiment</a>, the top of params.yaml, has a page of its own beside this one.'
@@ -47,19 +50,24 @@ OWN_LINK = (
 
 
 def executed_notebooks(
-    experiments: dict[str, Experiment], figures_made: dict[str, str], folder: str = "."
+    experiments: dict[str, Experiment], figures_made: list[str], opening_figure: str = "", folder: str = "."
 ) -> dict[str, NotebookNode]:
-    """The report's notebooks by name, executed in `folder`, which holds reports/.
+    """The report's notebooks by name, in the page's order, executed in `folder`, which holds reports/.
 
-    `figures_made`: file name without suffix -> title. InputError names the notebook and the cell that fails.
+    `figures_made`: file names without suffix; `opening_figure`: the one that the page opens with, "" for none.
+    InputError names the notebook and the cell that fails.
     """
     of_figures = {"reports": str(REPORTS), "figures_made": figures_made}
-    tasks = {name: f"{paper.DIRECTIONS[row.input]} {row.dataset.upper()}" for name, row in experiments.items()}
+    tasks = {
+        name: f"{paper.direction(row.input, row.variant)} {row.dataset.upper()}" for name, row in experiments.items()
+    }
     parameters = {
-        "tables": {"reports": str(REPORTS), "experiments": list(experiments)},
+        "claims": {"reports": str(REPORTS)},
+        "tables": {"reports": str(REPORTS)},
         "curves": {**of_figures, "training": str(TRAINING), "tasks": tasks},
         "latent_space": of_figures,
-        "predictions": of_figures,
+        "predictions": {**of_figures, "opening_figure": opening_figure},
+        "lists": {"reports": str(REPORTS), "tasks": tasks},
     }
     with ThreadPoolExecutor(KERNELS) as pool:
         paths = [NOTEBOOKS / f"{name}.ipynb" for name in parameters]
@@ -116,26 +124,42 @@ class _DeliveredTemplates(HTMLExporter):
 
 
 def index_page(
-    notebooks: dict[str, NotebookNode], viewer: dict, results: list[Result], left_out: Sequence[LeftOut] = (), note=""
+    notebooks: dict[str, NotebookNode],
+    viewer: dict,
+    results: list[Result],
+    answer: Sequence[Line],
+    picture: Captioned | None,
+    left_out: Sequence[LeftOut] = (),
 ) -> str:
-    """reports/index.html: the viewer with its data (`viewer.viewer_data`), then the notebooks' text and outputs.
-
-    `note`: a further sentence on what was run, "" for none.
-    """
-    notices = [f"<p>{INTRODUCTION}</p>", f"<p>{OWN_LINK}</p>"]
+    """reports/index.html: the answer (`summary.answer`), a picture, the words that all below uses, the viewer with its
+    data (`viewer.viewer_data`), then the notebooks' text and outputs."""
+    notice = ""
     if left_out:
         lines = "\n".join(f"<li>{html.escape(text)}</li>" for text in reasons(left_out))
         counted = f"{count_text(left_out, results)} <code>{html.escape(COMMAND)}</code> makes the results of one."
-        notices.append(f'<div class="notice"><p>{counted}</p>\n<ul>\n{lines}\n</ul></div>')
-    if note:
-        notices.append(f'<p class="notice">{html.escape(note)}</p>')
-    opening = "\n".join([*notices, data_notice(results)])
+        notice = f'<div class="notice"><p>{counted}</p>\n<ul>\n{lines}\n</ul></div>'
+    parts = ["<h2>Did it work?</h2>", _definitions(answer), _figure(picture) if picture else "", notice]
+    answered = "\n".join(['<section id="answer">', *filter(None, parts), "</section>"])
+    words = f'<section id="words">\n<h2>Words</h2>\n{_definitions(WORDS["glossary"].items())}\n</section>'
+    opening = f"<p>{INTRODUCTION}</p>\n<p>{OWN_LINK}</p>"
     # a closing tag inside the data would end the script that holds it
     data = json.dumps(viewer, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     script = f'<script type="application/json" id="viewer-data">{data}</script>\n'
     script += f"<script>\n{delivered('viewer.js')}</script>"
-    sections = [delivered("viewer.html"), *(section(name, notebook) for name, notebook in notebooks.items())]
-    return _page(opening, sections, script)
+    of_notebooks = (section(name, notebook) for name, notebook in notebooks.items())
+    return _page(opening, [answered, words, delivered("viewer.html"), *of_notebooks], script)
+
+
+def _definitions(lines: Iterable[tuple[str, str]]) -> str:
+    """Labels and their sentences as an HTML list."""
+    items = (f"<dt>{html.escape(label)}</dt><dd>{html.escape(text)}</dd>" for label, text in lines)
+    return "<dl>\n{}\n</dl>".format("\n".join(items))
+
+
+def _figure(picture: Captioned) -> str:
+    data = base64.b64encode(png_bytes(picture.figure)).decode()
+    image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(picture.alt)}">'
+    return f'<figure class="output_png">{image}<figcaption>{html.escape(picture.caption)}</figcaption></figure>'
 
 
 def own_experiment_page(results: list[Result], experiments: dict[str, Experiment]) -> str:

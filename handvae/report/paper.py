@@ -11,6 +11,13 @@ from handvae.base import yaml_text
 Task = tuple[str, str]
 
 DIRECTIONS = {"joints_2d": "2D->3D", "rgb": "RGB->3D", "depth": "depth->3D"}
+
+
+def direction(input_: str, variant: int | str) -> str:
+    """From what to what a model predicts; of three autoencoders that share nothing the one of 3D joints counts."""
+    return "3D->3D" if variant == "separate" else DIRECTIONS[input_]
+
+
 TASKS: dict[Task, str] = {  # in the tables' order of columns
     (dataset, input_): f"{DIRECTIONS[input_]} {dataset.upper()}"
     for dataset, input_ in (("rhd", "joints_2d"), ("rhd", "rgb"), ("stb", "rgb"))

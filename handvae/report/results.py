@@ -22,6 +22,7 @@ STATISTICS = ("epe_mean_mm", "epe_median_mm")
 ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
 ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
 ENDS = ("", "_low", "_high")  # of a statistic's name: the number, the ends of its interval
+WEAK, COLLAPSED = 2 / 3, 0.95  # errors in shares of the mean pose's from which a model has learned little, or nothing
 SOURCE_KEYS = ("source", "synthetic", "published")  # attributes of predictions that params.yaml does not decide
 
 
@@ -64,6 +65,11 @@ class Result:
     @property
     def task(self) -> paper.Task:
         return (self.dataset, self.input)
+
+    @property
+    def task_name(self) -> str:
+        """What is predicted from what, and the set: RGB->3D RHD."""
+        return f"{paper.direction(self.input, self.variant)} {self.dataset.upper()}"
 
     @property
     def skeleton(self) -> Skeleton:
@@ -124,6 +130,24 @@ class Result:
 
 
 Model = list[Result]  # one result, or on MSRA one for each subject left out
+
+
+def share_of_mean_pose(model: Model) -> float:
+    """A model's mean EPE over that of the training set's mean pose, which looks at no input."""
+    epe_mm, mean_pose_mm = (
+        np.mean([result.metrics[key] for result in model]) for key in ("epe_mean_mm", "mean_pose_epe_mm")
+    )
+    return float(epe_mm / mean_pose_mm)
+
+
+def weakness(model: Model) -> str:
+    """A sentence on a model that has learned little or nothing; "" of all others."""
+    first, share = model[0], share_of_mean_pose(model)
+    if share < WEAK:
+        return ""
+    name = first.experiment if len(model) == 1 else first.task_name
+    learned = "Collapsed: {} has learned nothing" if share >= COLLAPSED else "Weak: {} has learned little"
+    return f"{learned.format(name)}. Its error is {100 * share:.0f} % of the mean pose's."
 
 
 def read_results(predictions: Path, metrics: Path, name: str, experiment: Experiment, profile: str) -> list[Result]:

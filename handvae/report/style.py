@@ -1,8 +1,9 @@
 """How all figures look: colours of Okabe and Ito, told apart by colour-blind readers; truth is blue and prediction red,
-as in the paper; the last line of each figure says which data and profile it was made from."""
+as in the paper. A figure's caption is text beside it: its last lines say which data and profile it was made from."""
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.style
@@ -10,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from PIL import Image
 
 from handvae.base.joints import Skeleton
-from handvae.report.results import Model
+from handvae.report.results import Model, weakness
 from handvae.report.text import WORDS
 
 BLUE, RED, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
@@ -20,9 +22,20 @@ ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
 TRUTH, PREDICTION = BLUE, RED
 
 PIXELS_PER_INCH = 150
+COLOURS = 256  # of a PNG: a third of the bytes, and no difference that one sees
 TURN_DEG = 60  # a further view of a hand: from its side, where the camera sees no depth
 
 styled = matplotlib.style.context(Path(__file__).with_name("figures.mplstyle"), after_reset=True)  # a decorator
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A figure with its title, which is drawn on it, its caption, which is not, and what is seen on it, in words."""
+
+    figure: Figure
+    title: str
+    caption: str
+    alt: str
 
 
 @styled
@@ -31,32 +44,26 @@ def png_bytes(figure: Figure) -> bytes:
 
     The layout's solver leaves positions that differ in their last bits from run to run; they are rounded and kept.
     """
-    buffer = io.BytesIO()
+    drawn, reduced = io.BytesIO(), io.BytesIO()
     figure.set_dpi(PIXELS_PER_INCH)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
-    # matplotlib would sign the file with its version
-    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def titled(figure: Figure, name: str, models: list[Model], **words: object) -> Figure:
-    """The figure with its title, and below it what it shows and what it was made from, by words.yaml."""
-    template = WORDS["figures"][name]
-    captions = [template["caption"].format(**words)] if "caption" in template else []
-    title = template["title"].format(part=name[-1], **words)
-    return worded(figure, title, "\n".join([*captions, data_lines(models)]))
+    figure.savefig(drawn, format="png", dpi=PIXELS_PER_INCH)
+    picture = Image.open(drawn).convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    picture.save(reduced, format="png", optimize=True)
+    return reduced.getvalue()
 
 
 @styled
-def worded(figure: Figure, title: str, caption: str) -> Figure:
+def titled(figure: Figure, name: str, models: list[Model], **words: object) -> Captioned:
+    """The figure with its title, and what it shows and what it was made from, by words.yaml."""
+    words |= {"part": name[-1]}
+    title, caption, alt = (WORDS["figures"][name].get(key, "").format(**words) for key in ("title", "caption", "alt"))
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-    # matplotlib wraps a text as if its $ were mathematics, whatever parse_math says: here they are escaped
-    look = {"fontsize": 8, "color": GREY, "wrap": True, "parse_math": True}
-    figure.supxlabel(caption.replace("$", r"\$"), x=0.01, ha="left", **look)
-    return figure
+    lines = [caption, *filter(None, map(weakness, models)), data_lines(models)]
+    return Captioned(figure, title, "\n".join(line for line in lines if line), alt)
 
 
 def panels(rows: int, widths: Sequence[float], size: tuple[float, float], pad: float) -> tuple[Figure, np.ndarray]:

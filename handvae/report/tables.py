@@ -129,7 +129,9 @@ def joint_text(frame: pd.DataFrame, printed: paper.PrintedTable) -> Text:
     if printed.statistic == "epe_mean_mm":
         mean_poses = ("" if all_joints else _mean_pose(frame, task) for task, all_joints in TEXT_COLUMNS)
         rows.append(["Mean pose of the training set", *mean_poses])
-    return ["", *(paper.TASKS[task] + ", all joints" * all_joints for task, all_joints in TEXT_COLUMNS)], rows
+    kinds = {task: "".join(f", {kind}" for kind in of_task["kind"].unique()) for task, of_task in frame.groupby("task")}
+    names = ((paper.TASKS[task], all_joints) for task, all_joints in TEXT_COLUMNS)
+    return ["", *(f"{name}{', all joints' * all_joints}{kinds.get(name, '')}" for name, all_joints in names)], rows
 
 
 def _cell(models: list[dict], statistic: str, all_joints: bool) -> str:
@@ -142,7 +144,7 @@ def _cell(models: list[dict], statistic: str, all_joints: bool) -> str:
 
 def _mean_pose(frame: pd.DataFrame, task: paper.Task) -> str:
     rows = frame[(frame["task"] == paper.TASKS[task]) & (frame["trained_on"] == task[0])]
-    texts = (f"{row.mean_pose_epe_mm:.2f} {row.kind}" for row in rows.itertuples())
+    texts = map("{:.2f}".format, rows["mean_pose_epe_mm"])
     return "\n".join(dict.fromkeys(texts)) or "–"
 
 
@@ -195,5 +197,7 @@ def depth_text(frame: pd.DataFrame) -> Text:
     for row in frame.to_dict("records"):
         errors = [cell(row, mean, digits=1), "\n".join([f"{row[median]:.2f}", *over_seeds(row, median)])]
         shares = [f"{100 * row[f'pcf_{threshold}']:.1f}" for threshold in (20, 40)]
-        rows.append([f"{row['test']}, {row['encoder']}", *errors, *shares, f"{row['mean_pose_epe_mm']:.2f}"])
+        rows.append(
+            [f"{row['test']}, {row['encoder']}, {row['kind']}", *errors, *shares, f"{row['mean_pose_epe_mm']:.2f}"]
+        )
     return ["", "mean EPE", "median EPE", "PCF 20 mm, %", "PCF 40 mm, %", "mean pose"], rows

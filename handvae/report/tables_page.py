@@ -1,4 +1,4 @@
-"""Tables and claims of a run as files: CSV, LaTeX, and the pages tables.md, claims.md and README.md of a snapshot."""
+"""Tables and claims of a run as files: CSV, LaTeX, and tables.md, paired.md, claims.md and README.md of a snapshot."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,12 @@ class Table:
     heading: str
     note: str
     caption: str  # "": too long for a page
+
+    def markdown(self, level: int = 2) -> str:
+        """Heading, note and cells."""
+        header, rows = self.cells
+        cells = markdown_table(header, rows) if rows else "No such experiment."
+        return "\n\n".join(part for part in (f"{'#' * level} {self.heading}", self.note, cells) if part)
 
 
 def tables_of(results: list[Result], counts: dict[int, int], layers: pd.DataFrame) -> dict[str, Table]:
@@ -62,8 +68,9 @@ def _table(name: str, frame: pd.DataFrame, cells: tables.Text, blocks_of: str = 
 
 
 def texts_of(made: dict[str, Table]) -> dict[str, str]:
-    """File name -> text: CSV of every table, LaTeX of those that a page holds."""
+    """File name -> text: CSV of every table, LaTeX of those that a page holds; the long list of pairs to read."""
     texts = {f"{name}.csv": text.csv_table(table.frame) for name, table in made.items()}
+    texts["paired.md"] = f"{made['paired'].markdown(1)}\n"
     captioned = {name: table for name, table in made.items() if table.caption}
     return texts | {f"{name}.tex": text.latex_table(*table.cells, table.caption) for name, table in captioned.items()}
 
@@ -79,10 +86,7 @@ def markdown_page(
     introduction = WORDS["introduction"].format(within=100 * tables.WITHIN, all_joints=WORDS["all_joints"])
     data = _list(result.data for result in results)
     parts += [markdown_text(note), introduction, "Our data:", data or "- none: no such experiment"]
-    for table in made.values():
-        header, rows = table.cells
-        cells = markdown_table(header, rows) if rows else "No such experiment."
-        parts += [f"## {table.heading}", table.note, cells]
+    parts += [table.markdown() for name, table in made.items() if name != "paired"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -91,12 +95,13 @@ def _list(items: Iterable[str]) -> str:
     return "\n".join(f"- {markdown_text(item)}" for item in dict.fromkeys(items))
 
 
-def claims_table(results: list[Result], counts: dict[int, int]) -> pd.DataFrame:
-    """A row a claim and task: value, low and high, criterion, verdict, data. `counts`: parameters of variants 1 to 4.
+def claims_table(results: list[Result], counts: dict[int, int], paired: pd.DataFrame) -> pd.DataFrame:
+    """A row a claim and task: value, low and high, criterion, verdict, data.
+
+    `counts`: parameters of variants 1 to 4; `paired`: `comparison.paired_table` of the results.
 
     A claim or task whose experiments are not among the results has one row that says so and names them.
     """
-    paired = comparison.paired_table(results)
     rows = [
         *claims.variant_rows(results),
         *claims.invariance_rows(results, paired),
@@ -110,30 +115,43 @@ def claims_table(results: list[Result], counts: dict[int, int]) -> pd.DataFrame:
     return tables.frame_of(rows, tuple(rows[0]))
 
 
+def summary_markdown(answer: Iterable[tuple[str, str]]) -> str:
+    """summary.md: the lines that the page opens with."""
+    return "\n".join(f"- **{label}**: {markdown_text(sentences)}" for label, sentences in answer) + "\n"
+
+
 def claims_markdown(table: pd.DataFrame) -> str:
-    """claims.md: the table as one reads it, with its data numbered below."""
+    """claims.md: each claim with its verdicts and what was measured, and the data, numbered, below."""
     data = list(dict.fromkeys(table["data"][table["verdict"] != claims.ABSENT]))
-    rows, last = [], None
-    for line in table.to_dict("records"):
-        claim, missing = f"{line['claim']} ({line['place']})", line["verdict"] == claims.ABSENT
-        number = "" if missing else text.interval_text(line["value"], line["low"], line["high"], claims.three_digits)
-        seeds = "" if pd.isna(line["seeds"]) else str(line["seeds"])
-        source = line["data"] if missing else f"({data.index(line['data']) + 1})"
-        cells = [line["statistic"], number, seeds, line["criterion"], line["verdict"], source]
-        rows.append(["″" if claim == last else claim, *cells])
-        last = claim
-    header = ["claim", "measured", "value [95 % interval]", "seeds", "criterion", "verdict", "data"]
+    parts = [WORDS["claims_introduction"].format(least_seeds=LEAST_SEEDS)]
+    for (claim, place), rows in table.groupby(["claim", "place"], sort=False):
+        parts.append(f"### {markdown_text(claim)}\n\nThe paper: {place}.")
+        parts.append("\n".join(_claim_line(row, data) for row in rows.to_dict("records")))
     numbered = "\n".join(f"- ({number}) {markdown_text(source)}" for number, source in enumerate(data, 1))
-    introduction = WORDS["claims_introduction"].format(least_seeds=LEAST_SEEDS)
-    return f"{introduction}\n\n{markdown_table(header, rows)}\n\nData:\n\n{numbered}\n"
+    return "\n\n".join([*parts, "Data:", numbered]) + "\n"
 
 
-def snapshot_page(facts: dict[str, str], table1: pd.DataFrame, depth: pd.DataFrame) -> str:
-    """README.md of a committed run. `facts`: what is known of it, by name; the tables as the report writes them."""
+def _claim_line(row: dict[str, object], data: list[str]) -> str:
+    """A measurement in Markdown: its verdict, what it is, its number and criterion, and the number of its data."""
+    verdict, _, lacking = row["verdict"].partition(" (")
+    if verdict == claims.ABSENT:
+        return f"- **{verdict}**: {markdown_text(row['data'])}"
+    number = text.interval_text(row["value"], row["low"], row["high"], claims.three_digits)
+    if row["low"] == row["high"]:  # counted, not measured
+        number = claims.three_digits(row["value"])
+    lacking = f" ({lacking}" if lacking else ""
+    measured = f"{markdown_text(row['statistic'])}: {number}; criterion: {row['criterion']}"
+    return f"- **{verdict}**{lacking}. {measured}; data ({data.index(row['data']) + 1})"
+
+
+def snapshot_page(facts: dict[str, str], summary: str, table1: pd.DataFrame, depth: pd.DataFrame) -> str:
+    """README.md of a committed run. `facts`: what is known of it, by name; `summary`: the text of summary.md; the
+    tables as the report writes them."""
     main_tables = [f"## Table 1: mean EPE\n\n{readme_table1(table1)}"] if len(table1) else []
     main_tables += [f"## Depth: mean EPE, absolute\n\n{readme_depth(depth)}"] if len(depth) else []
     return Template(text.delivered("snapshot.md")).substitute(
         facts="\n".join(f"| {name} | {fact} |" for name, fact in facts.items()),
+        summary=summary.rstrip(),
         data=_list([*table1["data"], *depth["data"]]),
         tables="\n\n".join(main_tables),
         profile=facts["profile"],

@@ -46,12 +46,15 @@ def csv_table(frame: pd.DataFrame) -> str:
 def cell(row: Mapping[str, object], statistic: str, digits: int = 2, verdict: str = "verdict") -> str:
     """A statistic of a table's row, a line each: ours with its interval, over seeds, the paper's, the verdict.
 
-    `digits`: decimals with which the paper prints its number; `verdict`: the column of the verdict.
+    Where the two are of different images there is no difference to speak of and no verdict. `digits`: decimals with
+    which the paper prints its number; `verdict`: the column of the verdict.
     """
     ours, printed = row[statistic], row[f"paper_{statistic}"]
     lines = [row_interval(row, statistic), *over_seeds(row, statistic)]
     if pd.isna(printed):
-        return "\n".join([*lines, row["kind"]])
+        return "\n".join(lines)
+    if row["kind"] != "published":
+        return "\n".join([*lines, f"paper {printed:.{digits}f}"])
     return "\n".join([*lines, f"paper {printed:.{digits}f} (ours {signed(ours - printed)})", row[verdict]])
 
 

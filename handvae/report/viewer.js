@@ -1,4 +1,4 @@
-// The page's 3D viewer: hands on canvases, without a library. Reads the JSON that handvae/viewer.py makes.
+// The page's 3D viewer: hands on canvases, without a library. Reads the JSON that viewer.py makes.
 // Joints are [x, y, z] in mm: x right, y down, z away from the camera.
 "use strict";
 (() => {
@@ -230,6 +230,7 @@
       element("hand-image").src = hand.image;
       element("hand-error").textContent = `${hand.error_mm.toFixed(1)} mm`;
       element("hand-joints").textContent = `mean error over ${model.joints} joints`;
+      element("hand-note").textContent = model.note;
       element("hand-data").textContent = model.data;
       const shown = ["truth", "prediction"].filter((pose) => element(`show-${pose}`).checked);
       const hands = shown.map((pose) => ({ joints_mm: hand[`${pose}_mm`], colour: pose }));
@@ -250,7 +251,7 @@
     const [select, slider, canvas] = [element("walk"), element("step"), element("walk-image")];
     const pictures = walks.map(({ steps }) => steps.map(({ image }) => Object.assign(new Image(), { src: image })));
     choose(select, walks.map((_, number) => `${number + 1} of ${walks.length}`));
-    element("walk-data").textContent = `${name}. ${source}`;
+    element("walk-data").textContent = `${name} ${source}`;
 
     function drawImage() {
       const [step, picture] = [walks[select.value].steps[slider.value], pictures[select.value][slider.value]];

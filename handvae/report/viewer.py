@@ -14,7 +14,7 @@ from PIL import Image
 from handvae.base.errors import InputError
 from handvae.report import hands, paper, style
 from handvae.report.predictions import read_arrays
-from handvae.report.results import Model, Result, best, of_variant
+from handvae.report.results import Model, Result, best, of_variant, share_of_mean_pose, weakness
 
 HANDS = 9  # of each model
 PICTURE_PX = 128  # side of a picture at most
@@ -22,13 +22,15 @@ DECODED = [f"latent/walk_{name}" for name in ("rgb_u8", "uv_px", "joints_mm", "p
 
 
 def viewer_data(results: list[Result], processed: Path) -> dict:
-    """`predictions`: the best model of each task with its hands; `walks`: the cross-trained model's, None without one.
+    """`predictions`: the best model of each task with its hands, the best one from RGB first; `walks`: those of the
+    cross-trained model, None without one.
 
     Joints in mm to a tenth, x right, y down, z away from the camera; of depth about the true hand's centre, else about
     the palm. `processed` is the folder of the preprocessed sets. InputError where a file does not fit the results.
     """
-    models = [[result] for task in paper.TASKS if (result := best(results, task))]
-    models += hands.best_of_depth_sets(results)
+    colour = [[result] for task in paper.TASKS if (result := best(results, task))]
+    rgb = sorted((model for model in colour if model[0].input == "rgb"), key=share_of_mean_pose)
+    models = [*rgb, *hands.best_of_depth_sets(results), *(model for model in colour if model not in rgb)]
     cross = of_variant(results, "cross")
     return {
         "predictions": [_predictions(model, processed) for model in models],
@@ -37,11 +39,12 @@ def viewer_data(results: list[Result], processed: Path) -> dict:
 
 
 def _predictions(model: Model, processed: Path) -> dict:
-    """A model: its name, its data, its bones and hands, best first."""
+    """A model: its name, what to know of it, its data, its bones and hands, best first."""
     first = model[0]
     depth = f"depth->3D {first.dataset.upper()}, {hands.depth_name(model)}"
     return {
         "name": depth if first.input == "depth" else f"{paper.TASKS[first.task]}, variant {first.variant}",
+        "note": _note(model),
         "data": style.data_lines([model]),
         "joints": "evaluated" if first.input == "depth" else "visible",
         **_shape(first),
@@ -57,6 +60,15 @@ def _predictions(model: Model, processed: Path) -> dict:
     }
 
 
+def _note(model: Model) -> str:
+    """How good the model is, and what it does not see."""
+    epe_mm, mean_pose_mm = (np.mean([r.metrics[key] for r in model]) for key in ("epe_mean_mm", "mean_pose_epe_mm"))
+    parts = [f"Mean error on its test images: {epe_mm:.1f} mm; the mean pose has {mean_pose_mm:.1f} mm."]
+    if model[0].input == "joints_2d":
+        parts.append("This model sees the 2D joints alone, not the picture.")
+    return " ".join([*parts, weakness(model)]).strip()
+
+
 def _walks(result: Result, processed: Path) -> dict:
     """The walks of the cross-trained model: each with the two images it leads from and to, and its decoded steps."""
     rows, names, *decoded = read_arrays(result, "latent/walk_row", "name", *DECODED)
@@ -69,7 +81,7 @@ def _walks(result: Result, processed: Path) -> dict:
         steps = [_step(*step) for step in zip(*of_walk, strict=True)]
         walks.append({"from": first, "to": last, "steps": steps})
     return {
-        "name": f"{result.dataset.upper()}, {result.experiment}",
+        "name": " ".join([f"{result.dataset.upper()}, {result.experiment}.", weakness([result])]).strip(),
         "data": style.data_lines([[result]]),
         **_shape(result),
         "walks": walks,

@@ -16,16 +16,14 @@ from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, writ
 from handvae.synthetic import landmarks, scenes
 from handvae.synthetic.backgrounds import Background, sample_background
 from handvae.synthetic.kinematics import FOREARM, PALM
-from handvae.synthetic.motion import STB_HAND_LENGTH_M, STB_VIEW, Motion, Subject, motion_step
 from handvae.synthetic.scenes import Picture, PlacedHand, Scene
+from handvae.synthetic.sequences import STB_HAND_LENGTH_M, STB_VIEW, Sequence, Subject
 from handvae.synthetic.shading import Look
 
 RHD_SPLITS = ("training", "evaluation")  # the position is part of every frame's seed
 BATCH = 5  # frames of RHD drawn at once, a divisor of generate.UNIT_FRAMES; more no longer fit the processor's cache
 MIN_VISIBLE_JOINTS = 3  # a forearm can hide its hand; with fewer joints a picture says nothing
 STB_SEED = 2  # keeps STB's random numbers apart from those of the other sets
-# A short set shows every eighth frame of the motion at most, so that its sequences hold more than two or three poses.
-STB_MAX_STEP = 8
 
 
 @dataclass(frozen=True)
@@ -121,15 +119,14 @@ def stb_frames(sizes: dict[str, int | None]) -> list[tuple[str, int]]:
 def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int | None]) -> dict[str, np.ndarray]:
     """Both views of one frame of a sequence: the same left hand everywhere, the light of the place.
 
-    The background of a sequence changes every `background_frames` frames of the motion. With None each place has one
-    background for both its sequences, as in the real set.
+    The background of a sequence changes every `background_frames` frames. With None each place has one background for
+    both its sequences, as in the real set.
     """
     sequence, number = frame
     place, changes = int(sequence[1]), sizes["background_frames"]
-    hand, look = stb_hand(seed, sequence, number, sizes["sequence"]), _stb_look(seed, place)
-    moment = stb_moment(number, sizes["sequence"])
+    hand, look = stb_hand(seed, sequence, number), _stb_look(seed, place)
     if changes:
-        background = _stb_background(seed, stb.SEQUENCES.index(sequence), moment // changes)
+        background = _stb_background(seed, stb.SEQUENCES.index(sequence), number // changes)
     else:
         background = _stb_background(seed, stb.SEQUENCES.index(f"B{place}Counting"), 0)
     for view in stb.VIEWS:
@@ -140,17 +137,11 @@ def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
     return {"joints_mm": 1000.0 * landmarks.stb21(hand)}
 
 
-def stb_hand(seed: int, sequence: str, number: int, frames: int) -> PlacedHand:
-    """The hand of frame `number` of a sequence of `frames` frames, in the left camera's frame."""
+def stb_hand(seed: int, sequence: str, number: int) -> PlacedHand:
+    """The hand of frame `number` of a sequence, in the left camera's frame."""
     style = "counting" if sequence.endswith("Counting") else "random"
     subject = Subject(seed, STB_SEED, STB_HAND_LENGTH_M)
-    motion = Motion((seed, STB_SEED, stb.SEQUENCES.index(sequence)), style, LEFT, subject, STB_VIEW)
-    return motion.hand(stb_moment(number, frames))
-
-
-def stb_moment(number: int, frames: int) -> int:
-    """The frame of the motion that is frame `number` of a sequence of `frames` frames."""
-    return number * motion_step(stb.PUBLISHED_FRAMES, frames, STB_MAX_STEP)
+    return Sequence((seed, STB_SEED, stb.SEQUENCES.index(sequence)), style, LEFT, subject, STB_VIEW).hand(number)
 
 
 def write_stb_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:

@@ -8,16 +8,13 @@ import numpy as np
 from handvae.base.geometry import project
 from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT
 from handvae.datasets import icvl, msra, nyu
-from handvae.synthetic import landmarks, motion, sensor
+from handvae.synthetic import landmarks, sensor, sequences
 from handvae.synthetic.colour_sets import rows_by_part
-from handvae.synthetic.motion import Motion, Subject, View, motion_step
 from handvae.synthetic.scenes import PlacedHand, render_depth
+from handvae.synthetic.sequences import Sequence, Subject, View
 
 # keep the sets' random numbers apart
 ICVL_SEED, NYU_SEED, MSRA_SEED = 3, 4, 5
-MAX_STEP = 8  # a short set shows every eighth frame of the motion at most, for more poses
-MSRA_MAX_STEP = 25  # of MSRA every frame may be a pose of its own
-NYU_TAKE_FRAMES = 2000  # then another motion begins: keys are drawn one after the other, by every process
 FLYING_MM = 20.0  # pixels of MSRA that are farther than this from the hand are removed
 ARM_M = 0.035  # how much of the arm is seen below the wrist of MSRA's hands
 BEHIND_HANDS_M = 0.12  # from the farthest centre of a hand to where things may stand behind all hands of a sequence
@@ -33,19 +30,18 @@ def icvl_frames(sizes: dict[str, int]) -> list[tuple[str, int]]:
     first = round(sizes["evaluation"] * 702 / icvl.PUBLISHED_TEST)
     tests = zip(icvl.TEST_SEQUENCES, (first, sizes["evaluation"] - first), strict=True)
     parts = [*zip(sessions, per_session, strict=True), *tests]
-    step = motion_step(icvl.PUBLISHED_ORIGINALS, sizes["training"], MAX_STEP)
-    return [(part, number * step) for part, count in parts for number in range(count)]
+    return [(part, number) for part, count in parts for number in range(count)]
 
 
 def render_icvl(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
     """One frame of a session, with its turned copies, or of a test sequence. Every part has a subject of its own."""
     part, number = frame
     order = (*icvl.SESSIONS, *icvl.TEST_SEQUENCES).index(part)
-    lengths_m = motion.ICVL_HAND_LENGTH_M * np.linspace(0.92, 1.08, len(icvl.SESSIONS) + 2)
+    lengths_m = sequences.ICVL_HAND_LENGTH_M * np.linspace(0.92, 1.08, len(icvl.SESSIONS) + 2)
     length_m = float(np.random.default_rng([seed, ICVL_SEED]).permutation(lengths_m)[order])
     subject, place = Subject(seed, 100 * ICVL_SEED + order, length_m), (seed, ICVL_SEED, order)
-    hand = Motion(place, "random", LEFT, subject, motion.ICVL_VIEW).hand(number)
-    depth_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), _backdrop_m(place, motion.ICVL_VIEW))
+    hand = Sequence(place, "random", LEFT, subject, sequences.ICVL_VIEW).hand(number)
+    depth_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), _backdrop_m(place, sequences.ICVL_VIEW))
     depth_mm = sensor.measure(depth_m, np.random.default_rng([*place, number]), "tof")
     testing = part in icvl.TEST_SEQUENCES
     images = root / ("Testing" if testing else "Training") / "Depth"
@@ -79,12 +75,11 @@ def render_nyu(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
     split, number = frame
     count = sizes["training" if split == "train" else "evaluation"]
     person = 0 if number <= nyu.first_subject_frames(split, count) else 1
-    subject = Subject(seed, 100 * NYU_SEED + person, motion.NYU_HAND_LENGTHS_M[person])
+    subject = Subject(seed, 100 * NYU_SEED + person, sequences.NYU_HAND_LENGTHS_M[person])
     place = (seed, NYU_SEED, int(split == "test"), person)
-    take, moment = divmod(number * motion_step(nyu.PUBLISHED_FRAMES[split], count, MAX_STEP), NYU_TAKE_FRAMES)
-    hand = Motion((*place, take), "random", RIGHT, subject, motion.NYU_VIEW).hand(moment)
+    hand = Sequence(place, "random", RIGHT, subject, sequences.NYU_VIEW).hand(number)
     hand_m = render_depth(hand, nyu.CAMERA, *nyu.IMAGE_HW)
-    backdrop_m = _backdrop_m(place, motion.NYU_VIEW)
+    backdrop_m = _backdrop_m(place, sequences.NYU_VIEW)
     rng = np.random.default_rng([*place, number])
     depth_mm = sensor.measure(np.minimum(hand_m, backdrop_m), rng, "structured")
     nyu.write_image(nyu.image_path(root, split, "depth", number), depth_mm)
@@ -108,10 +103,9 @@ def render_msra(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
     """One frame of a subject's gesture: the hand cut out, nothing behind it."""
     (subject_name, gesture), number = frame[0].split("/"), frame[1]
     person = msra.SUBJECTS.index(subject_name)
-    subject = Subject(seed, 100 * MSRA_SEED + person, motion.MSRA_HAND_LENGTHS_M[person])
+    subject = Subject(seed, 100 * MSRA_SEED + person, sequences.MSRA_HAND_LENGTHS_M[person])
     place = (seed, MSRA_SEED, person, msra.GESTURES.index(gesture))
-    moment = number * motion_step(500, sizes["gesture"], MSRA_MAX_STEP)
-    hand = Motion(place, gesture, RIGHT, subject, motion.MSRA_VIEW).hand(moment)
+    hand = Sequence(place, gesture, RIGHT, subject, sequences.MSRA_VIEW).hand(number)
     hand_m = _without_arm(render_depth(hand, msra.CAMERA, *msra.IMAGE_HW), hand, msra.CAMERA)
     depth_mm = sensor.measure(hand_m, np.random.default_rng([*place, number]), "tof")
     depth_mm *= np.abs(depth_mm - 1000 * hand_m) < FLYING_MM  # the real set is cut out along the hand

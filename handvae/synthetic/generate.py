@@ -22,7 +22,7 @@ from handvae.base.progress import Progress
 from handvae.base.workers import in_order
 from handvae.synthetic import colour_sets, depth_sets
 
-VERSION = 4  # raise it whenever the same seed gives other pictures or labels
+VERSION = 5  # raise it whenever the same seed gives other pictures or labels
 UNIT_FRAMES = 50
 MAX_FRAMES = 999_999
 

@@ -1,0 +1,86 @@
+"""The lines that the page opens with: numbers, words for what did not learn, and counted verdicts."""
+
+import pandas as pd
+import pytest
+
+from handvae.report import summary, tables, tables_page
+from handvae.report.claims import ABSENT
+from handvae.report.text import WORDS
+from tests.test_tables import icvl, msra_fold, numbers, published, result, seeds
+
+MIXES, LITTLE = (WORDS["claims"][name]["text"] for name in ("mixes", "few_labels"))
+
+
+def claimed(*rows):
+    names = ("claim", "statistic", "value", "seeds", "verdict")
+    return pd.DataFrame([dict(zip(names, row, strict=True)) for row in rows], columns=names)
+
+
+NONE = claimed((LITTLE, "", float("nan"), None, ABSENT))
+
+
+def answered(results, claims=NONE):
+    return dict(summary.answer(results, tables.depth_table(results), claims))
+
+
+def test_the_lowest_error_of_each_task_stands_beside_the_mean_pose_and_the_papers_lowest(tmp_path):
+    models = [
+        result("a", epe_mean_mm=25.0),
+        result("b", variant=2, epe_mean_mm=24.0, metrics=numbers(24.0) | seeds()),
+        result("stb", dataset="stb", epe_mean_mm=12.0),
+        result("2d", "joints_2d", 3, 17.0),
+        icvl(tmp_path / "icvl.h5", [10, 12], sequences=[1, 2]),
+        *(msra_fold(tmp_path, number, [20]) for number in (0, 1)),
+    ]
+    said = answered(models)
+    assert said["What ran"] == "7 rows of the paper's grid, 9 models, by profile small."
+    assert said["RGB image -> 3D"] == (
+        "RHD: mean error 24.0 mm; the mean pose has 41.2 mm, the paper 19.7 mm. "
+        "STB: mean error 12.0 mm; the mean pose has 41.2 mm, the paper 8.6 mm."
+    )
+    assert said["2D joints -> 3D"] == "RHD: mean error 17.0 mm; the mean pose has 41.2 mm, the paper 17.1 mm."
+    assert said["Depth image -> 3D"] == (
+        "ICVL: mean error 11.0 mm; the mean pose has 40.0 mm, the paper 8.5 mm. "
+        "MSRA15, 2 folds: mean error 20.0 mm; the mean pose has 40.0 mm."
+    )
+    assert "Synthetic hands in the formats of RHD, STB, ICVL and MSRA." in said["Data"]
+    assert said["Learned"].startswith("All 7 rows learned: their errors are 29 to 61 %")
+
+
+def test_models_that_have_learned_little_or_nothing_are_named_and_not_counted():
+    said = answered(
+        [result("good", epe_mean_mm=20.0), result("weak", epe_mean_mm=30.0), result("flat", epe_mean_mm=41)]
+    )
+    learned = said["Learned"]
+    assert learned.startswith("1 of 3 rows learned: their errors are 48 to 48 % of the mean pose's.")
+    assert "Weak: weak has learned little." in learned and "Collapsed: flat has learned nothing." in learned
+
+
+def test_data_that_can_be_compared_with_the_papers_is_told_from_data_that_cannot():
+    said = answered([published("a"), result("b", dataset="stb"), result("c", dataset="icvl", synthetic=False)])["Data"]
+    assert said.startswith("The published test images of RHD. On these our numbers can be compared")
+    assert "Synthetic hands in the formats of STB." in said and "than the published ones for ICVL." in said
+
+
+def test_claims_are_counted_by_measurement_and_those_decided_are_named():
+    rows = [(MIXES, "posterior means: purity (%)", 31.0, 1, "cannot be told (1 seed; at least 3 are needed)")]
+    rows += [("Labels help", f"STB, {share} %: lower", 1.0, 3, "does not hold") for share in (5, 10)]
+    rows += [("Every model is small", "the biggest (parameters)", 1.0, None, "holds")]
+    rows += [("Walks are smooth", "", float("nan"), None, ABSENT)]
+    said = answered([result("a")], claimed(*rows))
+    assert said["Claims"] == (
+        "4 measurements of 3 claims: 1 hold, 2 do not hold, 1 cannot be told (1 of these have one seed where three are "
+        "needed). Holds: every model is small. Does not hold: labels help (STB, 5 %, STB, 10 %)."
+    )
+    assert said["Latent space"].startswith("The modalities: trained across modalities they lie 31 % apart (0: RGB")
+
+
+def test_the_picture_is_of_the_colour_model_that_is_best_by_its_mean_pose():
+    rhd, stb = result("rhd", epe_mean_mm=20.0), result("stb", dataset="stb", epe_mean_mm=15.0)
+    assert summary.picture_of([rhd, stb]) == "fig10a" and summary.picture_of([rhd]) == "fig10b"
+    assert summary.picture_of([result("2d", "joints_2d")]) == ""
+
+
+@pytest.mark.parametrize("sentences", ["a | b", "5 * 3"])
+def test_the_lines_are_written_as_markdown_too(sentences):
+    assert tables_page.summary_markdown([("Data", sentences)]).startswith("- **Data**: ")
