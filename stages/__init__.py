@@ -4,9 +4,21 @@ import argparse
 import itertools
 import sys
 from collections.abc import Callable
+from types import TracebackType
 from typing import NoReturn
 
 from handvae.base.errors import InputError
+
+
+def _without_a_package(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Outside the environment one line instead of a traceback; all other exceptions as they were."""
+    if not isinstance(error, ModuleNotFoundError) or (error.name or "").startswith(("handvae", "stages")):
+        return sys.__excepthook__(kind, error, trace)
+    advice = "activate the environment (`source .venv/bin/activate`), or make it first (`make setup`)"
+    print(f"error: {sys.executable} has no package {error.name}: {advice}", file=sys.stderr)
+
+
+sys.excepthook = _without_a_package  # a package is missed while modules are imported, before any `run`
 
 
 def run(main: Callable[..., None], *words: str) -> None:

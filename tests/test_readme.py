@@ -26,6 +26,14 @@ def test_the_pictures_shown_are_those_of_the_same_run():
     assert len(pictures) >= 3 and all(path.startswith(f"{SHOWN}/figures/") for path in pictures)
 
 
+def test_the_commands_without_make_install_what_the_makefile_does():
+    lock, makefile = ((REPOSITORY / name).read_text() for name in ("requirements.txt", "Makefile"))
+    of_torch = " ".join(re.findall(r"^torch\S*", lock, re.MULTILINE))
+    (index,) = re.findall(r"TORCH_CPU_INDEX \?= (\S+)", makefile)
+    assert f"pip install --no-deps --index-url {index} {of_torch}`" in README
+    assert "-r requirements.in -c requirements.txt" in README and "-r requirements.in -c requirements.txt" in makefile
+
+
 def test_linked_files_exist_and_make_knows_its_targets():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (REPOSITORY / target).is_file(), target

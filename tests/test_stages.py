@@ -7,6 +7,7 @@ import runpy
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_every_program_says_what_it_does_and_refuses_words_that_it_does_not_know
         line, said = ended(*words)
         assert line.startswith(f"error: {program}: ") and f"; usage: python -m {program} [-h]" in line
         assert "\n" not in line and said.out == said.err == ""
+
+
+def test_outside_the_environment_every_program_says_so_in_one_line():
+    def started(*words):
+        return subprocess.run(
+            [sys.executable, "-S", *words], cwd=REPOSITORY, capture_output=True, text=True
+        )  # no packages
+
+    for program in PROGRAMS:
+        ran = started("-m", program)
+        assert ran.returncode == 1 and ran.stdout == "" and ran.stderr.count("\n") == 1
+        assert ran.stderr.startswith(f"error: {sys.executable} has no package ") and "make setup" in ran.stderr
+    assert "Traceback" in started("-c", "import stages, handvae.base.no_module").stderr  # a defect of this project
 
 
 def test_a_comment_in_dvcs_command_is_none_on_windows_either(capsys):
