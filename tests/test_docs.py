@@ -62,3 +62,15 @@ def test_the_programs_that_the_pages_name_exist():
     for page in (REPOSITORY / "docs").glob("*.md"):
         for program in re.findall(r"python -m (stages\.\w+|benchmarks\.\w+)", page.read_text()):
             assert Path(REPOSITORY, *program.split(".")).with_suffix(".py").is_file(), (page.name, program)
+
+
+def test_the_messages_in_the_page_of_troubles_are_those_that_are_printed():
+    page, messages = (REPOSITORY / "docs/troubles.md").read_text(), {
+        "on the PATH, found none; set PYTHON=": "Makefile",
+        "has no package": "stages/__init__.py",
+        "no Chromium: set CHROMIUM,": "tests/test_index_page.py",
+        "bringing the raw data again": "stages/preprocess.py",
+    }  # fmt: skip
+    for message, source in messages.items():
+        assert message in page and message in (REPOSITORY / source).read_text(), message
+    assert all(f"python{version}" in (REPOSITORY / "Makefile").read_text() for version in re.findall(r"3\.1\d", page))

@@ -37,7 +37,7 @@ class Unshared(NamedTuple):
 def refuse_if_impossible(workers: int | None, cores: int) -> None:
     """InputError if Ray or the cluster of RAY_ADDRESS is missing, or there are too few cores for so many workers."""
     if importlib.util.find_spec("ray") is None:
-        remedy = "`pip install -r requirements.txt`, or --workers 1, one row after the other without it"
+        remedy = "`pip install -r requirements.in -c requirements.txt`, or --workers 1, one row after the other"
         raise InputError(f"stages.grid: several workers need Ray, which is not installed: {remedy}")
     if address := os.environ.get("RAY_ADDRESS"):
         _refuse_if_silent(address)
