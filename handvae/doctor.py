@@ -53,7 +53,7 @@ def examine(hands: Hands) -> Examination:
 
 def _examine_reprojection(hands: Hands, lines: list[str], problems: list[str]) -> None:
     if not hands.pixels_labelled:
-        lines.append("the set labels joints in space or in the image, not in both: whether they fit, only images show")
+        lines.append("the set labels joints in space or in the image, not in both: only images show whether they fit")
         return
     error_px = np.linalg.norm(project(hands.joints_mm, hands.camera) - hands.uv_px, axis=-1)
     mean_px, largest_px = error_px.mean(), error_px.max()
@@ -84,10 +84,10 @@ def _examine_bones(hands: Hands, lines: list[str], problems: list[str]) -> None:
     wrong = [number for number, mean in enumerate(means) if not BONE_MM[0] <= mean <= BONE_MM[1]]
     if wrong:
         first = wrong[0]
-        more = f", and so {len(wrong) - 1} other bones," if len(wrong) > 1 else ""
+        more = f"; {len(wrong) - 1} other bones are out of range too" if len(wrong) > 1 else ""
         problems.append(
             f"the bone from {joints[parents[first]]} to {joints[children[first]]} has {means[first]:.3g} mm on average"
-            f"{more} where {BONE_MM[0]:g} to {BONE_MM[1]:g} mm can be: wrong unit or order of the joints?"
+            f", expected {BONE_MM[0]:g} to {BONE_MM[1]:g} mm{more}: wrong unit or order of the joints?"
         )
 
 

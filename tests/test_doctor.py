@@ -61,7 +61,7 @@ def test_labels_that_cannot_be_right_are_problems():
     for columns, expected in (
         ({"joints_mm": good.joints_mm * [-1, 1, 1], "uv_px": [640, 0] + good.uv_px * [-1, 1]}, "mirrored"),
         ({"uv_px": good.uv_px + 5}, "100.0 % of the joints project more than 1 px"),
-        ({"joints_mm": good.joints_mm / 1000}, "and so 19 other bones, where 3 to 130 mm can be: wrong unit or order"),
+        ({"joints_mm": good.joints_mm / 1000}, "expected 3 to 130 mm; 19 other bones are out of range too: wrong"),
         ({"joints_mm": good.joints_mm[:, order], "uv_px": good.uv_px[:, order]}, "other side"),
     ):
         problems = doctor.examine(changed(good, **columns)).problems

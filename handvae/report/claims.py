@@ -134,7 +134,7 @@ def invariance_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row
             if None in models:
                 yield absent("invariances_help", f"variant {variant} of {name} with {fewer} and with T+S+H")
                 continue
-            statistic = f"{name}, variant {variant}: mean EPE with {fewer} minus that with T+S+H"
+            statistic = f"{name}, variant {variant}: mean EPE with {fewer} minus mean EPE with T+S+H"
             yield _worse_row("invariances_help", statistic, *models, paired)
 
 
@@ -144,7 +144,7 @@ def label_rows(results: list[Result]) -> Iterator[Row]:
     for share in dict.fromkeys(pair[0].label_fraction for pair in pairs):
         models = next(list(pair) for pair in pairs if pair[0].label_fraction == share)
         lower = _number(models, semi_supervised.improvement_percent, bootstrap.median)
-        statistic = f"RGB->3D STB, {100 * share:g} % labelled: median EPE of variant 3 below that of variant 1"
+        statistic = f"RGB->3D STB, {100 * share:g} % labelled: reduction of median EPE from variant 1 to variant 3"
         yield row("few_labels", statistic, lower, above(0, "%"), models[0].data)
     if not pairs:
         yield absent("few_labels", "variants 1 and 3 of RGB->3D STB, T+S+H, with one label_fraction below 1")
@@ -157,7 +157,7 @@ def encoder_rows(results: list[Result], paired: pd.DataFrame) -> Iterator[Row]:
     deep = [result for result in depth if result.encoder == "resnet50" and _but_encoder(result) in shallow]
     for result in deep:
         subject = f", {result.test_subject}" if result.test_subject else ""
-        statistic = f"{result.dataset.upper()}{subject}: mean EPE of ResNet-18 minus that of ResNet-50"
+        statistic = f"{result.dataset.upper()}{subject}: mean EPE of ResNet-18 minus mean EPE of ResNet-50"
         yield _worse_row("deeper_encoder", statistic, shallow[_but_encoder(result)], result, paired)
     if not deep:
         yield absent("deeper_encoder", "two depth models that differ in their encoder alone")

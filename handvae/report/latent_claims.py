@@ -75,7 +75,7 @@ def walk_rows(results: list[Result]) -> Iterator[Row]:
     straight = [100 * bone_deviations(straightened(walks_mm), bones) for walks_mm in joints_mm]
     statistic = "mean deviation of bone lengths from lengths linear between the decoded ends"
     yield row("plausible", statistic, mean_number(walked, block), LITTLE, data)
-    statistic += ", minus that of a straight line of poses"
+    statistic += ", minus the same for a straight line of poses"
     less = [ours - theirs for ours, theirs in zip(walked, straight, strict=True)]
     yield row("plausible", statistic, mean_number(less, block), LESS, data)
 
@@ -91,7 +91,7 @@ def samples_rows(results: list[Result]) -> Iterator[Row]:
         mean_pose_mm = model.seeds * [frames.mean_pose_errors_mm]
         for name, errors_mm, criterion in (
             ("the model's mean EPE", frames.errors_mm, NEARER),
-            ("that of the mean pose", mean_pose_mm, LITTLE),
+            ("the mean pose's mean EPE", mean_pose_mm, LITTLE),
         ):
             shares = [_percent(*of_seed, frames) for of_seed in zip(spread_mm, errors_mm, strict=True)]
             percent = seeds_number(shares, frames.block)
