@@ -37,7 +37,8 @@ INTERVAL, SPREAD, PAPER = "25.00 [24.50, 25.50]", "sd 1.25 over 3 seeds", "paper
         ({}, [INTERVAL, SPREAD, PAPER, "outside"]),
         ({"seeds": 1, "epe_mm_sd": np.nan}, [INTERVAL, "1 seed", PAPER, "outside"]),
         ({"epe_mm_sd": None, "paper_epe_mm": 26.0}, [INTERVAL, "paper 26.0 (ours −1.00)", "outside"]),
-        ({"paper_epe_mm": np.nan}, [INTERVAL, SPREAD, "published"]),
+        ({"paper_epe_mm": np.nan}, [INTERVAL, SPREAD]),
+        ({"kind": "synthetic"}, [INTERVAL, SPREAD, PAPER.split(" (")[0]]),
         ({"epe_mm_low": np.nan}, ["25.00 [1 block of frames: no interval]", SPREAD, PAPER, "outside"]),
     ],
 )
