@@ -1,8 +1,9 @@
 """The report as a folder to commit.
 
 The folder, results/night for example, gets the tables, claims, figures, metrics, the page, params.yaml and dvc.lock of
-the run that reports/ holds, and README.md, which says how it was made. Refused where reports/ is not what params.yaml
-and the code make, or where the code is not that of the commit which README.md names.
+the run that reports/ holds, and README.md, which says how it was made. --models names rows of the grid whose trained
+models go along, a file and a card each. Refused where reports/ is not what params.yaml and the code make, or where the
+code is not that of the commit which README.md names.
 """
 
 import json
@@ -20,10 +21,14 @@ import torch
 
 from handvae.base import atomic, params, yaml_text
 from handvae.base.errors import InputError
+from handvae.model import checkpoints
+from handvae.prediction import card, portable
+from handvae.preprocessing import store
 from handvae.report import pages, tables_page
 from stages import command_line, run
 
 REPORTS, RUNS = Path("reports"), Path(".grid/runs.jsonl")
+MODELS, PROCESSED = Path("models"), Path("data/processed")
 FOLDERS = ("tables", "figures", "metrics")
 CODE = ("handvae", "stages", "notebooks", "dvc.yaml")
 NAMED = 3  # stages that an error names
@@ -32,7 +37,9 @@ NAMED = 3  # stages that an error names
 def main(*words: str) -> None:
     parser = command_line("stages.snapshot", __doc__)
     parser.add_argument("folder", type=Path)
-    target, settings = parser.parse_args(words).folder, params.load()
+    parser.add_argument("--models", nargs="+", default=[], metavar="ROW")
+    given, settings = parser.parse_args(words), params.load()
+    target, rows = given.folder, {name: settings.experiment(name) for name in given.models}
     check_target(target)
     commit = commit_of_code()
     check_report()
@@ -54,9 +61,22 @@ def main(*words: str) -> None:
         (partial / "index.html").write_text(page.replace(f"<p>{pages.OWN_LINK}</p>\n", ""))
         for name in ("params.yaml", "dvc.lock"):
             shutil.copy(name, partial / name)
-        (partial / "README.md").write_text(tables_page.snapshot_page(facts, summary, *tables))
+        for name, row in rows.items():
+            write_model(partial / "models", name, row.datasets, facts)
+        (partial / "README.md").write_text(tables_page.snapshot_page(facts, summary, *tables, list(rows)))
     sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
     print(f"snapshot: wrote {target}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB; time: {facts['time']}")
+
+
+def write_model(folder: Path, name: str, datasets: list[str], facts: dict[str, str]) -> None:
+    """The first model of a row as `folder`/<name>.safetensors, and its card <name>.md."""
+    folder.mkdir(exist_ok=True)
+    file, trained = folder / f"{name}.safetensors", checkpoints.load_model(MODELS / name, torch.device("cpu"))
+    portable.save(file, trained)
+    metrics = json.loads((REPORTS / f"metrics/{name}.json").read_text())
+    data = "; ".join(store.attributes(PROCESSED / f"{dataset}.h5")["source"] for dataset in datasets)
+    of_first = metrics.get(datasets[0], metrics)
+    atomic.write_text(folder / f"{name}.md", card.text(trained.settings, file.stat().st_size, facts, of_first, data))
 
 
 def check_target(target: Path) -> None:

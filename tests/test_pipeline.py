@@ -80,7 +80,7 @@ def test_no_stage_runs_again_for_where_it_runs():
     assert not listed & {"device", "resident", "profiles", profile, f"{profile}.needs_gpu"}
 
 
-PACKAGES = ("base", "datasets", "synthetic", "download", "preprocessing", "model", "evaluation", "report")
+PACKAGES = ("base", "datasets", "synthetic", "download", "preprocessing", "model", "evaluation", "prediction", "report")
 
 
 def test_packages_import_only_what_stands_above_them():

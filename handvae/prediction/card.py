@@ -1,0 +1,49 @@
+"""The model card of a trained model to take along: what it was trained on, its errors, what it is not good for."""
+
+from pathlib import Path
+from string import Template
+
+from handvae.model.settings import Settings
+
+INPUTS = {
+    "rgb": "an RGB crop of {px} x {px} pixels around one hand",
+    "joints_2d": "the 21 2D joints of one hand, in a crop around it",
+    "depth": "a depth crop of {px} x {px} pixels, a cube around one hand",
+}
+SYNTHETIC = """\
+- **Real photographs**: it has seen synthetic hands only. On real ones its errors are much larger than those above.
+- Images with two hands, with objects held, with gloves, or with a hand that the crop cuts off.
+- Anything that must be right: its errors are centimetres for some hands."""
+REAL = """\
+- Images that differ from those of the dataset: other cameras, other views, other people.
+- Images with two hands, with objects held, with gloves, or with a hand that the crop cuts off.
+- Anything that must be right: its errors are centimetres for some hands."""
+
+
+def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: dict[str, float], data: str) -> str:
+    """Markdown. `facts`: how the run was made, by name, as in the snapshot's README; `metrics`: those of the row;
+    `data`: the preprocessed set's description of its images."""
+    experiment = settings.experiment
+    direction = {"rgb": "RGB", "joints_2d": "2D", "depth": "depth"}[experiment.input]
+    low, high = metrics["epe_mean_mm_low"], metrics["epe_mean_mm_high"]
+    seeds = f", mean of {metrics['seeds']} seeds, of which this is the first" if "seeds" in metrics else ""
+    rows = {
+        "trained on": data,
+        "mean error (EPE) on the test split": f"{metrics['epe_mean_mm']:.1f} mm [{low:.1f}, {high:.1f}]{seeds}",
+        "median error": f"{metrics['epe_median_mm']:.1f} mm",
+        "error of the mean pose": f"{metrics['mean_pose_epe_mm']:.1f} mm",
+        "invariances": experiment.invariances,
+        "steps": f"{settings.training.steps:,} of {settings.training.batch_size} samples",
+        **{key: facts[key] for key in ("made by", "commit", "versions")},
+    }
+    return Template(Path(__file__).with_name("card.md").read_text("utf-8")).substitute(
+        name=settings.name,
+        task=f"{direction} -> 3D hand pose, {' and '.join(name.upper() for name in experiment.datasets)}",
+        variant=experiment.variant,
+        input=INPUTS[experiment.input].format(px=settings.crop_px),
+        joints=len(settings.skeleton),
+        origin="the middle of the crop's cube" if experiment.input == "depth" else "the palm",
+        size=f"{size_bytes / 1e6:.1f} MB",
+        facts="\n".join(f"| {key} | {value} |" for key, value in rows.items()),
+        limits=SYNTHETIC if "synthetic" in data else REAL,
+    )
