@@ -40,7 +40,7 @@ def command_line(program: str, text: str) -> argparse.ArgumentParser:
     """
 
     def refuse(message: str) -> NoReturn:
-        raise InputError(f"{program}: {message}; {parser.format_usage()}")
+        raise InputError(f"{program}: {message}; {' '.join(parser.format_usage().split())}")
 
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"python -m {program}", None, text, formatter_class=layout, allow_abbrev=False)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from handvae.base.errors import InputError
 from handvae.base.geometry import back_project
 from handvae.datasets import text
 from handvae.evaluation import published
@@ -155,9 +156,12 @@ def test_a_long_word_of_digits_is_no_number_and_that_is_seen_at_once():
 
 
 def test_wrong_usage_of_the_program_is_named():
-    assert "set: expected one of icvl, nyu, msra, found 'rhd'" in refusal(score.main, "rhd", "a.txt", "b.txt")
-    message = refusal(score.main, "icvl", "a.txt", "b.txt", "--csv")
-    assert "expected one file of predictions and perhaps --json, found '--csv' as well" in message
+    assert "set: expected one of icvl, nyu, msra, found 'rhd'" in refusal(published.score, "rhd", "a.txt", "b.txt")
+    usage = r"; usage: python -m stages\.score .*\{icvl,nyu,msra\} truth predictions$"
+    for words, message in ((["rhd", "a.txt", "b.txt"], "'rhd'"), (["icvl", "a.txt", "b.txt", "--csv"], "--csv")):
+        with pytest.raises(InputError, match=rf"^stages\.score: .*{message}.*{usage}") as refused:
+            score.main(*words)
+        assert "\n" not in str(refused.value)
 
 
 def hands_uvd(dataset, frames=40, seed=0):
