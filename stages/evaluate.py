@@ -54,12 +54,12 @@ def evaluate(name: str, loaded: params.Params, device: torch.device) -> None:
         "data/experiment.h5" if own else f"data/predictions/{name}.h5",
         {"/" if one_set else dataset: prediction for dataset, prediction in predictions.items()},
     )
-    stem = "reports/metrics" if own else f"reports/metrics/{name}"
+    stem = "reports/metrics" if own else f"data/metrics/{name}"
     numbers = next(iter(summaries.values())) if one_set else summaries
     atomic.write_text(f"{stem}.json", json.dumps(numbers, indent=2) + "\n")
     atomic.write_text(f"{stem}_pck.csv", curves_text(curves, "pcf" if settings.experiment.input == "depth" else "pck"))
     history = (folder / "history.csv").read_text()
-    atomic.write_text("reports/training.csv" if own else f"reports/training/{name}.csv", history)
+    atomic.write_text("reports/training.csv" if own else f"data/training/{name}.csv", history)
 
 
 def predicted(

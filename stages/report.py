@@ -26,8 +26,8 @@ from handvae.report.style import Captioned
 from handvae.report.text import COMMAND, csv_table, reasons
 from stages import command_line, run
 
-PREDICTIONS, PROCESSED, METRICS = Path("data/predictions"), Path("data/processed"), Path("reports/metrics")
-TRAINING = Path("reports/training")
+PREDICTIONS, PROCESSED = Path("data/predictions"), Path("data/processed")
+METRICS, TRAINING = Path("data/metrics"), Path("data/training")  # of every row; copied to reports/
 TABLES, FIGURES, NOTEBOOKS = Path("reports/tables"), Path("reports/figures"), Path("reports/notebooks")
 PAGE = Path("reports/index.html")
 CAPTION = ("title", "caption", "alt")  # of a figure in captions.json
@@ -56,13 +56,15 @@ def main(*words: str) -> None:
         write_all(scratch / TABLES, texts)
         write_all(scratch / FIGURES, files)
         for folder in (METRICS, TRAINING):
-            shutil.copytree(folder, scratch / folder)
+            shutil.copytree(folder, Path(scratch, "reports", folder.name))
         notebooks = pages.executed_notebooks(with_results, list(figures), opening, scratch)
     to_view = viewer.viewer_data(results, PROCESSED)
     page = pages.index_page(notebooks, to_view, results, answer, figures.get(opening), left_out)
     remove_left_over(settings.experiments)
     write_all(TABLES, texts)
     write_all(FIGURES, files)
+    for folder in (METRICS, TRAINING):
+        write_all(Path("reports", folder.name), {path.name: path.read_bytes() for path in folder.iterdir()})
     write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
     atomic.write_text(PAGE, page)
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)

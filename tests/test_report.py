@@ -236,7 +236,6 @@ def test_rows_of_another_recipe_seeds_or_a_held_out_part_do_not_stand_among_the_
 
 def test_no_results_at_all_are_one_clear_error(project):
     shutil.rmtree(report.PREDICTIONS)
-    shutil.rmtree("reports")
     message = r"^data/predictions: expected .* found none \(no results\); run `python -m stages\.grid"
     with pytest.raises(InputError, match=message):
         report.main()

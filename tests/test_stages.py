@@ -27,7 +27,7 @@ from stages import download, evaluate, preprocess, run, train
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands
 
-METRICS = Path("reports/metrics/rhd-2d-v1.json")
+METRICS = Path("data/metrics/rhd-2d-v1.json")
 FACTS = {"source": "made up", "synthetic": True, "published": False, "skeleton": "hand21"}
 
 
