@@ -43,15 +43,16 @@ def _data(results: list[Result]) -> str:
 
 def _learned(results: list[Result]) -> str:
     """How many models are clearly better than the mean pose, and which are not."""
-    weak = [sentence for result in results if (sentence := weakness([result]))]
-    shares = [100 * share_of_mean_pose([result]) for result in results if not weakness([result])]
-    parts = []
+    weak = {result.experiment: sentence for result in results if (sentence := weakness([result]))}
+    good = [result for result in results if result.experiment not in weak]
+    shares, parts = [100 * share_of_mean_pose([result]) for result in good], []
     if shares:
-        counted = f"All {len(shares)} rows" if not weak else f"{len(shares)} of {len(shares) + len(weak)} rows"
+        rows = len({result.experiment for result in good})
+        counted = f"{rows} of {rows + len(weak)} rows" if weak else f"All {rows} rows"
         parts.append(
             f"{counted} learned: their errors are {min(shares):.0f} to {max(shares):.0f} % of the mean pose's."
         )
-    return " ".join(parts + weak)
+    return " ".join([*parts, *weak.values()])
 
 
 def _errors(results: list[Result], depth: pd.DataFrame) -> dict[str, list[str]]:
