@@ -43,7 +43,8 @@ def main(*words: str) -> None:
         print(f"report: {counted}: {'; '.join(reasons(left_out))}; `{COMMAND}` makes one", flush=True)
     inputs = {result.input for result in results}
     note = grid_results.departures(settings.profile.augmentation, inputs, settings.profile_name)
-    texts, answer = table_texts(results, left_out, note)
+    profile = summary.profile_text(settings.profile_name, settings.profile)
+    texts, answer = table_texts(results, left_out, note, profile)
     figures, embeddings = figures_of(results, settings)
     texts |= {f"tsne_{name}.csv": csv_table(frame) for name, frame in embeddings.items()}
     print(f"report: made {len(texts)} tables and {len(figures)} figures", flush=True)
@@ -70,7 +71,9 @@ def main(*words: str) -> None:
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
-def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> tuple[dict[str, str], list[summary.Line]]:
+def table_texts(
+    results: list[Result], left_out: list[LeftOut], note: str, profile: str
+) -> tuple[dict[str, str], list[summary.Line]]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read; and
     the lines that the page opens with."""
     modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
@@ -78,7 +81,7 @@ def table_texts(results: list[Result], left_out: list[LeftOut], note: str) -> tu
     layers = parameters.layer_table(shapes)
     made = tables.tables_of(results, counts, layers)
     claims = tables.claims_table(results, counts, made["paired"].frame)
-    answer = summary.answer(results, made["depth"].frame, claims)
+    answer = summary.answer(results, made["depth"].frame, claims, profile)
     return tables.texts_of(made) | {
         "parameters_layers.csv": csv_table(layers),
         "claims.csv": csv_table(claims),

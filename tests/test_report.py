@@ -124,7 +124,7 @@ def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, 
         assert part in page
     opening = bs4.BeautifulSoup(page, "html.parser").find(id="answer")
     said = [entry.get_text() for entry in opening.find_all("dt")]
-    assert said == ["What ran", "Data", "Learned", "RGB image -> 3D", "2D joints -> 3D", "Claims"]
+    assert said == ["In short", "What ran", "Data", "RGB image -> 3D", "2D joints -> 3D", "Claims"]
     assert opening.find("img")["alt"] == captions["fig10b"]["alt"]
     assert len(page) < 4e6
     metrics = json.loads((report.METRICS / "rhd-2d-v3.json").read_text())

@@ -85,7 +85,14 @@ def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():
     np.testing.assert_allclose(style.seen_from(joints_mm, 90), joints_mm[:, [2, 1]], atol=1e-12)
 
 
-@pytest.mark.parametrize(("epe_mean_mm", "word"), [(27.4, None), (27.6, "Weak: a"), (39.3, "Collapsed: a")])
+@pytest.mark.parametrize(
+    ("epe_mean_mm", "word"),
+    [
+        (27.4, None),
+        (27.6, "Weak: RGB->3D RHD, variant 1 has learned little"),
+        (39.3, "Collapsed: RGB->3D RHD, variant 1 has learned nothing"),
+    ],
+)
 def test_a_caption_says_where_a_model_has_learned_little_or_nothing(epe_mean_mm, word):
     model = result("a", epe_mean_mm=epe_mean_mm)  # the mean pose has 41.25 mm
     caption = style.titled(Figure(), "fig04a", [[model]], set="RHD").caption

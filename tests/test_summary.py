@@ -20,7 +20,7 @@ NONE = claimed((LITTLE, "", float("nan"), None, ABSENT))
 
 
 def answered(results, claims=NONE):
-    return dict(summary.answer(results, tables.depth_table(results), claims))
+    return dict(summary.answer(results, tables.depth_table(results), claims, "Profile small."))
 
 
 def test_the_lowest_error_of_each_task_stands_beside_the_mean_pose_and_the_papers_lowest(tmp_path):
@@ -33,27 +33,32 @@ def test_the_lowest_error_of_each_task_stands_beside_the_mean_pose_and_the_paper
         *(msra_fold(tmp_path, number, [20]) for number in (0, 1)),
     ]
     said = answered(models)
-    assert said["What ran"] == "7 rows of the paper's grid, 9 models, by profile small."
+    assert said["What ran"] == "7 rows of the paper's grid, 9 models. Profile small."
     assert said["RGB image -> 3D"] == (
-        "RHD: mean error 24.0 mm; the mean pose has 41.2 mm, the paper 19.7 mm. "
-        "STB: mean error 12.0 mm; the mean pose has 41.2 mm, the paper 8.6 mm."
+        "RHD, variant 2: mean error 24.0 mm, the mean pose 41.2 mm (the paper: 19.7 mm, variant 1). "
+        "STB, variant 1: mean error 12.0 mm, the mean pose 41.2 mm (the paper: 8.6 mm, variant 3)."
     )
-    assert said["2D joints -> 3D"] == "RHD: mean error 17.0 mm; the mean pose has 41.2 mm, the paper 17.1 mm."
+    assert said["2D joints -> 3D"] == (
+        "RHD, variant 3: mean error 17.0 mm, the mean pose 41.2 mm (the paper: 17.1 mm, variant 3)."
+    )
     assert said["Depth image -> 3D"] == (
-        "ICVL: mean error 11.0 mm; the mean pose has 40.0 mm, the paper 8.5 mm. "
-        "MSRA15, 2 folds: mean error 20.0 mm; the mean pose has 40.0 mm."
+        "ICVL, ResNet-18: mean error 11.0 mm, the mean pose 40.0 mm (the paper: 8.5 mm, of a set it does not name). "
+        "MSRA15, 2 folds, ResNet-18: mean error 20.0 mm, the mean pose 40.0 mm."
     )
     assert "Synthetic hands in the formats of RHD, STB, ICVL and MSRA." in said["Data"]
-    assert said["Learned"].startswith("All 7 rows learned: their errors are 29 to 61 %")
+    assert said["In short"].startswith(
+        "Yes, every row of the grid learned. Errors in % of the mean pose's: 2D->3D 41 to"
+    )
+    assert said["In short"].endswith(" Whether the paper's numbers are right cannot be tested on these images.")
 
 
 def test_models_that_have_learned_little_or_nothing_are_named_and_not_counted():
-    said = answered(
-        [result("good", epe_mean_mm=20.0), result("weak", epe_mean_mm=30.0), result("flat", epe_mean_mm=41)]
-    )
-    learned = said["Learned"]
-    assert learned.startswith("1 of 3 rows learned: their errors are 48 to 48 % of the mean pose's.")
-    assert "Weak: weak has learned little." in learned and "Collapsed: flat has learned nothing." in learned
+    models = [result(name, epe_mean_mm=mm) for name, mm in (("good", 20.0), ("weak", 30.0), ("flat", 41.0))]
+    said = answered(models)["In short"]
+    assert said.startswith("Yes, 1 of 3 rows learned. Errors in % of the mean pose's: RGB->3D 48 to 48 % (weak from 67")
+    for words, share in (("Weak: RGB->3D RHD, variant 1 has learned little", 73), ("Collapsed: RGB->3D RHD", 99)):
+        assert words in said and f"Its error is {share} % of the mean pose's." in said
+    assert answered(models[2:])["In short"].startswith("No: no row of the grid learned.")
 
 
 def test_data_that_can_be_compared_with_the_papers_is_told_from_data_that_cannot():
@@ -69,10 +74,10 @@ def test_claims_are_counted_by_measurement_and_those_decided_are_named():
     rows += [("Walks are smooth", "", float("nan"), None, ABSENT)]
     said = answered([result("a")], claimed(*rows))
     assert said["Claims"] == (
-        "4 measurements of 3 claims: 1 hold, 2 do not hold, 1 cannot be told (1 of these have one seed where three are "
-        "needed). Holds: every model is small. Does not hold: labels help (STB, 5 %, STB, 10 %)."
+        "Of 4 measurements of 3 claims 1 hold, 2 do not hold, 1 cannot be told. These have one training seed; a "
+        "verdict needs 3. Holds: every model is small. Does not hold: labels help (STB, 5 %, STB, 10 %)."
     )
-    assert said["Latent space"].startswith("The modalities: trained across modalities they lie 31 % apart (0: RGB")
+    assert said["Latent space"].startswith("10-NN purity of the modalities: 31 when trained across modalities (0: RGB")
 
 
 def test_the_picture_is_of_the_colour_model_that_is_best_by_its_mean_pose():

@@ -145,9 +145,10 @@ def weakness(model: Model) -> str:
     first, share = model[0], share_of_mean_pose(model)
     if share < WEAK:
         return ""
-    name = first.experiment if len(model) == 1 else first.task_name
-    learned = "Collapsed: {} has learned nothing" if share >= COLLAPSED else "Weak: {} has learned little"
-    return f"{learned.format(name)}. Its error is {100 * share:.0f} % of the mean pose's."
+    few = f", {100 * first.label_fraction:g} % of the labels" if first.label_fraction < 1 else ""
+    name = f"{first.task_name}, variant {first.variant}{few}"
+    word, learned = ("Collapsed", "nothing") if share >= COLLAPSED else ("Weak", "little")
+    return f"{word}: {name} has learned {learned}. Its error is {100 * share:.0f} % of the mean pose's."
 
 
 def read_results(predictions: Path, metrics: Path, name: str, experiment: Experiment, profile: str) -> list[Result]:

@@ -4,27 +4,39 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from handvae.base.sections import Profile
+from handvae.evaluation.uncertainty import LEAST_SEEDS
 from handvae.report import claims, paper
-from handvae.report.results import Result, best, share_of_mean_pose, weakness
+from handvae.report.paper import DIRECTIONS
+from handvae.report.results import WEAK, Result, best, share_of_mean_pose, weakness
 from handvae.report.text import WORDS
 
 Line = tuple[str, str]  # a label, and one sentence or several
 TABLE1 = paper.TABLES["table1"]
+PAPER_PX, PAPER_WIDTH = 256, 64
 
 
-def answer(results: list[Result], depth: pd.DataFrame, claimed: pd.DataFrame) -> list[Line]:
-    """What ran, on which data, what was learned and how well, and what became of the claims; five to eight lines.
+def answer(results: list[Result], depth: pd.DataFrame, claimed: pd.DataFrame, profile: str) -> list[Line]:
+    """Whether it worked, what ran, on which data, what was learned and how well, and what became of the claims.
 
-    `depth`: `tables.depth_table`; `claimed`: `tables_page.claims_table`.
+    `depth`: `tables.depth_table`; `claimed`: `tables_page.claims_table`; `profile`: the run's sizes, in words.
     """
     rows = {result.experiment: result for result in results}
     models = sum(result.seeds for result in rows.values())
-    profiles = ", ".join(dict.fromkeys(result.profile for result in results))
-    lines = [("What ran", f"{len(rows)} rows of the paper's grid, {models} models, by profile {profiles}.")]
+    lines = [("In short", _in_short(results))]
+    lines.append(("What ran", f"{len(rows)} rows of the paper's grid, {models} models. {profile}"))
     lines.append(("Data", _data(results)))
-    lines.append(("Learned", _learned(results)))
     lines += [(label, ". ".join(numbers) + ".") for label, numbers in _errors(results, depth).items() if numbers]
     return [*lines, *_latent_space(claimed), ("Claims", _claims(claimed))]
+
+
+def profile_text(name: str, profile: Profile) -> str:
+    """A profile's sizes beside the paper's."""
+    steps = profile.training["rgb"].steps
+    return (
+        f"Profile {name}: images of {profile.crop_px} px (the paper: {PAPER_PX}), image encoders of "
+        f"{profile.encoder_width / PAPER_WIDTH:.0%} of the paper's width, {steps:,} training steps for RGB on RHD."
+    )
 
 
 def picture_of(results: list[Result]) -> str:
@@ -41,18 +53,27 @@ def _data(results: list[Result]) -> str:
     return " ".join(WORDS["data"][kind].format(sets=_listed(dict.fromkeys(names))) for kind, names in sets.items())
 
 
+def _in_short(results: list[Result]) -> str:
+    rows = {result.experiment for result in results}
+    learned = rows - {result.experiment for result in results if weakness([result])}
+    counted = "every row of the grid learned" if learned == rows else f"{len(learned)} of {len(rows)} rows learned"
+    text = f"Yes, {counted}. {_learned(results)}" if learned else "No: no row of the grid learned."
+    if any(result.published for result in results):
+        return f"{text} On the published images the paper's numbers are tested below."
+    return f"{text} Whether the paper's numbers are right cannot be tested on these images."
+
+
 def _learned(results: list[Result]) -> str:
-    """How many models are clearly better than the mean pose, and which are not."""
+    """How good the models are that are clearly better than the mean pose, by what they see, and which are not."""
+    parts = []
+    for direction in DIRECTIONS.values():
+        good = [r for r in results if r.task_name.startswith(f"{direction} ") and not weakness([r])]
+        if good:
+            shares = [100 * share_of_mean_pose([result]) for result in good]
+            parts.append(f"{direction} {min(shares):.0f} to {max(shares):.0f} %")
     weak = {result.experiment: sentence for result in results if (sentence := weakness([result]))}
-    good = [result for result in results if result.experiment not in weak]
-    shares, parts = [100 * share_of_mean_pose([result]) for result in good], []
-    if shares:
-        rows = len({result.experiment for result in good})
-        counted = f"{rows} of {rows + len(weak)} rows" if weak else f"All {rows} rows"
-        parts.append(
-            f"{counted} learned: their errors are {min(shares):.0f} to {max(shares):.0f} % of the mean pose's."
-        )
-    return " ".join([*parts, *weak.values()])
+    errors = [f"Errors in % of the mean pose's: {', '.join(parts)} (weak from {100 * WEAK:.0f} %)."] if parts else []
+    return " ".join([*errors, *weak.values()])
 
 
 def _errors(results: list[Result], depth: pd.DataFrame) -> dict[str, list[str]]:
@@ -60,23 +81,27 @@ def _errors(results: list[Result], depth: pd.DataFrame) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {"RGB image -> 3D": [], "2D joints -> 3D": [], "Depth image -> 3D": []}
     for task, name in paper.TASKS.items():
         if model := best(results, task):
-            printed = min(TABLE1.cell_mm(variant, task) for variant in TABLE1.rows_mm)
+            variant = min(TABLE1.rows_mm, key=lambda variant, task=task: TABLE1.cell_mm(variant, task))
+            printed = f"{TABLE1.cell_mm(variant, task):.1f} mm, variant {variant}"
             label = "2D joints -> 3D" if task[1] == "joints_2d" else "RGB image -> 3D"
             mean_pose_mm = model.metrics["mean_pose_epe_mm"]
             set_name = name.split()[-1]
-            errors[label].append(_beside(set_name, model.metrics["epe_mean_mm"], mean_pose_mm, printed))
+            ours = f"{set_name}, variant {model.variant}"
+            errors[label].append(_beside(ours, model.metrics["epe_mean_mm"], mean_pose_mm, printed))
     whole = depth[~depth["test"].str.contains("sequence", regex=False)]
     for _, rows in whole.groupby(whole["test"].str.split(",").str[0], sort=False):
         row = rows.loc[rows["epe_mean_mm"].idxmin()]
-        printed = row["paper_epe_mean_mm"]
-        numbers = row["epe_mean_mm"], row["mean_pose_epe_mm"], None if pd.isna(printed) else printed
-        errors["Depth image -> 3D"].append(_beside(row["test"], *numbers))
+        printed = (
+            "" if pd.isna(row["paper_epe_mean_mm"]) else f"{row['paper_epe_mean_mm']:.1f} mm, of a set it does not name"
+        )
+        ours = f"{row['test']}, {row['encoder']}"
+        errors["Depth image -> 3D"].append(_beside(ours, row["epe_mean_mm"], row["mean_pose_epe_mm"], printed))
     return errors
 
 
-def _beside(name: str, epe_mm: float, mean_pose_mm: float, printed_mm: float | None) -> str:
-    printed = "" if printed_mm is None else f", the paper {printed_mm:.1f} mm"
-    return f"{name}: mean error {epe_mm:.1f} mm; the mean pose has {mean_pose_mm:.1f} mm{printed}"
+def _beside(name: str, epe_mm: float, mean_pose_mm: float, printed: str) -> str:
+    paper_has = f" (the paper: {printed})" if printed else ""
+    return f"{name}: mean error {epe_mm:.1f} mm, the mean pose {mean_pose_mm:.1f} mm{paper_has}"
 
 
 def _latent_space(claimed: pd.DataFrame) -> list[Line]:
@@ -88,11 +113,11 @@ def _latent_space(claimed: pd.DataFrame) -> list[Line]:
             apart[claim] = rows["value"].iloc[0]
     texts = []
     if "mixes" in apart:
-        texts.append(f"trained across modalities they lie {apart['mixes']:.0f} % apart")
+        texts.append(f"{apart['mixes']:.0f} when trained across modalities")
     if "separates" in apart:
-        texts.append(f"trained separately {apart['separates']:.0f} %")
+        texts.append(f"{apart['separates']:.0f} when each is trained by itself")
     scale = "0: RGB, 2D and 3D are mixed as if shuffled; 100: each lies by itself"
-    return [("Latent space", f"The modalities: {', '.join(texts)} ({scale}).")] if texts else []
+    return [("Latent space", f"10-NN purity of the modalities: {', '.join(texts)} ({scale}).")] if texts else []
 
 
 def _claims(claimed: pd.DataFrame) -> str:
@@ -103,9 +128,13 @@ def _claims(claimed: pd.DataFrame) -> str:
     holds, fails = counts.get(claims.HOLDS, 0), counts.get(claims.FAILS, 0)
     untold = len(measured) - holds - fails
     one_seed = int((measured["seeds"].eq(1) & ~verdicts[measured.index].isin([claims.HOLDS, claims.FAILS])).sum())
-    why = f" ({one_seed} of these have one seed where three are needed)" if one_seed else ""
-    counted = f"{len(measured)} measurements of {measured['claim'].nunique()} claims: {holds} hold, {fails} do not hold"
-    parts = [f"{counted}, {untold} cannot be told{why}."]
+    counted = (
+        f"Of {len(measured)} measurements of {measured['claim'].nunique()} claims {holds} hold, {fails} do not hold"
+    )
+    parts = [f"{counted}, {untold} cannot be told."]
+    if one_seed:
+        these = "These" if one_seed == untold else f"{one_seed} of these"
+        parts.append(f"{these} have one training seed; a verdict needs {LEAST_SEEDS}.")
     for verdict, label in ((claims.HOLDS, "Holds"), (claims.FAILS, "Does not hold")):
         named = _listed(_named(measured[verdicts[measured.index] == verdict]), "; ")
         parts += [f"{label}: {named}."] if named else []
