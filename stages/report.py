@@ -50,7 +50,7 @@ def main(*words: str) -> None:
     print(f"report: made {len(texts)} tables and {len(figures)} figures", flush=True)
     files: dict[str, str | bytes] = {f"{name}.png": style.png_bytes(drawn.figure) for name, drawn in figures.items()}
     words = {name: {key: getattr(drawn, key) for key in CAPTION} for name, drawn in figures.items()}
-    files["captions.json"] = json.dumps(words, indent=1, ensure_ascii=False) + "\n"
+    texts["captions.json"] = json.dumps(words, indent=1, ensure_ascii=False) + "\n"  # DVC would draw it among figures
     with_results = {result.experiment: settings.experiments[result.experiment] for result in results}
     opening = summary.picture_of(results)
     with tempfile.TemporaryDirectory() as scratch:  # a notebook that fails leaves reports/ as it was

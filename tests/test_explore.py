@@ -70,7 +70,7 @@ def test_it_shows_a_hand_a_curve_and_samples_and_writes_nothing(project, start, 
     printed, (hand, curve, samples) = outputs(project / start, row=row)
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
     (epe_mm,) = re.findall(r"mean EPE ([\d.]+) mm", printed)
-    assert float(epe_mm) == round(json.loads(Path(f"reports/metrics/{row}.json").read_text())["epe_mean_mm"], 1)
+    assert float(epe_mm) == round(json.loads(Path(f"data/metrics/{row}.json").read_text())["epe_mean_mm"], 1)
     assert "profile tiny; 40 test frames" in printed
     assert all(picture.std() > 10 for picture in (hand, curve, samples))
     assert samples.shape[0] == pytest.approx(decoders * 1.5 * 150, abs=2)  # a line a decoder

@@ -47,7 +47,7 @@ def write_reports(folder):
     (folder / "tables/paired.md").write_text("# Paired comparison\n\n| a | b |\n| --- | --- |\n| v1 | v2 |\n")
     (folder / "tables/parameters_layers.csv").write_text("network,layer,parameters\nRGB encoder,conv1,9408\n")
     (folder / "tables/claims.md").write_text("### Variants differ little\n\n- **holds**: 5 %\n")
-    (folder / "figures/captions.json").write_text(json.dumps(CAPTIONS))
+    (folder / "tables/captions.json").write_text(json.dumps(CAPTIONS))
     for name in (*FIGURES, "fig12"):  # the last left by an older version
         (folder / f"figures/{name}.png").write_bytes(style.png_bytes(Figure(figsize=(2, 1))))
     for name, text in OF_ROW.items():

@@ -109,21 +109,23 @@ def test_training_and_rendering_import_what_a_bare_gpu_machine_has(program, pill
 
 
 def declared_in(folder: str) -> set[str]:
-    """What the stages write into a folder by dvc.yaml, for the rows of params.yaml."""
+    """What the stages write into a folder for git, not for DVC's cache, by dvc.yaml, for the rows of params.yaml."""
     rows, paths = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["experiments"], set()
     for entry in STAGES.values():
         each = entry.get("foreach", [None])
         for item in rows if each == "${experiments}" else each:
             for written in chain.from_iterable(entry.get("do", entry).get(kind, []) for kind in OUTPUTS):
-                path = written if isinstance(written, str) else next(iter(written))
-                paths.add(path.replace("${item}", str(item)).replace("${key}", str(item)))
+                path, kept = next(iter(written.items())) if isinstance(written, dict) else (written, {})
+                if not kept.get("cache", True):
+                    paths.add(path.replace("${item}", str(item)).replace("${key}", str(item)))
     return {path for path in paths if path.startswith(f"{folder}/")}
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a git checkout: nothing says what is tracked")
 def test_reports_hold_what_the_stages_write_and_nothing_else():
     tracked = set(run("git", "ls-files", "reports", cwd=REPOSITORY).stdout.splitlines())
-    tracked.discard("reports/benchmarks.md")  # `make bench` writes it, which no stage may wait for
+    # `make bench` writes the one, which no stage may wait for, and DVC the other
+    tracked -= {"reports/benchmarks.md", "reports/.gitignore"}
     by_output = {path: {one for one in tracked if f"{one}/".startswith(f"{path}/")} for path in declared_in("reports")}
     foreign = tracked - set().union(*by_output.values())
     absent = {path for path, files in by_output.items() if not files}
@@ -134,7 +136,7 @@ def test_reports_hold_what_the_stages_write_and_nothing_else():
 ROWS = ("rhd-2d-v1", "rhd-2d-v3-t", "rhd-rgb-v1", "stb-rgb-v1", "stb-rgb-v1-l10", "stb-rgb-v3-l10")
 ROWS += ("stb-cross", "stb-separate", "icvl-resnet50", "nyu-w0.5", "msra-resnet18-p8")
 # a report of nothing, where it is not what is looked at
-NO_REPORT = "mkdir -p reports/tables reports/figures reports/notebooks && touch reports/tables/a reports/index.html"
+NO_REPORT = "cd reports && mkdir -p tables figures metrics training notebooks && touch tables/a index.html"
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess:
@@ -190,7 +192,14 @@ def clone(tmp_path_factory) -> Path:
 
 def files(folder: Path, words: tuple[str, ...] = ("",)) -> dict[str, bytes]:
     """The artifacts but raw data whose paths have one of the words in them."""
-    patterns = ("data/processed/*", "models/**/*", "data/predictions/*", "reports/**/*")
+    patterns = (
+        "data/processed/*",
+        "models/**/*",
+        "data/predictions/*",
+        "data/metrics/*",
+        "data/training/*",
+        "reports/**/*",
+    )
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     names = sorted(str(path.relative_to(folder)) for path in found)
     return {name: (folder / name).read_bytes() for name in names if any(word in name for word in words)}
@@ -209,9 +218,10 @@ def test_the_whole_graph_leaves_every_table_figure_and_page(clone):
         *(f"tables/{name}.{kind}" for name in read for kind in ("csv", "tex")),
         *(f"tables/{name}.csv" for name in ("paired", "parameters_layers", "claims")),
         *(f"tables/tsne_{name}.csv" for name in ("fig01", "fig08a", "fig08b")),
-        *("tables/tables.md", "tables/claims.md"),
+        *(f"tables/{name}.md" for name in ("tables", "claims", "paired", "summary")),
+        *("tables/captions.json", ".gitignore"),
         *(f"figures/fig{name}.png" for name in FIGURES),
-        *(f"notebooks/{name}.ipynb" for name in ("tables", "curves", "latent_space", "predictions")),
+        *(f"notebooks/{name}.ipynb" for name in ("claims", "tables", "curves", "latent_space", "predictions", "lists")),
     }
     assert "synthetic" in (clone / "reports/tables/table1.csv").read_text()
     assert "rhd-rgb-v1" in (clone / "reports/own_experiment.html").read_text()  # after the grid, beside its row
@@ -352,7 +362,8 @@ def test_the_job_of_the_array_in_the_docs_trains_a_row_for_the_workspace(again, 
     assert ran.returncode == 0, ran.stderr
     brought = run("dvc", "repro", "evaluate_paper@rhd-rgb-v1", cwd=again).stdout
     assert brought.count("is cached - skipping run") == 2 and "Running stage" not in brought
-    assert files(again, ("/rhd-rgb-v1",)) == files(clone, ("/rhd-rgb-v1",)) != {}
+    of_row = [f"{folder}/rhd-rgb-v1" for folder in ("models", "data/predictions", "data/metrics", "data/training")]
+    assert files(again, of_row) == files(clone, of_row) != {}  # the report copies numbers to reports/
 
 
 def started(folder: Path, **environment: str) -> subprocess.Popen:

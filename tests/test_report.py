@@ -109,11 +109,11 @@ def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, 
     papers = [f"table{number}" for number in (1, 2, 5, 6)] + ["depth", "parameters", "semi_supervised"]
     names = [f"{name}.{kind}" for name in papers for kind in ("csv", "tex")]
     names += ["claims.csv", "claims.md", "paired.csv", "paired.md"]
-    names += ["parameters_layers.csv", "summary.md", "tables.md"]
+    names += ["captions.json", "parameters_layers.csv", "summary.md", "tables.md"]
     assert {*tables} == {f"reports/tables/{name}" for name in names}
     drawn = ["fig04a", "fig10b", "fig11"]
-    assert [*figures] == [f"reports/figures/{name}" for name in ("captions.json", *(f"{name}.png" for name in drawn))]
-    captions = json.loads(figures["reports/figures/captions.json"])
+    assert [*figures] == [f"reports/figures/{name}.png" for name in drawn]
+    captions = json.loads(tables["reports/tables/captions.json"])
     assert list(captions) == drawn and all(set(words) == {"title", "caption", "alt"} for words in captions.values())
     stories = ("claims", "curves", "latent_space", "lists", "predictions", "tables")
     assert [*rest] == [f"reports/notebooks/{name}.ipynb" for name in stories]
