@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from handvae.base import params
 from handvae.report import pages, style
 from tests.conftest import REPOSITORY
-from tests.test_tables import published, result
+from tests.test_tables import result
 
 REPORT = ("claims", "tables", "curves", "latent_space", "predictions", "lists")
 HOSTILE = r"_a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] </script> [l](u)"
@@ -177,13 +177,6 @@ def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere():
     assert "$" not in re.sub(r"(?s)<script>.*?</script>", "", page)  # nothing of the template is left
 
 
-def test_the_page_says_what_numbers_on_other_data_cannot_mean():
-    other = result("own", synthetic=False)
-    assert "RHD were measured on synthetic hands" in pages.data_notice([result("a"), published("b", dataset="stb")])
-    assert "RHD were measured on other images than the published ones" in pages.data_notice([other])
-    assert pages.data_notice([published("b")]) == ""
-
-
 @pytest.mark.parametrize(
     ("dataset", "input_", "variant", "invariances", "expected"),
     [
@@ -209,7 +202,7 @@ def own_page(project):
 def test_your_own_experiments_page_compares_it_with_the_grid_and_the_paper(own_page):
     text, _ = text_of(own_page)
     assert "epe_mean_mm 48.503 48.503 48.503 19.730" in text and "rhd-2d-v3" not in text
-    assert "Not the paper's data: the numbers of RHD" in text
+    assert "Synthetic hands in the formats of RHD. They are not the paper's images" in text
     assert own_page.count("data:image/png;base64") == 1 and 'id="viewer-data"' not in own_page and "0x" not in text
 
 

@@ -28,7 +28,7 @@ from traitlets.config import Config
 
 from handvae.base.errors import InputError
 from handvae.base.params import Experiment
-from handvae.report import paper
+from handvae.report import paper, summary
 from handvae.report.results import LeftOut, Result
 from handvae.report.style import Captioned, png_bytes
 from handvae.report.summary import Line
@@ -184,7 +184,8 @@ def own_experiment_page(results: list[Result], experiments: dict[str, Experiment
         }
         notebook = executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
         sections.append(section("own" if own.group == "/" else f"own-{own.dataset}", notebook))
-    return _page(f'<p><a href="index.html">All results</a></p>\n{data_notice(results)}', sections)
+    notice = f'<p class="notice">{html.escape(summary.data_text(results))}</p>'
+    return _page(f'<p><a href="index.html">All results</a></p>\n{notice}', sections)
 
 
 def _is_like(own: Result, name: str, row: Experiment) -> bool:
@@ -204,21 +205,6 @@ def _is_like(own: Result, name: str, row: Experiment) -> bool:
     numbers = numbers.get(own.dataset, numbers)
     same_mean = (row.label_fraction, "S" in row.invariances) == (own.label_fraction, "S" in own.invariances)
     return all(numbers[key] == own.metrics[key] for key in ["frames"] + ["mean_pose_epe_mm"] * same_mean)
-
-
-def data_notice(results: list[Result]) -> str:
-    """As HTML: what numbers that were not measured on the published sets cannot mean; nothing if all were."""
-    other = [result for result in results if not result.published]
-    if not other:
-        return ""
-    sets = ", ".join(sorted({result.dataset.upper() for result in other}))
-    synthetic = all(result.synthetic for result in other)
-    images = "synthetic hands in each set's own format" if synthetic else "other images than the published ones"
-    return (
-        f'<p class="notice">Not the paper\'s data: the numbers of {sets} were measured on {images}. They show what the '
-        "method learns from those; they can neither confirm nor contradict the paper's numbers, which stand beside "
-        "them.</p>"
-    )
 
 
 def section(name: str, notebook: NotebookNode) -> str:

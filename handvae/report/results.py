@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
-import numpy as np
 
 from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
@@ -22,7 +21,6 @@ STATISTICS = ("epe_mean_mm", "epe_median_mm")
 ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
 ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
 ENDS = ("", "_low", "_high")  # of a statistic's name: the number, the ends of its interval
-WEAK, COLLAPSED = 2 / 3, 0.95  # errors in shares of the mean pose's from which a model has learned little, or nothing
 SOURCE_KEYS = ("source", "synthetic", "published")  # attributes of predictions that params.yaml does not decide
 
 
@@ -132,25 +130,6 @@ class Result:
 Model = list[Result]  # one result, or on MSRA one for each subject left out
 
 
-def share_of_mean_pose(model: Model) -> float:
-    """A model's mean EPE over that of the training set's mean pose, which looks at no input."""
-    epe_mm, mean_pose_mm = (
-        np.mean([result.metrics[key] for result in model]) for key in ("epe_mean_mm", "mean_pose_epe_mm")
-    )
-    return float(epe_mm / mean_pose_mm)
-
-
-def weakness(model: Model) -> str:
-    """A sentence on a model that has learned little or nothing; "" of all others."""
-    first, share = model[0], share_of_mean_pose(model)
-    if share < WEAK:
-        return ""
-    few = f", {100 * first.label_fraction:g} % of the labels" if first.label_fraction < 1 else ""
-    name = f"{first.task_name}, variant {first.variant}{few}"
-    word, learned = ("Collapsed", "nothing") if share >= COLLAPSED else ("Weak", "little")
-    return f"{word}: {name} has learned {learned}. Its error is {100 * share:.0f} % of the mean pose's."
-
-
 def read_results(predictions: Path, metrics: Path, name: str, experiment: Experiment, profile: str) -> list[Result]:
     """The results of an experiment of params.yaml, one for each set that it is tested on.
 
@@ -254,7 +233,7 @@ def best_depth_models(results: list[Result], dataset: str) -> dict[str, Model]:
     """The best model of each encoder, best first: that of most folds, then of the lowest mean EPE."""
 
     def rank(model: Model) -> tuple[int, float]:
-        return -len(model), float(np.mean([result.metrics["epe_mean_mm"] for result in model]))
+        return -len(model), sum(result.metrics["epe_mean_mm"] for result in model) / len(model)
 
     models: dict[str, Model] = {}
     for model in sorted(depth_models(results, dataset), key=rank):

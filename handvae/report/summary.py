@@ -8,8 +8,9 @@ from handvae.base.sections import Profile
 from handvae.evaluation.uncertainty import LEAST_SEEDS
 from handvae.report import claims, paper
 from handvae.report.paper import DIRECTIONS
-from handvae.report.results import WEAK, Result, best, share_of_mean_pose, weakness
+from handvae.report.results import Result, best
 from handvae.report.text import WORDS
+from handvae.report.weakness import WEAK, share_of_mean_pose, weakness
 
 Line = tuple[str, str]  # a label, and one sentence or several
 TABLE1 = paper.TABLES["table1"]
@@ -25,7 +26,7 @@ def answer(results: list[Result], depth: pd.DataFrame, claimed: pd.DataFrame, pr
     models = sum(result.seeds for result in rows.values())
     lines = [("In short", _in_short(results))]
     lines.append(("What ran", f"{len(rows)} rows of the paper's grid, {models} models. {profile}"))
-    lines.append(("Data", _data(results)))
+    lines.append(("Data", data_text(results)))
     lines += [(label, ". ".join(numbers) + ".") for label, numbers in _errors(results, depth).items() if numbers]
     return [*lines, *_latent_space(claimed), ("Claims", _claims(claimed))]
 
@@ -46,7 +47,8 @@ def picture_of(results: list[Result]) -> str:
     return min(shares, key=shares.get, default="")
 
 
-def _data(results: list[Result]) -> str:
+def data_text(results: list[Result]) -> str:
+    """What the test images are, and what numbers on them can mean."""
     sets: dict[str, list[str]] = {}
     for result in results:
         sets.setdefault(result.provenance, []).append(result.dataset.upper())

@@ -14,7 +14,8 @@ from PIL import Image
 from handvae.base.errors import InputError
 from handvae.report import hands, paper, style
 from handvae.report.predictions import read_arrays
-from handvae.report.results import Model, Result, best, of_variant, share_of_mean_pose, weakness
+from handvae.report.results import Model, Result, best, of_variant
+from handvae.report.weakness import share_of_mean_pose, weakness
 
 HANDS = 9  # of each model
 PICTURE_PX = 128  # side of a picture at most
