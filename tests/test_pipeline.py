@@ -136,7 +136,9 @@ def test_reports_hold_what_the_stages_write_and_nothing_else():
 ROWS = ("rhd-2d-v1", "rhd-2d-v3-t", "rhd-rgb-v1", "stb-rgb-v1", "stb-rgb-v1-l10", "stb-rgb-v3-l10")
 ROWS += ("stb-cross", "stb-separate", "icvl-resnet50", "nyu-w0.5", "msra-resnet18-p8")
 # a report of nothing, where it is not what is looked at
-NO_REPORT = "cd reports && mkdir -p tables figures metrics training notebooks && touch tables/a index.html"
+NO_REPORT = (
+    "mkdir -p reports && cd reports && mkdir -p tables figures metrics training notebooks && touch tables/a index.html"
+)
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess:
@@ -362,8 +364,12 @@ def test_the_job_of_the_array_in_the_docs_trains_a_row_for_the_workspace(again, 
     assert ran.returncode == 0, ran.stderr
     brought = run("dvc", "repro", "evaluate_paper@rhd-rgb-v1", cwd=again).stdout
     assert brought.count("is cached - skipping run") == 2 and "Running stage" not in brought
-    of_row = [f"{folder}/rhd-rgb-v1" for folder in ("models", "data/predictions", "data/metrics", "data/training")]
-    assert files(again, of_row) == files(clone, of_row) != {}  # the report copies numbers to reports/
+    assert files(again, paths_of("rhd-rgb-v1")) == files(clone, paths_of("rhd-rgb-v1")) != {}
+
+
+def paths_of(row: str) -> list[str]:
+    """How the paths of what a row leaves begin; in reports/ it is the report that writes."""
+    return [f"{folder}/{row}" for folder in ("models", "data/predictions", "data/metrics", "data/training")]
 
 
 def started(folder: Path, **environment: str) -> subprocess.Popen:
@@ -436,7 +442,7 @@ def test_a_killed_grid_and_a_killed_worker_on_two_ray_nodes_end_in_the_bytes_of_
     assert not (again / ".grid/workers").exists() and not list(again.glob("checkpoints/*/seed-0.pt"))
     ended = [json.loads(line)["ended"] for line in (again / ".grid/runs.jsonl").read_text().splitlines()]
     assert ended == [None, "KeyboardInterrupt", "finished"]
-    words = ("processed/rhd.h5", "processed/stb.h5", *(f"/{row}" for row in TOGETHER))
+    words = ("processed/rhd.h5", "processed/stb.h5", *chain.from_iterable(map(paths_of, TOGETHER)))
     expected, found = files(clone, words), files(again, words)
     assert list(expected) == list(found) and len(expected) == 2 + 7 * len(TOGETHER)
     assert [name for name in expected if expected[name] != found[name]] == []
