@@ -216,6 +216,18 @@ def test_names_that_users_chose_are_shown_as_they_are(notebooks, own_page):
     assert f'alt="{html.escape(HOSTILE)}"' in pages.section("curves", notebooks["curves"])
 
 
+PUBLISHED = {"source": "RHD", "synthetic": False, "published": True}
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.2])
+def test_your_own_page_says_nothing_of_test_images_where_the_data_is_published(project, monkeypatch, validation):
+    monkeypatch.setattr(pages, "executed", lambda *_: notebook("# Yours"))
+    text, _ = text_of(
+        pages.own_experiment_page([result("own", metrics=METRICS, validation=validation, **PUBLISHED)], GRID)
+    )
+    assert "test images" not in text and "All results" in text
+
+
 @pytest.fixture
 def given(project, monkeypatch):
     """A function that returns what the page of an experiment gives its notebook to show."""

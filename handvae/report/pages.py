@@ -184,8 +184,11 @@ def own_experiment_page(results: list[Result], experiments: dict[str, Experiment
         }
         notebook = executed(NOTEBOOKS / "own_experiment.ipynb", parameters)
         sections.append(section("own" if own.group == "/" else f"own-{own.dataset}", notebook))
-    notice = f'<p class="notice">{html.escape(summary.data_text(results))}</p>'
-    return _page(f'<p><a href="index.html">All results</a></p>\n{notice}', sections)
+    opening = '<p><a href="index.html">All results</a></p>'
+    # of the published set nothing: an experiment with `validation` is not scored on its test images
+    if other := [result for result in results if not result.published]:
+        opening += f'\n<p class="notice">{html.escape(summary.data_text(other))}</p>'
+    return _page(opening, sections)
 
 
 def _is_like(own: Result, name: str, row: Experiment) -> bool:

@@ -137,7 +137,7 @@ def _claim_line(row: dict[str, object], data: list[str]) -> str:
     if verdict == claims.ABSENT:
         return f"- **{verdict}**: {markdown_text(row['data'])}"
     number = text.interval_text(row["value"], row["low"], row["high"], claims.three_digits)
-    if row["low"] == row["high"]:  # counted, not measured
+    if pd.isna(row["seeds"]):  # counted, not measured
         number = claims.three_digits(row["value"])
     lacking = f" ({lacking}" if lacking else ""
     measured = f"{markdown_text(row['statistic'])}: {number}; criterion: {row['criterion']}"
