@@ -22,13 +22,13 @@ import torch
 from handvae.base import atomic, params, yaml_text
 from handvae.base.errors import InputError
 from handvae.model import checkpoints
-from handvae.prediction import card, portable
+from handvae.prediction import card, directions, portable
 from handvae.preprocessing import store
 from handvae.report import pages, tables_page
 from stages import command_line, run
 
 REPORTS, RUNS = Path("reports"), Path(".grid/runs.jsonl")
-MODELS, PROCESSED = Path("models"), Path("data/processed")
+MODELS, PROCESSED, PREDICTIONS = Path("models"), Path("data/processed"), Path("data/predictions")
 FOLDERS = ("tables", "figures", "metrics")
 CODE = ("handvae", "stages", "notebooks", "dvc.yaml")
 NAMED = 3  # stages that an error names
@@ -72,7 +72,9 @@ def write_model(folder: Path, name: str, datasets: list[str], facts: dict[str, s
     """The first model of a row as `folder`/<name>.safetensors, and its card <name>.md."""
     folder.mkdir(exist_ok=True)
     file, trained = folder / f"{name}.safetensors", checkpoints.load_model(MODELS / name, torch.device("cpu"))
-    portable.save(file, trained)
+    along = len(directions.views(trained.settings)) > 1
+    latent = directions.of_predictions(PREDICTIONS / f"{name}.h5", trained.settings) if along else None
+    portable.save(file, trained, latent)
     metrics = json.loads((REPORTS / f"metrics/{name}.json").read_text())
     data = "; ".join(store.attributes(PROCESSED / f"{dataset}.h5")["source"] for dataset in datasets)
     of_first = metrics.get(datasets[0], metrics)

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import bs4
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
@@ -15,7 +17,7 @@ from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.model import checkpoints
 from handvae.model.vae import CrossModalVAE
-from handvae.prediction import portable
+from handvae.prediction import directions, portable
 from handvae.report import pages
 from handvae.report.tables_page import readme_table1
 from stages import run, snapshot
@@ -101,6 +103,24 @@ def test_trained_models_go_along_with_a_card_each():
     assert portable.load(PLACE / "models/rhd-2d-v1.safetensors", CPU).settings == chosen
     with pytest.raises(InputError, match="no experiment 'rhd' under experiments: rhd-2d-v1, "):
         snapshot.main(str(PLACE), "--models", "rhd")
+
+
+def test_the_directions_of_its_latent_space_go_along_with_a_model_that_decodes_several_modalities():
+    chosen = settings("stb-cross")
+    identity = {"settings": chosen.as_dict(), "data_sha256": "digest"}
+    weights = CrossModalVAE(chosen.architecture, 0).state_dict()
+    checkpoints.save_model(Path("models/stb-cross"), weights, [{"step": 1}], identity)
+    write_processed(Path("data/processed"), "stb", source="synthetic hands (seed 0)")
+    shutil.copy(REPOSITORY / "reports/metrics/stb-cross.json", "reports/metrics")
+    with pytest.raises(InputError, match=r"^data/predictions/stb-cross\.h5: expected the predictions of stb-cross"):
+        snapshot.main(str(PLACE), "--models", "stb-cross")
+    Path("data/predictions").mkdir()
+    with h5py.File("data/predictions/stb-cross.h5", "w") as file:
+        file["latent/mu_rgb"] = np.random.default_rng(0).normal(size=(50, 30))
+        file.attrs.update(settings=json.dumps(chosen.as_dict()), source="synthetic hands (seed 0)")
+    snapshot.main(str(PLACE), "--models", "stb-cross")
+    expected = directions.of_predictions(Path("data/predictions/stb-cross.h5"), chosen)
+    assert portable.load_directions(PLACE / "models/stb-cross.safetensors").as_dict() == expected.as_dict()
 
 
 def test_the_command_is_that_of_the_changes_to_the_commits_parameters(commit):
