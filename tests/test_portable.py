@@ -66,7 +66,7 @@ def test_the_directions_of_a_latent_space_go_along_and_a_file_without_them_is_re
 def test_another_file_is_refused_by_name(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"model\.safetensors: expected a model that stages\.snapshot wrote"):
+    with pytest.raises(InputError, match=r"model\.safetensors: expected a model that stages\.pretrained wrote"):
         portable.load(path, CPU)
 
 

@@ -59,7 +59,7 @@ def load(path: Path, device: torch.device) -> Trained:
         settings, digest = (json.loads(metadata[key]) for key in KEYS)
         settings = settings_from_dict(settings)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected a model that stages.snapshot wrote: {error!r}") from error
+        raise InputError(f"{path}: expected a model that stages.pretrained wrote: {error!r}") from error
     model = CrossModalVAE(settings.architecture, settings.experiment.seed)
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     load_weights(model, weights, str(path))
@@ -75,5 +75,5 @@ def load_directions(path: Path) -> Directions:
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: expected a model's file with the directions of its latent space, found none; "
-            "write it again by `python -m stages.snapshot FOLDER --models ROW`"
+            "write it again by `python -m stages.pretrained ROW`"
         ) from error
