@@ -160,8 +160,8 @@ def test_another_file_is_no_detector(tmp_path, content):
 def test_settings_name_what_is_wrong(tmp_path):
     text = (REPOSITORY / "detector.yaml").read_text()
     path = tmp_path / "detector.yaml"
-    for wrong, said in (("picture_px: 100", "picture_px"), ("picture_px: 128\nunknown: 1", "unknown")):
-        path.write_text(text.replace("picture_px: 128", wrong))
+    for wrong, said in (("picture_px: 100", "picture_px"), ("picture_px: 96\nunknown: 1", "unknown")):
+        path.write_text(text.replace("picture_px: 96", wrong))
         with pytest.raises(InputError, match=rf"detector\.yaml: .*{said}"):
             settings.load(path)
     assert settings.load(REPOSITORY / "detector.yaml").steps.keys() == {"tiny", "small", "night", "paper"}
