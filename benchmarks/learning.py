@@ -18,7 +18,7 @@ from benchmarks.training import errors_mm
 from handvae.base import params
 from handvae.evaluation import metrics
 from handvae.model import batches, parts, training
-from handvae.model.devices import make_repeatable
+from handvae.model.devices import keep_freed_memory, make_repeatable
 from handvae.model.settings import Settings, settings_of
 from stages import command_line, run
 
@@ -34,7 +34,7 @@ def main(*arguments: str) -> None:
     parser.add_argument("-S", "--set-param", action="append", default=[], metavar="key=value")
     given = parser.parse_args(arguments)
     make_repeatable(CPU)
-    training.keep_freed_memory()
+    keep_freed_memory()
     errors, seconds = [], []
     for seed in range(given.seeds):
         settings = settings_of(changed(given.set_param), given.row, seed)

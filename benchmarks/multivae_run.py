@@ -121,5 +121,5 @@ def main(asked: dict) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    training.training.keep_freed_memory()
+    training.devices.keep_freed_memory()
     print(json.dumps(main(json.loads(sys.argv[1]))))

@@ -67,7 +67,7 @@ def prepare_process() -> torch.device:
     """The device, and the process set up for it, as stages.train does: on the CPU one thread, whatever there is."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     devices.make_repeatable(device)
-    training.keep_freed_memory()
+    devices.keep_freed_memory()
     return device
 
 

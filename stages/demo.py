@@ -42,7 +42,7 @@ SIZES: dict[str, dict[str, int | None]] = {
 }
 MODELS = {
     "rhd": "rhd-rgb-v1",
-    "stb": "stb-rgb-v3",
+    "stb": "stb-rgb-v2",
     "icvl": "icvl-resnet18",
     "nyu": "nyu-resnet18",
     "msra": "msra-resnet18-p0",

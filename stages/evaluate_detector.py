@@ -26,7 +26,7 @@ from handvae.prediction.finders import to_box
 from stages import command_line, run
 from stages.train_detector import labelled
 
-ROWS = {"rhd": "rhd-rgb-v1", "stb": "stb-rgb-v3"}  # the models whose errors are told, by set
+ROWS = {"rhd": "rhd-rgb-v1", "stb": "stb-rgb-v2"}  # the models whose errors are told, by set
 BATCH = 64  # frames in memory at once
 
 

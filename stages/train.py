@@ -9,8 +9,8 @@ Needs torch, numpy, h5py and PyYAML only, no DVC and no git.
 import sys
 from pathlib import Path
 
-from handvae.base import params
-from handvae.model import devices, parts, seeds, training
+from handvae.base import params, workspace
+from handvae.model import devices, parts, seeds
 from handvae.model.settings import settings_of
 from stages import command_line, run
 
@@ -21,11 +21,13 @@ def main(*words: str) -> None:
     name = parser.parse_args(words).name
     loaded = params.load()
     device = devices.choose(loaded.device, loaded.profile.needs_gpu)
-    training.keep_freed_memory()
+    devices.keep_freed_memory()
     devices.make_repeatable(device)
     trained_on = parts.training_parts(Path("data/processed"), loaded.experiment(name))
     models = [settings_of(loaded, name, number) for number in range(loaded.models_of(name))]
-    seeds.train_all(models, trained_on, Path(f"models/{name}"), Path(f"checkpoints/{name}"), device, loaded.resident)
+    init = Path(workspace.source(loaded.init)) if name == params.OWN and loaded.init else None
+    folders = Path(f"models/{name}"), Path(f"checkpoints/{name}")
+    seeds.train_all(models, trained_on, *folders, device, loaded.resident, init)
 
 
 if __name__ == "__main__":

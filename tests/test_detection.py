@@ -9,6 +9,7 @@ from handvae.base.joints import LEFT, RIGHT
 from handvae.detection import frames, network, scores, settings, training
 from handvae.detection.detect import Detection, Detector, peaks
 from handvae.detection.frames import Pictures
+from handvae.preprocessing.preprocess import resample
 from tests.conftest import REPOSITORY
 
 P = 64
@@ -25,7 +26,20 @@ def blobs(count: int, seed: int) -> Pictures:
         u, v = random.integers(20, P - 20, 2)
         images[number, v - 7 : v + 8, u - 7 : u + 8] = (230, 60, 60) if side == LEFT else (60, 60, 230)
         squares[number, side] = u, v, 15
-    return Pictures(images, squares)
+    return pictures_of(images, squares)
+
+
+def pictures_of(images: np.ndarray, squares: np.ndarray) -> Pictures:
+    """With the crops around the squares."""
+    crops, sides = [], []
+    for image, of_sides in zip(images, squares, strict=True):
+        sides.append(int(np.flatnonzero(~np.isnan(of_sides[:, 0]))[0]))
+        u, v, side_px = of_sides[sides[-1]]
+        zoom = network.CROP_PX / side_px
+        offset = frames.CONTEXT_PX / 2 - zoom * np.array([u, v])
+        to_crop = np.array([[zoom, 0, offset[0]], [0, zoom, offset[1]], [0, 0, 1.0]])
+        crops.append(resample(image, to_crop, frames.CONTEXT_PX))
+    return Pictures(images, squares, np.stack(crops), np.array(sides))
 
 
 def notched(count: int, seed: int) -> Pictures:
@@ -37,7 +51,7 @@ def notched(count: int, seed: int) -> Pictures:
         side = int(np.flatnonzero(~np.isnan(squares[:, 0]))[0])
         u, v = squares[side, :2].astype(int)
         image[v - 7 : v + 1, slice(u, u + 8) if side == LEFT else slice(u - 7, u + 1)] = 128
-    return Pictures(images, pictures.squares_px)
+    return pictures_of(images, pictures.squares_px)
 
 
 def reddest(image: torch.Tensor) -> tuple[float, float]:
@@ -50,7 +64,7 @@ def reddest(image: torch.Tensor) -> tuple[float, float]:
 def test_squares_follow_the_warped_pictures_and_mirrored_left_hands_become_right_ones():
     pictures = blobs(40, 0)
     images, squares = torch.from_numpy(pictures.images_u8), torch.from_numpy(pictures.squares_px)
-    x, moved = training.warped(images, squares, torch.Generator().manual_seed(0))
+    x, moved = training.warped(images, squares, training.OF_PICTURES, torch.Generator().manual_seed(0))
     assert x.shape == (40, 3, P, P) and x.abs().max() <= 0.5
     sides = ~moved[..., 0].isnan()
     assert (sides.sum(dim=1) == 1).all()
@@ -81,10 +95,10 @@ def test_two_pictures_joined_show_both_hands_and_never_two_of_one_side():
 def test_maps_of_true_squares_come_back_as_the_hands():
     squares = torch.tensor([[[20.3, 30.8, 18.0], NONE], [[10.0, 50.0, 22.0], [44.0, 21.0, 30.0]], [NONE, NONE]])
     heat, index, offset, size = training.targets(squares, P)
-    maps = torch.zeros(3, 5, P // 4, P // 4)
+    maps = torch.zeros(3, 4, P // 4, P // 4)
     maps[:, network.HEAT] = torch.logit(heat.clamp(1e-4, 0.95))
     flat = maps.flatten(2)
-    for (sample, _, cell), shift, logarithm in zip(index.tolist(), offset, size, strict=True):
+    for (sample, cell), shift, logarithm in zip(index.tolist(), offset, size, strict=True):
         flat[sample, network.OFFSET, cell] = shift
         flat[sample, network.SIZE, cell] = logarithm
     image_hw = (480, 640)  # its picture: zoom 0.1, 8 px of grey above and below
@@ -93,23 +107,22 @@ def test_maps_of_true_squares_come_back_as_the_hands():
     (hand,) = detected[0]
     to_picture = frames.to_picture(image_hw, P)
     assert np.allclose(to_picture[:2, :2] @ hand.centre_px + to_picture[:2, 2], (20.3, 30.8), atol=1e-3)
-    assert hand.side_px == pytest.approx(180, rel=1e-4) and hand.hand_side == LEFT
-    assert {hand.hand_side for hand in detected[1]} == {LEFT, RIGHT}
+    assert hand.side_px == pytest.approx(180, rel=1e-4)
 
 
 def test_the_loss_is_least_at_the_targets():
     squares = torch.tensor([[[20.3, 30.8, 18.0], NONE]])
     targets = training.targets(squares, P)
-    maps = torch.zeros(1, 5, P // 4, P // 4)
+    maps = torch.zeros(1, 4, P // 4, P // 4)
     maps[:, network.HEAT] = torch.where(targets[0] == 1, 12.0, -12.0)
-    sample, _, cell = targets[1].unbind(1)
+    sample, cell = targets[1].unbind(1)
     flat = maps.flatten(2)
     flat[sample, network.OFFSET, cell], flat[sample, network.SIZE, cell] = targets[2], targets[3]
     least = training.detection_loss(maps, *targets)
     assert least < 1e-3
-    for channel in range(5):
+    for channel in range(4):
         worse = maps.clone()
-        worse[:, channel] += 1.0 if channel >= 2 else -16.0 * (targets[0][:, 0] - 0.5).sign()
+        worse[:, channel] += 1.0 if channel != network.HEAT else -16.0 * (targets[0] - 0.5).sign()
         assert training.detection_loss(worse, *targets) > least + 0.01
 
 
@@ -134,8 +147,8 @@ def test_a_few_pictures_are_learned_and_the_same_bytes_come_twice(tmp_path):
 def test_scores_by_hand():
     a, b = np.array([10.0, 10.0, 10.0]), np.array([15.0, 10.0, 10.0])
     assert scores.overlap(a, b) == pytest.approx(50 / 150) and scores.overlap(a, a) == 1
-    hand = Detection((10.0, 11.0), 10.0, LEFT, 1.0, 0.9)
-    far = Detection((90.0, 11.0), 10.0, RIGHT, 1.0, 0.8)
+    hand = Detection((10.0, 11.0), 10.0, 0.9, LEFT, 1.0)
+    far = Detection((90.0, 11.0), 10.0, 0.8, RIGHT, 1.0)
     assert scores.matches([b, a], [hand, far]) == [None, 0]
     assert scores.matches([a, a], [hand, hand]) == [0, 1]
     counts = scores.Counts()

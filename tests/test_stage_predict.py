@@ -101,14 +101,14 @@ def test_without_a_hand_the_place_is_asked_for_and_a_detected_hand_is_predicted(
     with pytest.raises(InputError, match=r"hand\.png: no hand that the detector is sure of; give its place by --box"):
         run(shelf, *words)
     assert not Path("out").exists()
-    seen = Detection((60.0, 50.0), 80.0, 0, 0.95, 0.8)
+    seen = Detection((60.0, 50.0), 80.0, 0.8, 0, 0.95)
     monkeypatch.setattr(Detector, "detect", lambda self, images: [[seen] for _ in images])
     run(shelf, *words)
     run(shelf, "hand.png", "--box", "20,10,100,90", "--side", "left", out="by_hand")
     (hand,), (by_hand,) = record()["hands"], record(out="by_hand")["hands"]
     assert (hand["side"], hand["confidence"], hand["box_from"]) == ("left", 0.8, "the detector")
     assert hand["joints"] == by_hand["joints"]
-    unsure = Detection((60.0, 50.0), 80.0, 0, 0.55, 0.8)
+    unsure = Detection((60.0, 50.0), 80.0, 0.8, 0, 0.55)
     monkeypatch.setattr(Detector, "detect", lambda self, images: [[unsure] for _ in images])
     with pytest.raises(InputError, match="the detector does not say it; give --side left"):
         run(shelf, *words)

@@ -31,6 +31,7 @@ class Params:
     recipes: dict[str, Loss]
     evaluation: sections.Evaluation
     seeds: int  # models of every row of the grid
+    init: str | None  # of the top-level experiment: a model whose weights it starts from
     experiments: dict[str, Experiment]
     repeated: frozenset[str]  # the rows that have profile.repeated_seeds models, if these are more than seeds
 
@@ -70,6 +71,7 @@ _SECTIONS = {
     "recipes": dict[str, Loss],
     "evaluation": sections.Evaluation,
     "seeds": Count,
+    "init": str | None,
     "profiles": dict[str, Profile],
     "defaults": dict[str, typing.Any],
     "experiments": dict[sections.RowName, dict[str, typing.Any]],

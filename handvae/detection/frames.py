@@ -1,5 +1,6 @@
 """Whole pictures with the squares around their hands: those that the evaluation's protocol cuts out."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,11 @@ from handvae.base.joints import MIDDLE_MCP
 from handvae.base.progress import tracked
 from handvae.datasets.sample import Sample
 from handvae.datasets.sets import DATASETS
+from handvae.detection.network import CROP_PX
 from handvae.preprocessing.preprocess import resample
 
 FRAMES_A_TASK = 16
+CONTEXT_PX = 80  # of a stored crop, the middle CROP_PX of which are the hand's square
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,12 @@ class Pictures:
     """Frames of one or more sets, each shrunk into a square whose rest is grey."""
 
     images_u8: np.ndarray  # (N, P, P, 3)
-    squares_px: (
-        np.ndarray
-    )  # (N, 2, 3) float32: of the left and the right hand u, v of the middle and the side; NaN: none
+    squares_px: np.ndarray  # (N, 2, 3) float32: u, v of the middle and the side of the left and the right hand, or NaN
+    crops_u8: np.ndarray  # (M, K, K, 3) around each hand, with a margin
+    sides: np.ndarray  # (M,) of the crops: joints.LEFT or RIGHT
+
+
+FIELDS = [field.name for field in dataclasses.fields(Pictures)]
 
 
 def to_picture(image_hw: tuple[int, int], picture_px: int) -> np.ndarray:
@@ -59,11 +65,11 @@ def pictures(name: str, frames: Sequence[Any], picture_px: int, label: str) -> P
 
 
 def joined(parts: Sequence[Pictures]) -> Pictures:
-    return Pictures(*(np.concatenate([getattr(part, key) for part in parts]) for key in ("images_u8", "squares_px")))
+    return Pictures(*(np.concatenate([getattr(part, key) for part in parts]) for key in FIELDS))
 
 
 def _read(name: str, picture_px: int, frames: Sequence[Any]) -> Pictures:
-    images, squares = [], []
+    images, squares, crops, sides = [], [], [], []
     for samples in (DATASETS[name].read(frame) for frame in frames):
         seen = [sample for sample in samples if sample.visible.any() and sample.trainable]
         if not seen:
@@ -73,11 +79,11 @@ def _read(name: str, picture_px: int, frames: Sequence[Any]) -> Pictures:
         of_sides = np.full((2, 3), np.nan, np.float32)
         for sample in seen:
             crop = hand_square(sample)
+            crops.append(resample(image_u8, geometry.context_transform(crop, CROP_PX, CONTEXT_PX), CONTEXT_PX))
+            sides.append(sample.side)
             of_sides[sample.side] = [*geometry.transform_px(crop.centre_px, transform), crop.side_px * transform[0, 0]]
         images.append(resample(image_u8, transform, picture_px))
         squares.append(of_sides)
-    shape = (0, picture_px, picture_px, 3)
-    return Pictures(
-        np.stack(images) if images else np.zeros(shape, np.uint8),
-        np.stack(squares) if squares else np.zeros((0, 2, 3), np.float32),
-    )
+    if not images:
+        return Pictures(*(np.zeros(0) for _ in FIELDS))
+    return Pictures(np.stack(images), np.stack(squares), np.stack(crops), np.array(sides))

@@ -1,11 +1,12 @@
-"""A small network that sees a whole picture and says where hands are: centres as peaks of a map, one for each side.
+"""Two small networks: one sees a whole picture and says where hands are, one sees a hand's crop and says its side.
 
-In the manner of Zhou, Wang and Krähenbühl, "Objects as Points" (2019): heat of the centres, and at each of them an
-offset and a size.
+The first is in the manner of Zhou, Wang and Krähenbühl, "Objects as Points" (2019): a map whose peaks are the hands'
+middles, and at each of them an offset and a size. A hand's side is too small a thing for a shrunk picture.
 """
 
 import json
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import safetensors.torch
@@ -19,7 +20,8 @@ from handvae.base.errors import InputError
 from handvae.detection.settings import DetectorSettings
 
 STRIDE = 4  # picture pixels a cell of the maps
-HEAT, OFFSET, SIZE = slice(0, 2), slice(2, 4), 4  # channels: left and right; u and v in cells; log of side / picture
+HEAT, OFFSET, SIZE = 0, slice(1, 3), 3  # channels: of a hand's middle; u and v in cells; log of side / picture
+CROP_PX = 64  # what the second network sees
 HEAT_START = -4.0  # of its bias: few cells hold a hand
 
 
@@ -29,7 +31,8 @@ def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class DetectorNetwork(nn.Module):
-    """Pictures (B, 3, P, P) in [-0.5, 0.5] to maps (B, 5, P / 4, P / 4): see HEAT, OFFSET, SIZE."""
+    """Pictures (B, 3, P, P) in [-0.5, 0.5] to maps (B, 4, P / 4, P / 4): see HEAT, OFFSET, SIZE. `right_hand`: crops
+    (B, 3, 64, 64) to the logit (B,) of a right hand."""
 
     def __init__(self, width: int, seed: int = 0):
         super().__init__()
@@ -39,8 +42,11 @@ class DetectorNetwork(nn.Module):
         self.eighth = nn.Sequential(_layer(2 * w, 3 * w, 2), _layer(3 * w, 3 * w))
         self.sixteenth = nn.Sequential(_layer(3 * w, 4 * w, 2), *(_layer(4 * w, 4 * w) for _ in range(4)))
         self.to_eighth, self.to_quarter = _layer(4 * w, 3 * w), _layer(3 * w, 2 * w)
-        self.head = nn.Sequential(_layer(2 * w, 2 * w), nn.Conv2d(2 * w, 5, 1))
+        self.head = nn.Sequential(_layer(2 * w, 2 * w), nn.Conv2d(2 * w, 4, 1))
         nn.init.constant_(self.head[-1].bias[HEAT], HEAT_START)
+        widths = (3, w, 2 * w, 4 * w, 4 * w)
+        halving = [nn.Sequential(_layer(a, b, 2), _layer(b, b)) for a, b in pairwise(widths)]
+        self.side = nn.Sequential(*halving, nn.Flatten(), nn.Linear(16 * 4 * w, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         quarter = self.quarter(x)
@@ -48,6 +54,10 @@ class DetectorNetwork(nn.Module):
         up = nn.functional.interpolate(self.to_eighth(self.sixteenth(eighth)), scale_factor=2.0)
         up = nn.functional.interpolate(self.to_quarter(up + eighth), scale_factor=2.0)
         return self.head(up + quarter)
+
+    def right_hand(self, crops: torch.Tensor) -> torch.Tensor:
+        """A mirrored right hand is a left one, so the logit of the mirrored crop counts with the other sign."""
+        return ((self.side(crops) - self.side(crops.flip(3))) / 2)[:, 0]
 
 
 def save(path: Path, network: DetectorNetwork, settings: DetectorSettings, data: str) -> None:

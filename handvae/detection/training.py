@@ -1,6 +1,8 @@
 """The detector's training: warped pictures, heat maps of the hands' middles, the focal loss of "Objects as Points"."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,14 +10,27 @@ import torch.nn.functional as F
 
 from handvae.base.progress import tracked
 from handvae.detection.frames import Pictures
-from handvae.detection.network import HEAT, OFFSET, SIZE, STRIDE, DetectorNetwork
+from handvae.detection.network import CROP_PX, HEAT, OFFSET, SIZE, STRIDE, DetectorNetwork
 from handvae.detection.settings import DetectorSettings
 
-TURN_DEG, SHIFT, ZOOM, GAIN = 30.0, 0.2, (0.6, 1.6), 0.25  # of the augmentation: a picture's hands may lie anywhere
+GAIN = 0.25  # of each colour, in both directions
 JOINED, CUT = 0.3, (0.35, 0.65)  # share of the pictures whose right part is another's, and where they are cut
 PEAK_OF_SIDE = 1 / 10  # of a hand's square: the standard deviation of its peak
 OFFSET_WEIGHT, SIZE_WEIGHT = 1.0, 1.0
 WARMUP_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How far pictures are turned, shifted (of their side) and zoomed."""
+
+    turn_deg: float
+    shift: float
+    zoom: tuple[float, float]
+
+
+OF_PICTURES = Warp(30.0, 0.2, (0.6, 1.6))  # hands may lie anywhere
+OF_CROPS = Warp(45.0, 0.08, (0.85, 1.2))  # as a detected square is off
 
 Targets = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -23,19 +38,34 @@ Targets = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 def train(pictures: Pictures, settings: DetectorSettings, steps: int) -> DetectorNetwork:
     """The trained network, on the CPU. The same pictures and settings give the same weights."""
     network = DetectorNetwork(settings.width).to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    images, squares = (torch.from_numpy(array) for array in (pictures.images_u8, pictures.squares_px))
+    crops, sides = torch.from_numpy(pictures.crops_u8), torch.from_numpy(pictures.sides)
+
+    def place_loss(generator: torch.Generator) -> torch.Tensor:
+        rows = torch.randint(len(images), (settings.batch_size,), generator=generator)
+        x, squares_px = joined(*warped(images[rows], squares[rows], OF_PICTURES, generator), generator)
+        return detection_loss(network(x), *targets(squares_px, settings.picture_px))
+
+    def side_loss(generator: torch.Generator) -> torch.Tensor:
+        rows = torch.randint(len(crops), (settings.batch_size,), generator=generator)
+        x, is_right = warped_crops(crops[rows], sides[rows], generator)
+        return F.binary_cross_entropy_with_logits(network.side(x)[:, 0], is_right)
+
+    _minimise(network, place_loss, settings.learning_rate, steps, "train detector")
+    _minimise(network, side_loss, settings.learning_rate, steps, "train detector of sides")
+    return network.eval()
+
+
+def _minimise(network: DetectorNetwork, loss_of: Callable, learning_rate: float, steps: int, label: str) -> None:
+    optimiser = torch.optim.Adam(network.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     generator = torch.Generator().manual_seed(0)
-    images, squares = (torch.from_numpy(array) for array in (pictures.images_u8, pictures.squares_px))
-    for _ in tracked(range(steps), "train detector", steps, "steps"):
-        rows = torch.randint(len(images), (settings.batch_size,), generator=generator)
-        x, squares_px = joined(*warped(images[rows], squares[rows], generator), generator)
-        loss = detection_loss(network(x), *targets(squares_px, settings.picture_px))
-        optimiser.zero_grad(set_to_none=True)
+    for _ in tracked(range(steps), label, steps, "steps"):
+        loss = loss_of(generator)
+        optimiser.zero_grad(set_to_none=True)  # without a gradient the other network's weights are left alone
         loss.backward()
         optimiser.step()
         schedule.step()
-    return network.eval()
 
 
 def _rate(step: int, steps: int) -> float:
@@ -44,20 +74,21 @@ def _rate(step: int, steps: int) -> float:
 
 
 def warped(
-    images_u8: torch.Tensor, squares_px: torch.Tensor, generator: torch.Generator
+    images_u8: torch.Tensor, squares_px: torch.Tensor, warp: Warp, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures (B, P, P, 3) turned, shifted, zoomed, half of them mirrored, their colours scaled: (B, 3, P, P) in
     [-0.5, 0.5], and their squares (B, 2, 3). A mirrored left hand is a right one."""
     count, size_px = images_u8.shape[:2]
     uniform = torch.rand(6, count, generator=generator)
-    angle = math.radians(TURN_DEG) * (2 * uniform[0] - 1)
-    zoom = ZOOM[0] * (ZOOM[1] / ZOOM[0]) ** uniform[1]
+    angle = math.radians(warp.turn_deg) * (2 * uniform[0] - 1)
+    least, most = warp.zoom
+    zoom = least * (most / least) ** uniform[1]
     mirrored = uniform[4] < 0.5
     across = torch.where(mirrored, -1.0, 1.0)
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
     linear = torch.stack([torch.stack([cos * across, -sin], 1), torch.stack([sin * across, cos], 1)], 1)  # (B, 2, 2)
     middle = (size_px - 1) / 2
-    offset = middle + SHIFT * size_px * (2 * uniform[2:4].T - 1) - linear.sum(2) * middle
+    offset = middle + warp.shift * size_px * (2 * uniform[2:4].T - 1) - linear.sum(2) * middle
     moved = squares_px.clone()
     moved[..., :2] = squares_px[..., :2] @ linear.transpose(1, 2) + offset[:, None]
     moved[..., 2] *= zoom[:, None]
@@ -71,6 +102,18 @@ def warped(
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=True) / 255
     gain = 1 + GAIN * (2 * torch.rand(count, 3, 1, 1, generator=generator) - 1)
     return (x * gain).clamp(-0.5, 0.5).contiguous(memory_format=torch.channels_last), moved
+
+
+def warped_crops(
+    crops_u8: torch.Tensor, sides: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Crops (B, K, K, 3) warped, their middles (B, 3, 64, 64), and whether each shows a right hand (B,), 0 or 1."""
+    margin = (crops_u8.shape[1] - CROP_PX) // 2
+    middle = torch.full((len(sides), 2, 3), torch.nan)
+    middle[torch.arange(len(sides)), sides] = crops_u8.shape[1] / 2
+    x, moved = warped(crops_u8, middle, OF_CROPS, generator)
+    x = x[:, :, margin : margin + CROP_PX, margin : margin + CROP_PX]
+    return x.contiguous(memory_format=torch.channels_last), (~moved[:, 1, 0].isnan()).float()
 
 
 def joined(x: torch.Tensor, squares_px: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,8 +139,8 @@ def joined(x: torch.Tensor, squares_px: torch.Tensor, generator: torch.Generator
 def targets(squares_px: torch.Tensor, picture_px: int) -> Targets:
     """What the maps should say of squares (B, 2, 3), NaN for none.
 
-    The heat (B, 2, C, C), 1 at the cell of a hand's middle; the numbers (M, 3) of sample, side, and cell of the hands
-    in the picture; their offsets (M, 2) in cells and the logarithm (M,) of their side over the picture's.
+    The heat (B, C, C), 1 at the cell of a hand's middle; the numbers (M, 2) of sample and cell of the hands in the
+    picture; their offsets (M, 2) in cells and the logarithm (M,) of their side over the picture's.
     """
     cells = picture_px // STRIDE
     position = (squares_px[..., :2] + 0.5) / STRIDE - 0.5  # in cells
@@ -106,10 +149,10 @@ def targets(squares_px: torch.Tensor, picture_px: int) -> Targets:
     number = torch.arange(cells, dtype=torch.float32)
     deviation = (squares_px[..., 2] * PEAK_OF_SIDE / STRIDE).clamp(min=0.7)[..., None]
     u, v = (torch.exp(-((number - cell[..., axis, None]) ** 2) / (2 * deviation**2)) for axis in (0, 1))
-    heat = torch.where(inside[..., None, None], v[..., :, None] * u[..., None, :], 0.0)
+    heat = torch.where(inside[..., None, None], v[..., :, None] * u[..., None, :], 0.0).amax(dim=1)
     sample, side = inside.nonzero(as_tuple=True)
     u_cell, v_cell = cell[sample, side].long().unbind(1)
-    index = torch.stack([sample, side, v_cell * cells + u_cell], dim=1)
+    index = torch.stack([sample, v_cell * cells + u_cell], dim=1)
     size = torch.log(squares_px[sample, side, 2] / picture_px)
     return heat, index, (position - cell)[sample, side], size
 
@@ -122,7 +165,7 @@ def detection_loss(
     probability = torch.sigmoid(logits)
     at_hand = -(heat == 1).float() * (1 - probability) ** 2 * F.logsigmoid(logits)
     elsewhere = -((1 - heat) ** 4) * probability**2 * F.logsigmoid(-logits)
-    sample, _, cell = index.unbind(1)
+    sample, cell = index.unbind(1)
     flat = maps.flatten(2)
     regression = OFFSET_WEIGHT * (flat[sample, OFFSET, cell] - offset).abs().sum()
     regression = regression + SIZE_WEIGHT * (flat[sample, SIZE, cell] - size).abs().sum()

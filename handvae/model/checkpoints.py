@@ -53,7 +53,7 @@ def load_model(folder: Path, device: torch.device) -> Trained:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}/settings.json: expected a trained model's settings: {error!r}") from error
     model = CrossModalVAE(settings.architecture, settings.experiment.seed)
-    load_weights(model, _load(folder / "weights.pt"), f"{folder}/weights.pt")
+    load_weights(model, load_tensors(folder / "weights.pt"), f"{folder}/weights.pt")
     return Trained(model.to(device, memory_format=torch.channels_last).eval(), settings, digest)
 
 
@@ -63,7 +63,7 @@ def save_checkpoint(path: Path, state: dict, history: History, identity: dict) -
 
 def load_checkpoint(path: Path, identity: dict) -> tuple[dict, History]:
     """The run's state and history. InputError if the checkpoint is broken or belongs to other settings or data."""
-    checkpoint = _load(path)
+    checkpoint = load_tensors(path)
     if not isinstance(checkpoint, dict) or set(checkpoint) != {"state", "history", "identity"}:
         raise InputError(f"{path}: expected a checkpoint of this program, found something else; delete it")
     if differences := _differences(identity, json.loads(checkpoint["identity"])):
@@ -90,7 +90,8 @@ def _bytes(content: dict) -> bytes:
     return buffer.getvalue()
 
 
-def _load(path: Path) -> dict:
+def load_tensors(path: Path) -> dict:
+    """What `torch.save` wrote, tensors and plain values only. InputError for anything else."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises anything from KeyError to RuntimeError on a broken file

@@ -23,19 +23,20 @@ def train_all(
     kept: Path,
     device: torch.device,
     resident: str = "auto",
+    init: Path | None = None,
 ) -> None:
     """Train the models and write `folder`, all or nothing: the first in it, the others in its folders seed-<n>.
 
     Interrupted at any moment it leaves in `kept` what is finished, and a checkpoint; the next call goes on from there.
-    A finished model of other settings or data is replaced.
+    A finished model of other settings or data is replaced. `init`: a model whose weights they start from.
     """
     finished = [kept / seed_name(number) for number in range(len(models))]
     for settings, model_folder in zip(models, finished, strict=True):
-        if checkpoints.is_model_of(model_folder, training.identity_of(settings, trained_on)):
+        if checkpoints.is_model_of(model_folder, training.identity_of(settings, trained_on, init)):
             print(f"train {settings.name}: {model_folder} is trained already", file=sys.stderr, flush=True)
         else:
             checkpoint = model_folder.with_suffix(".pt")
-            training.train(settings, trained_on, model_folder, checkpoint, device, resident)
+            training.train(settings, trained_on, model_folder, checkpoint, device, resident, init)
     with atomic.replacing_folder(folder) as partial:
         for number, model_folder in enumerate(finished):
             shutil.copytree(model_folder, checkpoints.seed_folder(partial, number), dirs_exist_ok=True)

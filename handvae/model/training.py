@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from handvae.base import memory
 from handvae.base.errors import InputError
 from handvae.base.progress import Progress
-from handvae.model import batches, checkpoints, devices, interrupts, optimisers, parts, records, vae
+from handvae.model import batches, checkpoints, devices, initial, interrupts, optimisers, parts, records, vae
 from handvae.model.batches import Split
 from handvae.model.draws import BLOCK, Draw, draw_block
 from handvae.model.parts import Part
@@ -36,11 +35,13 @@ class Run:
     a pose: with an Adam a pair every pair moves the encoder alike, whatever its weight (docs/choices.md).
     """
 
-    def __init__(self, settings: Settings, device: torch.device):
+    def __init__(self, settings: Settings, device: torch.device, init: Path | None = None):
         self.settings, self.device, self.step = settings, device, 0
         training = settings.training
-        model = vae.CrossModalVAE(settings.architecture, settings.experiment.seed)
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = vae.CrossModalVAE(settings.architecture, settings.experiment.seed)
+        if init is not None:
+            initial.start_from(self.model, init)
+        self.model.to(device, memory_format=torch.channels_last)
         self.optimisers = optimisers.build(self.model, training)
         self.mixed_precision = training.mixed_precision and devices.has_bfloat16(device)
         self.terms: Callable = vae.terms
@@ -178,9 +179,10 @@ def _check_finite(terms: torch.Tensor, first_step: int, settings: Settings) -> N
     )
 
 
-def identity_of(settings: Settings, trained_on: list[Part]) -> dict:
-    """What decides a model's bytes: its settings and its training rows."""
-    return {"settings": settings.as_dict(), "data_sha256": parts.digest(trained_on)}
+def identity_of(settings: Settings, trained_on: list[Part], init: Path | None = None) -> dict:
+    """What decides a model's bytes: its settings, its training rows, and the weights that it starts from, if any."""
+    identity = {"settings": settings.as_dict(), "data_sha256": parts.digest(trained_on)}
+    return identity if init is None else identity | {"init_sha256": initial.digest(init)}
 
 
 def train(
@@ -190,21 +192,22 @@ def train(
     checkpoint: Path,
     device: torch.device,
     resident: str = "auto",
+    init: Path | None = None,
 ) -> None:
     """Train one experiment on the rows `trained_on` and write its model folder, all or nothing.
 
     An interrupted run leaves `checkpoint`; the next call goes on from there, or refuses it if it was made with other
-    settings or data. `resident`: see `residency.stays_on_host`. InputError if the device's memory is too small.
+    settings or data. `init`: a model whose weights it starts from; `resident`: see `residency.stays_on_host`.
+    InputError if the device's memory is too small.
     """
     for part in trained_on:
         if (crop_px := store.attributes(part.path)["crop_px"]) != settings.crop_px:
             raise InputError(f"{part.path}: expected crops of {settings.crop_px} px, found {crop_px} px")
-    identity = identity_of(settings, trained_on)
-    profile = f"profiles.{settings.profile}"
-    remedies = f"lower {profile}.training.{settings.experiment.input}.batch_size or {profile}.encoder_width"
-    remedies += ", or, if images lie there too, set resident: host"
+    identity, profile = identity_of(settings, trained_on, init), f"profiles.{settings.profile}"
+    remedies = f"lower {profile}.training.{settings.experiment.input}.batch_size or {profile}.encoder_width, or, if "
+    remedies += "images lie there too, set resident: host"
     with devices.out_of_memory(f"train {settings.name}", device, remedies):
-        run, history = Run(settings, device), []
+        run, history = Run(settings, device, init), []
         if checkpoint.exists():
             state, history = checkpoints.load_checkpoint(checkpoint, identity)
             run.load_state(state)
@@ -241,8 +244,3 @@ def _train_to_the_end(run: Run, split: Split, history: History, save: Callable[[
             if signals:
                 steps = f"{run.step:,} of {settings.training.steps:,}"
                 raise KeyboardInterrupt(f"interrupted at step {steps}; the same command goes on from here")
-
-
-def keep_freed_memory() -> None:
-    """Memory that a step frees is kept for the next one: 8 to 10 % more images/s on the CPU."""
-    memory.keep_freed(mmap_threshold=1 << 30, trim_threshold=(1 << 31) - 1)
