@@ -7,7 +7,7 @@ INSTALL := .venv/bin/pip install --disable-pip-version-check --quiet --progress-
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help repro test lint format bench requirements setup
+.PHONY: help repro demo test lint format bench requirements setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,9 @@ setup: $(READY) ## .venv with all packages; CPU=1, here and below, the first tim
 
 repro: $(READY) ## the paper: every table and figure, a model a core (docs/grid.md); `dvc repro` is the same, one after the other
 	python -m stages.grid
+
+demo: $(READY) ## the repository's models on synthetic pictures of every set, and a latent space to play with: one page, a minute
+	python -m stages.demo
 
 test: $(READY) lint ## linter and tests
 	python -m pytest

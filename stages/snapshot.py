@@ -1,9 +1,8 @@
 """The report as a folder to commit.
 
 The folder, results/night for example, gets the tables, claims, figures, metrics, the page, params.yaml and dvc.lock of
-the run that reports/ holds, and README.md, which says how it was made. --models names rows of the grid whose trained
-models go along, a file and a card each. Refused where reports/ is not what params.yaml and the code make, or where the
-code is not that of the commit which README.md names.
+the run that reports/ holds, and README.md, which says how it was made. Refused where reports/ is not what params.yaml
+and the code make, or where the code is not that of the commit which README.md names.
 """
 
 import json
@@ -14,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,14 +21,10 @@ import torch
 
 from handvae.base import atomic, params, yaml_text
 from handvae.base.errors import InputError
-from handvae.model import checkpoints
-from handvae.prediction import card, portable
-from handvae.preprocessing import store
 from handvae.report import pages, tables_page
 from stages import command_line, run
 
 REPORTS, RUNS = Path("reports"), Path(".grid/runs.jsonl")
-MODELS, PROCESSED = Path("models"), Path("data/processed")
 FOLDERS = ("tables", "figures", "metrics")
 CODE = ("handvae", "stages", "notebooks", "dvc.yaml")
 NAMED = 3  # stages that an error names
@@ -37,17 +33,15 @@ NAMED = 3  # stages that an error names
 def main(*words: str) -> None:
     parser = command_line("stages.snapshot", __doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--models", nargs="+", default=[], metavar="ROW")
-    given, settings = parser.parse_args(words), params.load()
-    target, rows = given.folder, {name: settings.experiment(name) for name in given.models}
+    target, settings = parser.parse_args(words).folder, params.load()
     check_target(target)
     commit = commit_of_code()
-    check_report()
+    check_up_to_date(REPORTS, ["report"], "python -m stages.grid")
     facts = {
         "profile": settings.profile_name,
         "commit": commit,
         "made by": command(commit),
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
+        "versions": versions(),
         "machine": machine(),
         "time": time_text(RUNS, settings.profile_name, commit),
         "models": models_text(settings),
@@ -61,22 +55,9 @@ def main(*words: str) -> None:
         (partial / "index.html").write_text(page.replace(f"<p>{pages.OWN_LINK}</p>\n", ""))
         for name in ("params.yaml", "dvc.lock"):
             shutil.copy(name, partial / name)
-        for name, row in rows.items():
-            write_model(partial / "models", name, row.datasets, facts)
-        (partial / "README.md").write_text(tables_page.snapshot_page(facts, summary, *tables, list(rows)))
+        (partial / "README.md").write_text(tables_page.snapshot_page(facts, summary, *tables))
     sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
     print(f"snapshot: wrote {target}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB; time: {facts['time']}")
-
-
-def write_model(folder: Path, name: str, datasets: list[str], facts: dict[str, str]) -> None:
-    """The first model of a row as `folder`/<name>.safetensors, and its card <name>.md."""
-    folder.mkdir(exist_ok=True)
-    file, trained = folder / f"{name}.safetensors", checkpoints.load_model(MODELS / name, torch.device("cpu"))
-    portable.save(file, trained)
-    metrics = json.loads((REPORTS / f"metrics/{name}.json").read_text())
-    data = "; ".join(store.attributes(PROCESSED / f"{dataset}.h5")["source"] for dataset in datasets)
-    of_first = metrics.get(datasets[0], metrics)
-    atomic.write_text(folder / f"{name}.md", card.text(trained.settings, file.stat().st_size, facts, of_first, data))
 
 
 def check_target(target: Path) -> None:
@@ -98,28 +79,29 @@ def commit_of_code() -> str:
     return commit
 
 
-def check_report() -> None:
-    """InputError where the report, or what it stands on, is not what params.yaml and the code make."""
-    if stages := list(dvc_status()):
+def check_up_to_date(what: object, targets: Sequence[str], remedy: str) -> None:
+    """InputError, which names `what`, where stages or what they stand on are not what params.yaml and the code make."""
+    if stages := list(dvc_status(targets)):
         more = f" and {len(stages) - NAMED} more" * (len(stages) > NAMED)
         raise InputError(
-            f"{REPORTS}: expected the report of params.yaml as it is, found changes (dvc status) in "
-            f"{', '.join(stages[:NAMED])}{more}; run `python -m stages.grid`"
+            f"{what}: expected the results of params.yaml as it is, found changes (dvc status) in "
+            f"{', '.join(stages[:NAMED])}{more}; run `{remedy}`"
         )
 
 
-def dvc_status() -> dict[str, object]:
-    """The stages from raw data to report that DVC would run again, by name."""
-    return json.loads(output(sys.executable, "-m", "dvc", "status", "--json", "--with-deps", "report"))
+def dvc_status(targets: Sequence[str]) -> dict[str, object]:
+    """The stages from raw data to these that DVC would run again, by name."""
+    return json.loads(output(sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *targets))
 
 
-def command(commit: str) -> str:
-    """What makes the run in a checkout of the commit, in Markdown."""
+def command(commit: str, rows: Sequence[str] = ()) -> str:
+    """What makes the run, or some of its rows, in a checkout of the commit, in Markdown."""
     before = yaml_text.load(output("git", "show", f"{commit}:params.yaml"))
     changes = changed(before, yaml_text.load(Path("params.yaml").read_text()))
+    program = " ".join(["python -m stages.grid", *rows])
     if changes is None:
-        return "`python -m stages.grid`, with the params.yaml of this folder"
-    return f"`{' '.join(['python -m stages.grid', *(f'-S {shlex.quote(change)}' for change in changes)])}`"
+        return f"`{program}`, with the params.yaml of this folder"
+    return f"`{' '.join([program, *(f'-S {shlex.quote(change)}' for change in changes)])}`"
 
 
 def changed(before: object, after: object, key: str = "") -> list[str] | None:
@@ -131,6 +113,10 @@ def changed(before: object, after: object, key: str = "") -> list[str] | None:
         return None
     parts = [changed(before[name], after[name], f"{key}.{name}" if key else str(name)) for name in before]
     return None if None in parts else [change for part in parts for change in part]
+
+
+def versions() -> str:
+    return f"Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def machine() -> str:

@@ -1,5 +1,6 @@
 """Trained models to take along: the same predictions from half the bytes, and a card that says what they are."""
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -7,7 +8,7 @@ import torch
 from handvae.base.errors import InputError
 from handvae.model.checkpoints import Trained
 from handvae.model.vae import CrossModalVAE
-from handvae.prediction import card, portable
+from handvae.prediction import card, directions, portable
 from tests.test_training import CPU, settings
 
 FACTS = {"made by": "`python -m stages.grid`", "commit": "0123", "versions": "Python 3.11.7, torch 2.11.0"}
@@ -38,15 +39,34 @@ def test_a_model_comes_back_with_its_settings_and_nearly_its_predictions(trained
     floats = sum(value.numel() for value in trained.model.state_dict().values() if value.is_floating_point())
     assert path.stat().st_size < 2 * floats + 20_000
     first = path.read_bytes()
+    for _ in range(8):  # safetensors itself orders the metadata anew each time
+        portable.save(path, trained)
+        assert path.read_bytes() == first
+
+
+def test_the_directions_of_a_latent_space_go_along_and_a_file_without_them_is_refused_for_these_alone(
+    trained, tmp_path
+):
+    path, mu = tmp_path / "model.safetensors", np.random.default_rng(0).normal(size=(50, 30))
+    latent = directions.of_means(mu, "synthetic hands", "")
+    portable.save(path, trained, latent)
+    back = portable.load_directions(path)
+    assert back.as_dict() == latent.as_dict() and back.axes.shape == (8, 30)
+    assert portable.load(path, CPU).settings == trained.settings
     portable.save(path, trained)
-    assert path.read_bytes() == first
+    assert portable.load(path, CPU).settings == trained.settings
+    broken = latent._replace(axes=latent.axes[:, :29])
+    for without in (None, broken):
+        portable.save(path, trained, without)
+        with pytest.raises(InputError, match=r"model\.safetensors: expected a model's file with the directions of its"):
+            portable.load_directions(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\xff" * 64, safetensors.torch.save({"a": torch.zeros(2)})])
 def test_another_file_is_refused_by_name(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"model\.safetensors: expected a model that stages\.snapshot wrote"):
+    with pytest.raises(InputError, match=r"model\.safetensors: expected a model that stages\.pretrained wrote"):
         portable.load(path, CPU)
 
 

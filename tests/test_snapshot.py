@@ -12,16 +12,10 @@ import pytest
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from handvae.base import params
-from handvae.base.errors import InputError
-from handvae.model import checkpoints
-from handvae.model.vae import CrossModalVAE
-from handvae.prediction import portable
 from handvae.report import pages
 from handvae.report.tables_page import readme_table1
 from stages import run, snapshot
 from tests.conftest import REPOSITORY
-from tests.fabricated import write_processed
-from tests.test_training import CPU, settings
 
 PLACE = Path("results/night")
 
@@ -35,7 +29,7 @@ def git(*arguments):
 def commit(tmp_path, monkeypatch):
     """Of a repository, in which tests run, with parts of the report; DVC finds nothing to do."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(snapshot, "dvc_status", dict)
+    monkeypatch.setattr(snapshot, "dvc_status", lambda targets: {})
     shutil.copytree(REPOSITORY / "reports/tables", "reports/tables")
     names = ("params.yaml", "dvc.yaml", "dvc.lock", "reports/figures/fig09.png", "reports/metrics/rhd-2d-v1.json")
     for name in names:
@@ -85,22 +79,6 @@ def test_the_same_run_makes_the_same_bytes_and_an_earlier_snapshot_is_replaced_w
     (PLACE / "figures/fig99.png").write_bytes(b"of an earlier version")
     snapshot.main(str(PLACE))
     assert files(PLACE) == first
-
-
-def test_trained_models_go_along_with_a_card_each():
-    chosen = settings("rhd-2d-v1")
-    weights = CrossModalVAE(chosen.architecture, 0).state_dict()
-    identity = {"settings": chosen.as_dict(), "data_sha256": "digest"}
-    checkpoints.save_model(Path("models/rhd-2d-v1"), weights, [{"step": 1}], identity)
-    write_processed(Path("data/processed"), "rhd", source="synthetic hands (seed 0)")
-    snapshot.main(str(PLACE), "--models", "rhd-2d-v1")
-    page, card = (PLACE / "README.md").read_text(), (PLACE / "models/rhd-2d-v1.md").read_text()
-    assert "[rhd-2d-v1](models/rhd-2d-v1.md)" in page and "| trained on | synthetic hands (seed 0) |" in card
-    epe_mm = json.loads(Path("reports/metrics/rhd-2d-v1.json").read_text())["epe_mean_mm"]
-    assert f"| {epe_mm:.1f} mm [" in card
-    assert portable.load(PLACE / "models/rhd-2d-v1.safetensors", CPU).settings == chosen
-    with pytest.raises(InputError, match="no experiment 'rhd' under experiments: rhd-2d-v1, "):
-        snapshot.main(str(PLACE), "--models", "rhd")
 
 
 def test_the_command_is_that_of_the_changes_to_the_commits_parameters(commit):

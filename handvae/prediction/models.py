@@ -9,7 +9,7 @@ from handvae.model import checkpoints
 from handvae.model.checkpoints import Trained
 from handvae.prediction import portable
 
-TRAINED, SHIPPED = Path("models"), Path("results/night/models")  # in the repository's folder
+TRAINED, SHIPPED = Path("models"), Path("pretrained")  # in the repository's folder
 SUFFIX = ".safetensors"
 DEFAULT = "rhd-rgb-v1"
 

@@ -1,4 +1,7 @@
-"""A trained model as one file to take along: its weights in half precision and its settings, as safetensors."""
+"""A trained model as one file to take along: its weights in half precision and its settings, as safetensors.
+
+For a model that decodes several modalities also the directions of its latent space, which need data to compute.
+"""
 
 import json
 from pathlib import Path
@@ -12,18 +15,36 @@ from handvae.base.errors import InputError
 from handvae.model.checkpoints import Trained
 from handvae.model.settings import settings_from_dict
 from handvae.model.vae import CrossModalVAE, load_weights
+from handvae.prediction import directions
+from handvae.prediction.directions import Directions
 
 KEYS = ("settings", "data_sha256")  # of the file's metadata, JSON each
+DIRECTIONS = "directions"  # a further key, where the model has them
 
 
-def save(path: Path, trained: Trained) -> None:
-    """Write the model, whole or not at all; floating-point weights as float16, which halves the file."""
+def save(path: Path, trained: Trained, latent: Directions | None = None) -> None:
+    """Write the model, whole or not at all; floating-point weights as float16, which halves the file.
+
+    `latent`: the directions of its latent space.
+    """
     halves = {
         key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for key, value in trained.model.state_dict().items()
     }
     metadata = dict(zip(KEYS, map(json.dumps, (trained.settings.as_dict(), trained.data_sha256)), strict=True))
-    atomic.write_bytes(path, safetensors.torch.save(halves, metadata))
+    if latent is not None:
+        metadata[DIRECTIONS] = json.dumps(latent.as_dict())
+    atomic.write_bytes(path, _sorted(safetensors.torch.save(halves, metadata)))
+
+
+def _sorted(content: bytes) -> bytes:
+    """A safetensors file with its metadata in order: safetensors writes them in another one each time."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def load(path: Path, device: torch.device) -> Trained:
@@ -38,8 +59,21 @@ def load(path: Path, device: torch.device) -> Trained:
         settings, digest = (json.loads(metadata[key]) for key in KEYS)
         settings = settings_from_dict(settings)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected a model that stages.snapshot wrote: {error!r}") from error
+        raise InputError(f"{path}: expected a model that stages.pretrained wrote: {error!r}") from error
     model = CrossModalVAE(settings.architecture, settings.experiment.seed)
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     load_weights(model, weights, str(path))
     return Trained(model.to(device, memory_format=torch.channels_last).eval(), settings, digest)
+
+
+def load_directions(path: Path) -> Directions:
+    """The directions of the latent space of a file's model. InputError where it has none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {})[DIRECTIONS]
+        return directions.from_dict(json.loads(text))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected a model's file with the directions of its latent space, found none; "
+            "write it again by `python -m stages.pretrained ROW`"
+        ) from error

@@ -144,20 +144,16 @@ def _claim_line(row: dict[str, object], data: list[str]) -> str:
     return f"- **{verdict}**{lacking}. {measured}; data ({data.index(row['data']) + 1})"
 
 
-def snapshot_page(
-    facts: dict[str, str], summary: str, table1: pd.DataFrame, depth: pd.DataFrame, models: Sequence[str] = ()
-) -> str:
+def snapshot_page(facts: dict[str, str], summary: str, table1: pd.DataFrame, depth: pd.DataFrame) -> str:
     """README.md of a committed run. `facts`: what is known of it, by name; `summary`: the text of summary.md; the
-    tables as the report writes them; `models`: names of those that lie in its folder models."""
+    tables as the report writes them."""
     main_tables = [f"## Table 1: mean EPE\n\n{readme_table1(table1)}"] if len(table1) else []
     main_tables += [f"## Depth: mean EPE, absolute\n\n{readme_depth(depth)}"] if len(depth) else []
-    links = [f"[{name}](models/{name}.md)" for name in models]
     return Template(text.delivered("snapshot.md")).substitute(
         facts="\n".join(f"| {name} | {fact} |" for name, fact in facts.items()),
         summary=summary.rstrip(),
         data=_list([*table1["data"], *depth["data"]]),
         tables="\n\n".join(main_tables),
-        models=f"Trained models: {', '.join(links)}.\n\n" if links else "",
         profile=facts["profile"],
     )
 

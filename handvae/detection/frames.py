@@ -1,0 +1,83 @@
+"""Whole pictures with the squares around their hands: those that the evaluation's protocol cuts out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from handvae.base import geometry, workers
+from handvae.base.joints import MIDDLE_MCP
+from handvae.base.progress import tracked
+from handvae.datasets.sample import Sample
+from handvae.datasets.sets import DATASETS
+from handvae.preprocessing.preprocess import resample
+
+FRAMES_A_TASK = 16
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Frames of one or more sets, each shrunk into a square whose rest is grey."""
+
+    images_u8: np.ndarray  # (N, P, P, 3)
+    squares_px: (
+        np.ndarray
+    )  # (N, 2, 3) float32: of the left and the right hand u, v of the middle and the side; NaN: none
+
+
+def to_picture(image_hw: tuple[int, int], picture_px: int) -> np.ndarray:
+    """The (3, 3) map from an image's pixels into the middle of a square picture of `picture_px` a side."""
+    height, width = image_hw
+    zoom = picture_px / max(height, width)
+    offset = (picture_px - zoom * np.array([width, height])) / 2 + 0.5 * zoom - 0.5  # pixel centres are at integers
+    return np.array([[zoom, 0, offset[0]], [0, zoom, offset[1]], [0, 0, 1.0]])
+
+
+def shrunk(image_u8: np.ndarray, picture_px: int) -> np.ndarray:
+    """The whole image (H, W, 3) as such a picture."""
+    return resample(image_u8, to_picture(image_u8.shape[:2], picture_px), picture_px)
+
+
+def hand_square(sample: Sample) -> geometry.Crop:
+    """The square that the evaluation's protocol cuts around a hand."""
+    return geometry.reference_crop(sample.sizing_uv_px, sample.visible, MIDDLE_MCP, sample.image_hw)
+
+
+def evenly(frames: list[Any], most: int) -> list[Any]:
+    """At most so many of the frames, evenly picked."""
+    return [frames[number * len(frames) // most] for number in range(most)] if len(frames) > most else frames
+
+
+def pictures(name: str, frames: Sequence[Any], picture_px: int, label: str) -> Pictures:
+    """Read frames of the set `name` by all cores; those without a hand are left out."""
+    tasks = [frames[start : start + FRAMES_A_TASK] for start in range(0, len(frames), FRAMES_A_TASK)]
+    read = workers.in_order(partial(_read, name, picture_px), tasks, workers.cores())
+    parts = [part for part in tracked(read, f"read {label}", len(tasks), "blocks") if len(part.images_u8)]
+    return joined(parts)
+
+
+def joined(parts: Sequence[Pictures]) -> Pictures:
+    return Pictures(*(np.concatenate([getattr(part, key) for part in parts]) for key in ("images_u8", "squares_px")))
+
+
+def _read(name: str, picture_px: int, frames: Sequence[Any]) -> Pictures:
+    images, squares = [], []
+    for samples in (DATASETS[name].read(frame) for frame in frames):
+        seen = [sample for sample in samples if sample.visible.any() and sample.trainable]
+        if not seen:
+            continue
+        image_u8 = seen[0].image_u8
+        transform = to_picture(image_u8.shape[:2], picture_px)
+        of_sides = np.full((2, 3), np.nan, np.float32)
+        for sample in seen:
+            crop = hand_square(sample)
+            of_sides[sample.side] = [*geometry.transform_px(crop.centre_px, transform), crop.side_px * transform[0, 0]]
+        images.append(resample(image_u8, transform, picture_px))
+        squares.append(of_sides)
+    shape = (0, picture_px, picture_px, 3)
+    return Pictures(
+        np.stack(images) if images else np.zeros(shape, np.uint8),
+        np.stack(squares) if squares else np.zeros((0, 2, 3), np.float32),
+    )

@@ -1,0 +1,99 @@
+"""The files of a prediction: of a picture JSON and an overlay, of a video a CSV and an MP4, written as it is read."""
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from handvae.base import atomic
+from handvae.base.errors import InputError
+from handvae.base.progress import Progress
+from handvae.model.checkpoints import Trained
+from handvae.prediction import depth_view, overlay, pictures, records, videos
+from handvae.prediction.hands import ColourPredictor, DepthPredictor, Frame, Hand
+
+FRAMES_AT_ONCE = 32  # of a video
+VIDEO_HANDS = 2  # drawn beside a video's frame
+NO_HAND = "no hand that the detector is sure of; give its place by --box x0,y0,x1,y1, or --whole-image for a crop"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes into a folder, and says on stdout what."""
+
+    folder: Path
+    trained: Trained
+    model_path: Path
+
+    def picture(self, name: str, predictor: ColourPredictor) -> None:
+        """<stem>.json and <stem>.png. InputError where there is no hand."""
+        image_u8 = pictures.read_rgb_u8(Path(name))
+        (hands,) = predictor.hands([Frame(name, 0, 0.0, image_u8)])
+        if not hands:
+            raise InputError(f"{name}: {NO_HAND}")
+        self._write(name, image_u8, hands)
+
+    def depth(self, name: str, predictor: DepthPredictor) -> None:
+        """The same of a depth image in mm."""
+        if pictures.is_video(name):
+            raise InputError(f"{name}: expected a depth image, 16-bit grey in mm, found a video")
+        depth_mm = pictures.read_depth_mm(Path(name))
+        hand = predictor.hand(name, depth_mm)
+        self._write(name, depth_view.grey(depth_mm, float(np.median(hand.joints_mm[:, 2])), predictor.cube_mm), [hand])
+
+    def video(self, name: str, predictor: ColourPredictor) -> None:
+        """<stem>.csv and <stem>.mp4. Ctrl-C ends a webcam's, and both files are whole."""
+        stem = self.folder / pictures.stem(name)
+        skeleton, seen, count = self.trained.settings.skeleton, 0, 0
+        with (
+            videos.opened(name) as video,
+            videos.writing(stem.with_name(f"{stem.name}.mp4"), video.rate) as mp4,
+            atomic.replacing_file(stem.with_name(f"{stem.name}.csv")) as partial,
+            open(partial, "w", newline="") as file,
+            Progress(f"predict {Path(name).name}", video.frame_count or 10**9, "frames") as progress,
+        ):
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(records.csv_header(skeleton))
+            for frames in _batched(name, video):
+                for frame, hands in zip(frames, predictor.hands(frames), strict=True):
+                    table.writerows(records.csv_rows(frame, hands, skeleton))
+                    mp4.add(overlay.draw(frame.image_u8, drawn(hands), VIDEO_HANDS))
+                    seen, count = seen + bool(hands), count + 1
+                progress.advance(len(frames))
+        print(f"{name}: hands in {seen:,} of {count:,} frames -> {stem}.csv, {stem}.mp4")
+
+    def _write(self, name: str, image_u8: np.ndarray, hands: list[Hand]) -> None:
+        stem = self.folder / pictures.stem(name)
+        model = {"name": self.trained.settings.name, "file": str(self.model_path)}
+        text = records.json_text(name, image_u8.shape[:2], model, hands)
+        buffer = io.BytesIO()
+        Image.fromarray(overlay.draw(image_u8, drawn(hands))).save(buffer, "png")
+        atomic.write_bytes(stem.with_name(f"{stem.name}.png"), buffer.getvalue())
+        atomic.write_text(stem.with_name(f"{stem.name}.json"), text)
+        sides = ", ".join(f"{records.side_name(hand)} hand" for hand in hands)
+        print(f"{name}: {sides} -> {stem}.json, {stem}.png")
+
+
+def drawn(hands: list[Hand]) -> list[overlay.DrawnHand]:
+    return [
+        overlay.DrawnHand(
+            hand.skeleton, hand.uv_px, hand.joints_mm, hand.box and hand.box.corners_px, records.side_name(hand)
+        )
+        for hand in hands
+    ]
+
+
+def _batched(name: str, video: videos.Video) -> Iterator[list[Frame]]:
+    """The video's frames, some at once; Ctrl-C ends a webcam's."""
+    frames = (Frame(name, frame.number, frame.time_s, frame.image_u8) for frame in video.frames())
+    try:
+        while batch := list(itertools.islice(frames, 1 if name.startswith("webcam:") else FRAMES_AT_ONCE)):
+            yield batch
+    except KeyboardInterrupt:
+        if not name.startswith("webcam:"):
+            raise

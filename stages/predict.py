@@ -1,0 +1,115 @@
+"""Hands in your own pictures, videos and depth images: 3D joints, an overlay, JSON; of videos an MP4 and a CSV
+
+INPUT: pictures, folders of them, videos, webcam:0 (Ctrl-C ends it). Each hand is looked for by a detector, unless you
+give --box, --whole-image or --boxes. The length of its middle finger's bone (MCP to PIP) cannot be seen in a picture:
+without --scale-bone-mm an adult's mean is taken. With --camera the input is a depth image in mm (16-bit grey), and
+--model must be one for depth. Everything assumed stands in the JSON. docs/predict.md tells more.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from handvae.base.errors import InputError
+from handvae.detection.detect import Detector
+from handvae.prediction import boxes, models, pictures, poses
+from handvae.prediction.boxes import BoxFile, HandBox
+from handvae.prediction.finders import detector_path, from_detector
+from handvae.prediction.hands import ColourPredictor, DepthPredictor, Frame
+from handvae.prediction.outputs import Writer
+from stages import command_line, run
+
+CUBE_MM = 250.0  # of a depth image, unless --cube-mm is given; DeepPrior++'s for ICVL and most of NYU's test hands
+
+
+def main(*words: str) -> None:
+    given = parsed(words)
+    files = pictures.inputs(given.inputs)
+    trained, path = models.load(given.model, torch.device("cpu"))
+    writer = Writer(given.out, trained, path)
+    wanted = "depth" if given.camera else "rgb"
+    poses.check_input(trained, wanted, files[0])
+    if given.camera:
+        predict_depth(given, files, trained, writer)
+    else:
+        predictor = ColourPredictor(trained, finder(given), given.scale_bone_mm, given.side)
+        failures = []
+        for name in files:
+            try:
+                (writer.video if pictures.is_video(name) else writer.picture)(name, predictor)
+            except InputError as error:
+                if len(files) == 1:
+                    raise
+                print(f"error: {error}", file=sys.stderr)
+                failures.append(name)
+        if failures:
+            raise InputError(
+                f"{len(failures)} of {len(files)} inputs have no prediction, see above; the others are written"
+            )
+
+
+def predict_depth(given: argparse.Namespace, files: list[str], trained, writer: Writer) -> None:
+    fx, fy, cx, cy = given.camera
+    camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+    def box_in(image_hw: tuple[int, int]) -> HandBox | None:
+        return given.box and boxes.square(given.box, image_hw, "--box", **by_hand(given))
+
+    predictor = DepthPredictor(trained, camera, given.cube_mm, given.side, box_in)
+    for name in files:
+        writer.depth(name, predictor)
+
+
+def finder(given: argparse.Namespace):
+    """How the boxes of frames are known."""
+    if given.box:
+        return lambda frames: [[boxes.square(given.box, hw(frame), frame.name, **by_hand(given))] for frame in frames]
+    if given.whole_image:
+        return lambda frames: [[boxes.whole(hw(frame), given.side)] for frame in frames]
+    if given.boxes:
+        file = BoxFile.read(given.boxes)
+        return lambda frames: [file.of(Path(frame.name).name, frame.number, hw(frame)) for frame in frames]
+    return from_detector(Detector.load(detector_path(given.detector)), given.side)
+
+
+def hw(frame: Frame) -> tuple[int, int]:
+    return frame.image_u8.shape[:2]
+
+
+def by_hand(given: argparse.Namespace) -> dict:
+    return {"hand_side": given.side, "confidence": None, "source": "--box"}
+
+
+def parsed(words: tuple[str, ...]) -> argparse.Namespace:
+    parser = command_line("stages.predict", __doc__)
+    parser.add_argument("inputs", nargs="+", metavar="INPUT")
+    parser.add_argument("--model", help="a row trained here, a folder, a file; default: the repository's for RGB")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--box", type=boxes.corners, metavar="x0,y0,x1,y1", help="pixels around the hand")
+    where.add_argument("--whole-image", action="store_true", help="the picture is a crop around the hand")
+    where.add_argument("--boxes", type=Path, metavar="FILE", help="JSON of another detector")
+    where.add_argument("--detector", type=Path, metavar="FILE", help="default: trained here, else the repository's")
+    parser.add_argument("--side", choices=("left", "right", "auto"), default="auto", help="auto: as the box says")
+    parser.add_argument("--scale-bone-mm", type=positive, metavar="MM")
+    parser.add_argument("--camera", type=boxes.corners, metavar="fx,fy,cx,cy", help="of a depth image")
+    parser.add_argument("--cube-mm", type=positive, default=CUBE_MM, metavar="MM", help="around the hand in depth")
+    given = parser.parse_args(words)
+    given.side = boxes.SIDE_NUMBERS.get(given.side)
+    if given.camera and (given.whole_image or given.boxes or given.detector):
+        raise InputError("stages.predict: --camera, of depth images, goes with --box alone, or without it")
+    return given
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not (np.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"expected a length in mm, found {text}")
+    return value
+
+
+if __name__ == "__main__":
+    run(main, *sys.argv[1:])

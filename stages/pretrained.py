@@ -1,0 +1,71 @@
+"""Trained rows of the grid -> pretrained/: models to take along, a file in half precision and a card each
+
+Of a row that has several seeds the first model. The detector goes along where it is trained. Refused where a row is not
+what params.yaml and the code make, or where the code is not that of the commit which the cards name.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from handvae.base import atomic, params
+from handvae.detection import network
+from handvae.model import checkpoints
+from handvae.prediction import card, directions, models, portable
+from handvae.prediction.finders import NAME
+from handvae.preprocessing import store
+from stages import command_line, run, snapshot
+
+PROCESSED, PREDICTIONS, METRICS = Path("data/processed"), Path("data/predictions"), Path("data/metrics")
+DETECTOR, DETECTOR_TABLE = models.TRAINED / NAME, Path("reports/detector.csv")
+
+
+def main(*words: str) -> None:
+    parser = command_line("stages.pretrained", __doc__)
+    parser.add_argument("rows", nargs="+", metavar="ROW")
+    parser.add_argument("--out", type=Path, default=models.SHIPPED, metavar="FOLDER")
+    given, loaded = parser.parse_args(words), params.load()
+    rows = {name: loaded.experiment(name) for name in given.rows}
+    commit = snapshot.commit_of_code()
+    stages = [f"evaluate_paper@{name}" for name in rows] + ["evaluate_detector"] * DETECTOR.is_file()
+    snapshot.check_up_to_date(", ".join(rows), stages, f"python -m stages.grid {' '.join(rows)}")
+    facts = {"commit": commit, "versions": snapshot.versions()}
+    made_by = snapshot.command(commit, list(rows))
+    for name, row in rows.items():
+        write_model(given.out, name, row.datasets, facts | {"made by": made_by})
+    if DETECTOR.is_file():
+        write_detector(given.out, facts | {"made by": f"`dvc repro evaluate_detector`, profile {loaded.profile_name}"})
+    size = sum(file.stat().st_size for file in given.out.iterdir())
+    print(f"{given.out}: {len(list(given.out.glob('*' + models.SUFFIX)))} models with a card each, {size / 1e6:.1f} MB")
+
+
+def write_model(folder: Path, name: str, datasets: list[str], facts: dict[str, str]) -> None:
+    """The first model of a row as `folder`/<name>.safetensors, and its card <name>.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file, trained = (
+        folder / f"{name}{models.SUFFIX}",
+        checkpoints.load_model(models.TRAINED / name, torch.device("cpu")),
+    )
+    along = len(directions.views(trained.settings)) > 1
+    latent = directions.of_predictions(PREDICTIONS / f"{name}.h5", trained.settings) if along else None
+    portable.save(file, trained, latent)
+    metrics = json.loads((METRICS / f"{name}.json").read_text())
+    data = "; ".join(store.attributes(PROCESSED / f"{dataset}.h5")["source"] for dataset in datasets)
+    of_first = metrics.get(datasets[0], metrics)
+    atomic.write_text(folder / f"{name}.md", card.text(trained.settings, file.stat().st_size, facts, of_first, data))
+
+
+def write_detector(folder: Path, facts: dict[str, str]) -> None:
+    """The detector as it is, and its card with the table of its scores."""
+    _, settings, data = network.load(DETECTOR)
+    atomic.write_bytes(folder / NAME, DETECTOR.read_bytes())
+    table, size_bytes = pd.read_csv(DETECTOR_TABLE), DETECTOR.stat().st_size
+    text = card.detector_text(size_bytes, facts | {"trained on": data}, table, settings.picture_px)
+    atomic.write_text(folder / f"{DETECTOR.stem}.md", text)
+
+
+if __name__ == "__main__":
+    run(main, *sys.argv[1:])

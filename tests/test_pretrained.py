@@ -1,0 +1,108 @@
+"""Trained models to take along: a file and a card each, of rows that are up to date; the detector beside them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from handvae.base.errors import InputError
+from handvae.detection import network
+from handvae.model import checkpoints
+from handvae.model.vae import CrossModalVAE
+from handvae.prediction import directions, models, portable
+from stages import pretrained, snapshot
+from tests.conftest import REPOSITORY
+from tests.fabricated import write_processed
+from tests.test_detection import SETTINGS
+from tests.test_training import CPU, settings
+
+PLACE = Path("pretrained")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder with params.yaml and metrics of the grid; git and DVC find nothing to say."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(snapshot, "dvc_status", lambda targets: {})
+    monkeypatch.setattr(snapshot, "commit_of_code", lambda: "0123abcd")
+    monkeypatch.setattr(snapshot, "command", lambda commit, rows: f"`python -m stages.grid {' '.join(rows)}`")
+    shutil.copy(REPOSITORY / "params.yaml", "params.yaml")
+    shutil.copytree(REPOSITORY / "reports/metrics", "data/metrics")
+    Path("reports").mkdir()
+
+
+def save_trained(name):
+    chosen = settings(name)
+    weights = CrossModalVAE(chosen.architecture, 0).state_dict()
+    identity = {"settings": chosen.as_dict(), "data_sha256": "digest"}
+    checkpoints.save_model(Path("models", name), weights, [{"step": 1}], identity)
+    write_processed(Path("data/processed"), name.split("-")[0], source="synthetic hands (seed 0)")
+    return chosen
+
+
+def test_trained_models_go_along_with_a_card_each(capsys):
+    chosen = save_trained("rhd-2d-v1")
+    pretrained.main("rhd-2d-v1")
+    card = (PLACE / "rhd-2d-v1.md").read_text()
+    epe_mm = json.loads(Path("data/metrics/rhd-2d-v1.json").read_text())["epe_mean_mm"]
+    for part in (
+        f"| {epe_mm:.1f} mm [",
+        "| trained on | synthetic hands (seed 0) |",
+        "`python -m stages.grid rhd-2d-v1`",
+    ):
+        assert part in card
+    trained, path = models.load("rhd-2d-v1", CPU)
+    assert path == Path("models/rhd-2d-v1")  # what was trained here comes first
+    shutil.rmtree("models")
+    trained, path = models.load("rhd-2d-v1", CPU)
+    assert (trained.settings, path) == (chosen, PLACE / "rhd-2d-v1.safetensors")
+    assert "pretrained: 1 models with a card each" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no experiment 'rhd' under experiments: rhd-2d-v1, "):
+        pretrained.main("rhd")
+    with pytest.raises(
+        InputError, match=r"^rhd: expected a trained model's file, folder or name; names are: rhd-2d-v1$"
+    ):
+        models.load("rhd", CPU)
+
+
+def test_the_directions_of_its_latent_space_go_along_with_a_model_that_decodes_several_modalities():
+    chosen = save_trained("stb-cross")
+    with pytest.raises(InputError, match=r"^data/predictions/stb-cross\.h5: expected the predictions of stb-cross"):
+        pretrained.main("stb-cross")
+    Path("data/predictions").mkdir()
+    with h5py.File("data/predictions/stb-cross.h5", "w") as file:
+        file["latent/mu_rgb"] = np.random.default_rng(0).normal(size=(50, 30))
+        file.attrs.update(settings=json.dumps(chosen.as_dict()), source="synthetic hands (seed 0)")
+    pretrained.main("stb-cross")
+    expected = directions.of_predictions(Path("data/predictions/stb-cross.h5"), chosen)
+    assert portable.load_directions(PLACE / "stb-cross.safetensors").as_dict() == expected.as_dict()
+
+
+def test_the_detector_goes_along_with_its_scores():
+    save_trained("rhd-2d-v1")
+    network.save(Path("models/detector.safetensors"), network.DetectorNetwork(8), SETTINGS, "synthetic squares")
+    scores = {"dataset": ["rhd"], "recall_percent": [98.7], "epe_true_boxes_mm": [24.3]}
+    pd.DataFrame(scores).to_csv("reports/detector.csv", index=False)
+    pretrained.main("rhd-2d-v1")
+    card = (PLACE / "detector.md").read_text()
+    for part in (
+        "| trained on | synthetic squares |",
+        "| dataset | recall, % | epe true boxes, mm |",
+        "| rhd | 98.7 | 24.3 |",
+    ):
+        assert part in card
+    assert (PLACE / "detector.safetensors").read_bytes() == Path("models/detector.safetensors").read_bytes()
+
+
+def test_rows_that_are_not_up_to_date_are_refused(monkeypatch):
+    save_trained("rhd-2d-v1")
+    monkeypatch.setattr(snapshot, "dvc_status", lambda targets: {"train_paper@rhd-2d-v1": []})
+    with pytest.raises(
+        InputError, match=r"^rhd-2d-v1: expected the results .* train_paper@rhd-2d-v1; run `python -m st"
+    ):
+        pretrained.main("rhd-2d-v1")
+    assert not PLACE.exists()
