@@ -104,13 +104,13 @@ def rows(names: Iterable[str], experiments: dict[str, params.Experiment]) -> lis
 
 
 def commands(names: Sequence[str], experiments: dict[str, params.Experiment]) -> list[list[str]]:
-    """The commands of DVC: the rows with all that they depend on, then the report of what is there."""
+    """The commands of DVC: the rows with all that they depend on, then the report of what is there, and it in words."""
     if not names:
         return [REPRO]
     return [
         [*REPRO, *(f"evaluate_paper@{row}" for row in rows(names, experiments))],
         # by force: a report that DVC takes for unchanged may be of another params.yaml than rows that were left alone
-        [*REPRO, "--single-item", "--force", "report"],
+        [*REPRO, "--single-item", "--force", "report", "reproduction"],
     ]
 
 

@@ -43,7 +43,7 @@ def test_dvc_is_asked_for_each_row_once_in_the_grids_order_and_for_the_report():
     for name in dataset_params.DATASETS:
         rows, report = grid.commands([name], experiments)
         assert rows == [*REPRO, *(f"evaluate_paper@{row}" for row in experiments if experiments[row].dataset == name)]
-        assert report == [*REPRO, "--single-item", "--force", "report"]
+        assert report == [*REPRO, "--single-item", "--force", "report", "reproduction"]
     rows, _ = grid.commands(["nyu", "rhd-2d-v1", "nyu-resnet18", "rhd-2d-v1"], experiments)
     assert rows == [*REPRO, "evaluate_paper@rhd-2d-v1", "evaluate_paper@nyu-resnet18"]
 

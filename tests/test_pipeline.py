@@ -92,7 +92,7 @@ PACKAGES = (
     "evaluation",
     "prediction",
 )
-PACKAGES += ("report",)
+PACKAGES += ("report", "reproduction")
 
 
 def test_packages_import_only_what_stands_above_them():
@@ -151,6 +151,7 @@ ROWS += ("stb-cross", "stb-separate", "icvl-resnet50", "nyu-w0.5", "msra-resnet1
 NO_REPORT = (
     "mkdir -p reports && cd reports && mkdir -p tables figures metrics training notebooks && touch tables/a index.html"
 )
+NO_REPRODUCTION = "touch reports/reproduction.md"
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess:
@@ -159,7 +160,10 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess:
     return result
 
 
-def clone_at_tiny(folder: Path, report: str = "python -m stages.report") -> Path:
+REPORT, REPRODUCTION = "python -m stages.report", "python -m stages.reproduction"
+
+
+def clone_at_tiny(folder: Path, report: str = REPORT) -> Path:
     """The working tree's tracked and new files as a fresh repository: profile `tiny`, some rows of the grid.
 
     Of these the 2D ones train for seconds, and every eight steps leave a checkpoint.
@@ -179,7 +183,8 @@ def clone_at_tiny(folder: Path, report: str = "python -m stages.report") -> Path
         settings["profiles"]["tiny"]["training"]["joints_2d"] |= {"steps": 240}
     for name, old, new in (
         ("handvae/model/training.py", '"cpu": 30.0', '"cpu": 0.0'),
-        ("dvc.yaml", "cmd: python -m stages.report", f"cmd: {report}"),
+        ("dvc.yaml", f"cmd: {REPORT}", f"cmd: {report}"),
+        ("dvc.yaml", f"cmd: {REPRODUCTION}", f"cmd: {REPRODUCTION if report == REPORT else NO_REPRODUCTION}"),
     ):
         text = (folder / name).read_text()
         assert text.count(old) == 1
@@ -226,7 +231,7 @@ def test_the_whole_graph_leaves_every_table_figure_and_page(clone):
     reports = {name.removeprefix("reports/") for name in files(clone) if name.startswith("reports/")}
     read = ("table1", "table2", "table5", "table6", "depth", "parameters", "semi_supervised")
     assert reports == {
-        *("metrics.json", "metrics_pck.csv", "training.csv", "own_experiment.html", "index.html"),
+        *("metrics.json", "metrics_pck.csv", "training.csv", "own_experiment.html", "index.html", "reproduction.md"),
         *(f"metrics/{name}{end}" for name in ROWS for end in (".json", "_pck.csv")),
         *(f"training/{name}.csv" for name in ROWS),
         *(f"tables/{name}.{kind}" for name in read for kind in ("csv", "tex")),
