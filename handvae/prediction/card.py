@@ -24,7 +24,6 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
     """Markdown. `facts`: how the run was made, by name, as in the snapshot's README; `metrics`: those of the row;
     `data`: the preprocessed set's description of its images."""
     experiment = settings.experiment
-    direction = {"rgb": "RGB", "joints_2d": "2D", "depth": "depth"}[experiment.input]
     low, high = metrics["epe_mean_mm_low"], metrics["epe_mean_mm_high"]
     seeds = f", mean of {metrics['seeds']} seeds, of which this is the first" if "seeds" in metrics else ""
     rows = {
@@ -38,7 +37,7 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
     }
     return Template(Path(__file__).with_name("card.md").read_text("utf-8")).substitute(
         name=settings.name,
-        task=f"{direction} -> 3D hand pose, {' and '.join(name.upper() for name in experiment.datasets)}",
+        task=task(settings),
         variant=experiment.variant,
         input=INPUTS[experiment.input].format(px=settings.crop_px),
         joints=len(settings.skeleton),
@@ -47,3 +46,9 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
         facts="\n".join(f"| {key} | {value} |" for key, value in rows.items()),
         limits=SYNTHETIC if "synthetic" in data else REAL,
     )
+
+
+def task(settings: Settings) -> str:
+    """What a model does, and on which sets: "RGB -> 3D hand pose, RHD"."""
+    direction = {"rgb": "RGB", "joints_2d": "2D", "depth": "depth"}[settings.experiment.input]
+    return f"{direction} -> 3D hand pose, {' and '.join(name.upper() for name in settings.experiment.datasets)}"
