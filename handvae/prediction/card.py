@@ -26,7 +26,6 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
     """Markdown. `facts`: how the run was made, by name, as in the snapshot's README; `metrics`: those of the row;
     `data`: the preprocessed set's description of its images."""
     experiment = settings.experiment
-    direction = {"rgb": "RGB", "joints_2d": "2D", "depth": "depth"}[experiment.input]
     low, high = metrics["epe_mean_mm_low"], metrics["epe_mean_mm_high"]
     seeds = f", mean of {metrics['seeds']} seeds, of which this is the first" if "seeds" in metrics else ""
     rows = {
@@ -40,7 +39,7 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
     }
     return Template(Path(__file__).with_name("card.md").read_text("utf-8")).substitute(
         name=settings.name,
-        task=f"{direction} -> 3D hand pose, {' and '.join(name.upper() for name in experiment.datasets)}",
+        task=task(settings),
         variant=experiment.variant,
         input=INPUTS[experiment.input].format(px=settings.crop_px),
         joints=len(settings.skeleton),
@@ -61,3 +60,9 @@ def detector_text(size_bytes: int, facts: dict[str, str], scores: pd.DataFrame, 
         facts="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
         table="\n".join(f"| {' | '.join(line)} |" for line in lines),
     )
+
+
+def task(settings: Settings) -> str:
+    """What a model does, and on which sets: "RGB -> 3D hand pose, RHD"."""
+    direction = {"rgb": "RGB", "joints_2d": "2D", "depth": "depth"}[settings.experiment.input]
+    return f"{direction} -> 3D hand pose, {' and '.join(name.upper() for name in settings.experiment.datasets)}"
