@@ -1,7 +1,9 @@
-"""models/detector.safetensors and two models from RGB -> reports/detector.csv: hands that are seen, and what boxes cost
+"""models/detector.safetensors and two models from RGB -> data/detector.csv: hands that are seen, and what boxes cost
 
 On the test frames of RHD and STB: the share of hands that the detector sees, of its detections that are hands, of sides
 that are right; and the pose model's mean EPE with the true boxes and with the detector's, on the hands it sees.
+With FOLDER, your own hands in RHD's layout (docs/own_hands.md), it prints the same of the repository's detector and of
+--model on that folder's evaluation part, and writes nothing.
 """
 
 import sys
@@ -10,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from handvae.base import atomic, geometry, params
 from handvae.base.joints import ROOT
 from handvae.base.progress import Progress
+from handvae.datasets import rhd, sets
 from handvae.datasets.sample import Sample
 from handvae.datasets.sets import DATASETS
 from handvae.detection import frames, scores
 from handvae.detection.detect import Detection, Detector
 from handvae.model import checkpoints, devices
-from handvae.prediction import poses
+from handvae.prediction import models, poses
 from handvae.prediction.boxes import HandBox
-from handvae.prediction.finders import to_box
+from handvae.prediction.finders import detector_path, to_box
 from stages import command_line, run
 from stages.train_detector import labelled
 
@@ -31,45 +33,63 @@ BATCH = 64  # frames in memory at once
 
 
 def main(*words: str) -> None:
-    command_line("stages.evaluate_detector", __doc__).parse_args(words)
-    loaded = params.load()
+    parser = command_line("stages.evaluate_detector", __doc__)
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
+    parser.add_argument("--model", help="with FOLDER; default: the repository's for RGB")
+    given = parser.parse_args(words)
     devices.make_repeatable(device := devices.choose("cpu"))
-    detector = Detector.load(Path("models/detector.safetensors"))
-    rows = []
-    for name, row in ROWS.items():
-        trained = checkpoints.load_model(Path(f"models/{row}"), device)
-        rows.append({"dataset": name, **of_set(name, labelled(name, loaded, "test", sys.maxsize), detector, trained)})
-    atomic.write_text("reports/detector.csv", pd.DataFrame(rows).to_csv(index=False))
-    print(pd.DataFrame(rows).to_string(index=False))
+    if given.folder is not None:
+        trained, path = models.load(given.model, device)
+        poses.check_input(trained, "rgb", path)
+        detector = Detector.load(detector_path(None))
+        test = rhd.frames(sets.find("rhd", given.folder), "dominant")["test"]
+        rows = [{"dataset": given.folder.name, **of_set("rhd", test, detector, trained)}]
+    else:
+        detector, loaded, rows = Detector.load(Path("models/detector.safetensors")), params.load(), []
+        for name, row in ROWS.items():
+            trained = checkpoints.load_model(Path(f"models/{row}"), device)
+            test = labelled(name, loaded, "test", sys.maxsize)
+            rows.append({"dataset": name, **of_set(name, test, detector, trained)})
+        atomic.write_text("data/detector.csv", pd.DataFrame(rows).to_csv(index=False))
+    print(pd.DataFrame(rows).T.to_string(header=False))
 
 
 def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Trained) -> dict[str, object]:
-    """The numbers of one set. The pose model is scored on the hand of each frame that the protocol scores."""
-    counts, errors_mm = scores.Counts(), {"true": [], "detected": []}
+    """The numbers of one set. The pose model is scored on the hand of each frame that the protocol scores: on all of
+    them with their true boxes, and on those that the detector sees with either box."""
+    counts, true_mm, detected_mm, seen = scores.Counts(), [], [], []
     with Progress(f"evaluate detector {name}", len(test), "frames") as progress:
         for start in range(0, len(test), BATCH):
-            scored = [DATASETS[name].read(frame)[0] for frame in test[start : start + BATCH]]
-            detections = detector.detect([sample.image_u8 for sample in scored])
-            chosen, boxes = [], []
-            for frame, sample, of_frame in zip(test[start : start + BATCH], scored, detections, strict=True):
+            part = test[start : start + BATCH]
+            read = [DATASETS[name].read(frame)[0] for frame in part]
+            detections = detector.detect([sample.image_u8 for sample in read])
+            for frame, sample, of_frame in zip(part, read, detections, strict=True):
                 add(counts, every_hand(name, frame, sample), of_frame)
-                (number,) = scores.matches([square_px(sample)], of_frame)
-                if number is not None and sample.visible.any():
-                    chosen.append(sample)
-                    boxes.append(of_frame[number])
-            if chosen:
-                errors_mm["true"].append(epe_mm(trained, chosen, [true_box(sample) for sample in chosen]))
-                errors_mm["detected"].append(epe_mm(trained, chosen, [to_box(hand, hand.hand_side) for hand in boxes]))
-            progress.advance(len(scored))
-    means = {key: np.concatenate(values).mean() if values else np.nan for key, values in errors_mm.items()}
-    poses_seen = sum(map(len, errors_mm["true"]))
+            shown = [pair for pair in zip(read, detections, strict=True) if pair[0].visible.any()]
+            numbers = [scores.matches([square_px(sample)], of_frame)[0] for sample, of_frame in shown]
+            true_mm += epe_mm(trained, [(sample, true_box(sample)) for sample, _ in shown])
+            hits = [
+                (sample, to_box(of_frame[number], of_frame[number].hand_side))
+                for (sample, of_frame), number in zip(shown, numbers, strict=True)
+                if number is not None
+            ]
+            detected_mm += epe_mm(trained, hits)
+            seen += [number is not None for number in numbers]
+            progress.advance(len(part))
+    of_those = [of_hand for of_hand, is_seen in zip(true_mm, seen, strict=True) if is_seen]
     return {
         **counts.row(),
         "model": trained.settings.name,
-        "scored_hands_seen": poses_seen,
-        "epe_true_boxes_mm": round(float(means["true"]), 2),
-        "epe_detected_boxes_mm": round(float(means["detected"]), 2),
+        "epe_true_boxes_mm": mean_mm(true_mm),
+        "hands_seen": len(detected_mm),
+        "epe_of_those_true_boxes_mm": mean_mm(of_those),
+        "epe_of_those_detected_boxes_mm": mean_mm(detected_mm),
     }
+
+
+def mean_mm(errors_mm: list[np.ndarray]) -> float:
+    """Over all joints of all hands, as the evaluation's mean EPE."""
+    return round(float(np.concatenate(errors_mm).mean()), 2) if errors_mm else float("nan")
 
 
 def every_hand(name: str, frame: object, scored: Sample) -> list[Sample]:
@@ -93,15 +113,16 @@ def true_box(sample: Sample) -> HandBox:
     return HandBox(*map(float, crop.top_left_px), crop.side_px, sample.side, None, "labels")
 
 
-def epe_mm(trained: checkpoints.Trained, samples: list[Sample], boxes: list[HandBox]) -> np.ndarray:
-    """The mean error (M,) over each hand's visible joints, palm-relative, with its true scale."""
+def epe_mm(trained: checkpoints.Trained, hands: list[tuple[Sample, HandBox]]) -> list[np.ndarray]:
+    """The errors of each hand's visible joints, palm-relative, with its true scale."""
+    if not hands:
+        return []
+    samples, boxes = zip(*hands, strict=True)
     bone_mm = np.array([geometry.scale_bone_mm(sample.joints_mm) for sample in samples])
-    with torch.inference_mode():
-        split = poses.colour_split(trained, [sample.image_u8 for sample in samples], boxes, bone_mm)
-        predicted_mm = poses.predict(trained, split).joints_mm
+    split = poses.colour_split(trained, [sample.image_u8 for sample in samples], boxes, bone_mm)
     true_mm = np.stack([sample.joints_mm - sample.joints_mm[ROOT] for sample in samples])
-    distance_mm = np.linalg.norm(predicted_mm - true_mm, axis=2)
-    return np.array([of_hand[s.visible].mean() for of_hand, s in zip(distance_mm, samples, strict=True)])
+    distance_mm = np.linalg.norm(poses.predict(trained, split).joints_mm - true_mm, axis=2)
+    return [of_hand[sample.visible] for of_hand, sample in zip(distance_mm, samples, strict=True)]
 
 
 if __name__ == "__main__":

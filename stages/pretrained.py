@@ -20,7 +20,7 @@ from handvae.preprocessing import store
 from stages import command_line, run, snapshot
 
 PROCESSED, PREDICTIONS, METRICS = Path("data/processed"), Path("data/predictions"), Path("data/metrics")
-DETECTOR, DETECTOR_TABLE = models.TRAINED / NAME, Path("reports/detector.csv")
+DETECTOR, DETECTOR_TABLE = models.TRAINED / NAME, Path("data/detector.csv")
 
 
 def main(*words: str) -> None:

@@ -86,7 +86,7 @@ def test_the_detector_goes_along_with_its_scores():
     save_trained("rhd-2d-v1")
     network.save(Path("models/detector.safetensors"), network.DetectorNetwork(8), SETTINGS, "synthetic squares")
     scores = {"dataset": ["rhd"], "recall_percent": [98.7], "epe_true_boxes_mm": [24.3]}
-    pd.DataFrame(scores).to_csv("reports/detector.csv", index=False)
+    pd.DataFrame(scores).to_csv("data/detector.csv", index=False)
     pretrained.main("rhd-2d-v1")
     card = (PLACE / "detector.md").read_text()
     for part in (
