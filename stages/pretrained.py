@@ -38,6 +38,7 @@ def main(*words: str) -> None:
         write_model(given.out, name, row.datasets, facts | {"made by": made_by})
     if DETECTOR.is_file():
         write_detector(given.out, facts | {"made by": f"`dvc repro evaluate_detector`, profile {loaded.profile_name}"})
+    write_list(given.out)
     size = sum(file.stat().st_size for file in given.out.iterdir())
     print(f"{given.out}: {len(list(given.out.glob('*' + models.SUFFIX)))} models with a card each, {size / 1e6:.1f} MB")
 
@@ -56,6 +57,16 @@ def write_model(folder: Path, name: str, datasets: list[str], facts: dict[str, s
     data = "; ".join(store.attributes(PROCESSED / f"{dataset}.h5")["source"] for dataset in datasets)
     of_first = metrics.get(datasets[0], metrics)
     atomic.write_text(folder / f"{name}.md", card.text(trained.settings, file.stat().st_size, facts, of_first, data))
+
+
+def write_list(folder: Path) -> None:
+    """README.md: the models of the folder, what they do, their cards."""
+    lines = []
+    for file in sorted(folder.glob(f"*{models.SUFFIX}")):
+        of_hands = file.name == NAME
+        task = "hands in whole pictures" if of_hands else card.task(portable.load(file, torch.device("cpu")).settings)
+        lines.append(f"| [{file.stem}]({file.stem}.md) | {task} | {file.stat().st_size / 1e6:.1f} MB |")
+    atomic.write_text(folder / "README.md", card.list_text(lines))
 
 
 def write_detector(folder: Path, facts: dict[str, str]) -> None:

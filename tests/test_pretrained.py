@@ -55,6 +55,7 @@ def test_trained_models_go_along_with_a_card_each(capsys):
         "`python -m stages.grid rhd-2d-v1`",
     ):
         assert part in card
+    assert "| [rhd-2d-v1](rhd-2d-v1.md) | 2D -> 3D hand pose, RHD |" in (PLACE / "README.md").read_text()
     trained, path = models.load("rhd-2d-v1", CPU)
     assert path == Path("models/rhd-2d-v1")  # what was trained here comes first
     shutil.rmtree("models")

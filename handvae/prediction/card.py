@@ -66,3 +66,9 @@ def task(settings: Settings) -> str:
     """What a model does, and on which sets: "RGB -> 3D hand pose, RHD"."""
     direction = {"rgb": "RGB", "joints_2d": "2D", "depth": "depth"}[settings.experiment.input]
     return f"{direction} -> 3D hand pose, {' and '.join(name.upper() for name in settings.experiment.datasets)}"
+
+
+def list_text(lines: list[str]) -> str:
+    """README.md of the folder of models, from the lines of its table."""
+    text = Path(__file__).with_name("list.md").read_text("utf-8")
+    return Template(text).substitute(lines="\n".join(lines))
