@@ -9,7 +9,7 @@ from handvae.prediction import models
 from handvae.prediction.boxes import HandBox
 from handvae.prediction.hands import Frame
 
-NAME = f"detector{models.SUFFIX}"
+NAME = f"{models.DETECTOR}{models.SUFFIX}"
 SURE_OF_SIDE = 0.7  # probability of a side, below which --side must be given
 
 

@@ -12,6 +12,7 @@ from handvae.prediction import portable
 TRAINED, SHIPPED = Path("models"), Path("pretrained")  # in the repository's folder
 SUFFIX = ".safetensors"
 DEFAULT = "rhd-rgb-v1"
+DETECTOR = "detector"  # lies beside them and is none
 
 
 def load(name: str | None, device: torch.device) -> tuple[Trained, Path]:
@@ -27,7 +28,8 @@ def load(name: str | None, device: torch.device) -> tuple[Trained, Path]:
 def names() -> list[str]:
     """The models that can be named: rows trained here, then those of the repository."""
     trained = sorted(folder.parent.name for folder in TRAINED.glob("*/settings.json"))
-    return list(dict.fromkeys([*trained, *sorted(file.stem for file in SHIPPED.glob(f"*{SUFFIX}"))]))
+    shipped = sorted(file.stem for file in SHIPPED.glob(f"*{SUFFIX}"))
+    return [name for name in dict.fromkeys([*trained, *shipped]) if name != DETECTOR]
 
 
 def _path(name: str | None) -> Path:
