@@ -88,8 +88,11 @@ def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Train
 
 
 def mean_mm(errors_mm: list[np.ndarray]) -> float:
-    """Over all joints of all hands, as the evaluation's mean EPE."""
-    return round(float(np.concatenate(errors_mm).mean()), 2) if errors_mm else float("nan")
+    """The protocol's mean EPE of hands (J,), NaN where a joint is not visible: over the hands, then over the joints."""
+    if not errors_mm:
+        return float("nan")
+    of_all = np.stack(errors_mm)
+    return round(float(np.nanmean(of_all[:, ~np.isnan(of_all).all(axis=0)], axis=0).mean()), 2)
 
 
 def every_hand(name: str, frame: object, scored: Sample) -> list[Sample]:
@@ -114,7 +117,7 @@ def true_box(sample: Sample) -> HandBox:
 
 
 def epe_mm(trained: checkpoints.Trained, hands: list[tuple[Sample, HandBox]]) -> list[np.ndarray]:
-    """The errors of each hand's visible joints, palm-relative, with its true scale."""
+    """The errors (J,) of each hand's joints, palm-relative, with its true scale; NaN where a joint is not visible."""
     if not hands:
         return []
     samples, boxes = zip(*hands, strict=True)
@@ -122,7 +125,7 @@ def epe_mm(trained: checkpoints.Trained, hands: list[tuple[Sample, HandBox]]) ->
     split = poses.colour_split(trained, [sample.image_u8 for sample in samples], boxes, bone_mm)
     true_mm = np.stack([sample.joints_mm - sample.joints_mm[ROOT] for sample in samples])
     distance_mm = np.linalg.norm(poses.predict(trained, split).joints_mm - true_mm, axis=2)
-    return [of_hand[sample.visible] for of_hand, sample in zip(distance_mm, samples, strict=True)]
+    return [np.where(sample.visible, of_hand, np.nan) for of_hand, sample in zip(distance_mm, samples, strict=True)]
 
 
 if __name__ == "__main__":

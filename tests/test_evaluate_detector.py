@@ -8,6 +8,7 @@ import pytest
 from handvae.datasets import rhd
 from handvae.detection import network
 from handvae.detection.detect import Detection, Detector
+from handvae.evaluation import metrics
 from handvae.evaluation.predict import predict_joints_mm
 from handvae.model import batches
 from handvae.model.parts import whole
@@ -44,7 +45,9 @@ def test_with_true_boxes_the_error_is_the_evaluations_and_other_boxes_change_it(
     store.write(tmp_path / "rhd.h5", {"test": list(preprocess.hands(test, rhd.read, crops, ""))}, facts)
     split = batches.load_split([whole(tmp_path / "rhd.h5", ["test"])], True, None, CPU)
     errors_mm = np.linalg.norm(predict_joints_mm(trained.model, "rgb", split) - split.true_mm().numpy(), axis=2)
-    epe_mm = errors_mm[store.read(tmp_path / "rhd.h5", ["test"], ["visible"])["visible"]].mean()
+    visible = store.read(tmp_path / "rhd.h5", ["test"], ["visible"])["visible"]
+    shown = visible.any(axis=0)
+    epe_mm = metrics.mean_over_joints(errors_mm[:, shown], visible[:, shown])
     detector = Detector(network.DetectorNetwork(8).eval(), SETTINGS, tmp_path)
     scores = {}
     for shift in (0.0, 0.1, 0.9):
