@@ -4,6 +4,7 @@ detector.yaml has its settings. A few minutes; a run that was stopped begins aga
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from handvae.base import params
@@ -26,7 +27,9 @@ def main(*words: str) -> None:
         for name in SETS
     ]
     pictures = frames.joined(parts)
-    trained = training.train(pictures, chosen, chosen.steps[loaded.profile_name])
+    steps = chosen.steps[loaded.profile_name]
+    of_sides = replace(loaded.profile.training["rgb"], steps=steps)
+    trained = training.train(pictures, chosen, of_sides, steps)
     data = "; ".join(f"{name.upper()}: {read_manifest(manifest(name))['description']}" for name in SETS)
     path = Path("models/detector.safetensors")
     network.save(path, trained, chosen, data)

@@ -1,9 +1,12 @@
 """The detector: squares follow the pictures, maps come back as hands, a few pictures are learned, scores by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, RIGHT
 from handvae.detection import frames, network, scores, settings, training
@@ -14,6 +17,7 @@ from tests.conftest import REPOSITORY
 
 P = 64
 SETTINGS = settings.DetectorSettings(P, 8, 8, 5e-3, {"tiny": 60}, 100, 0.4)
+OF_SIDES = replace(params.load(REPOSITORY / "params.yaml").profile.training["rgb"], steps=60, warmup_steps=2)
 NONE = [np.nan] * 3
 
 
@@ -128,7 +132,7 @@ def test_the_loss_is_least_at_the_targets():
 
 def test_a_few_pictures_are_learned_and_the_same_bytes_come_twice(tmp_path):
     pictures = notched(96, 2)
-    trained = training.train(pictures, SETTINGS, 240)
+    trained = training.train(pictures, SETTINGS, OF_SIDES, 240)
     path = tmp_path / "detector.safetensors"
     network.save(path, trained, SETTINGS, "squares")
     detector = Detector.load(path)
@@ -140,7 +144,7 @@ def test_a_few_pictures_are_learned_and_the_same_bytes_come_twice(tmp_path):
     assert row["recall_percent"] >= 80 and row["side_accuracy_percent"] >= 90, row
     untrained = Detector(network.DetectorNetwork(8).eval(), SETTINGS, path)
     assert not any(untrained.detect(list(fresh.images_u8)))  # negative control
-    first, again = (training.train(pictures, SETTINGS, 5).state_dict() for _ in range(2))
+    first, again = (training.train(pictures, SETTINGS, replace(OF_SIDES, steps=3), 5).state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 

@@ -81,18 +81,8 @@ def test_no_stage_runs_again_for_where_it_runs():
     assert not listed & {"device", "resident", "profiles", profile, f"{profile}.needs_gpu"}
 
 
-PACKAGES = (
-    "base",
-    "datasets",
-    "synthetic",
-    "download",
-    "preprocessing",
-    "detection",
-    "model",
-    "evaluation",
-    "prediction",
-)
-PACKAGES += ("report", "reproduction")
+PACKAGES = ("base", "datasets", "synthetic", "download", "preprocessing", "model", "detection")
+PACKAGES += ("evaluation", "prediction", "report", "reproduction")
 
 
 def test_packages_import_only_what_stands_above_them():

@@ -6,7 +6,6 @@ middles, and at each of them an offset and a size. A hand's side is too small a 
 
 import json
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 
 import safetensors.torch
@@ -18,16 +17,30 @@ from handvae.base import atomic
 from handvae.base.checked import convert
 from handvae.base.errors import InputError
 from handvae.detection.settings import DetectorSettings
+from handvae.model.networks import ResNet, initialise
 
 STRIDE = 4  # picture pixels a cell of the maps
 HEAT, OFFSET, SIZE = 0, slice(1, 3), 3  # channels: of a hand's middle; u and v in cells; log of side / picture
-CROP_PX = 64  # what the second network sees
+CROP_PX, SIDE_WIDTH = 64, 16  # of the second network: what it sees, the channels of its first layer
 HEAT_START = -4.0  # of its bias: few cells hold a hand
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class SideNetwork(nn.Module):
+    """The pose models' ResNet-18 at a quarter of its width: crops (B, 3, 64, 64) to the logit (B,) of a right hand."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.trunk = ResNet("resnet18", 3, CROP_PX, SIDE_WIDTH)
+        self.head = nn.Linear(self.trunk.features, 1)
+        initialise(self, torch.Generator().manual_seed(seed))
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        return self.head(self.trunk(crops))[:, 0]
 
 
 class DetectorNetwork(nn.Module):
@@ -44,9 +57,7 @@ class DetectorNetwork(nn.Module):
         self.to_eighth, self.to_quarter = _layer(4 * w, 3 * w), _layer(3 * w, 2 * w)
         self.head = nn.Sequential(_layer(2 * w, 2 * w), nn.Conv2d(2 * w, 4, 1))
         nn.init.constant_(self.head[-1].bias[HEAT], HEAT_START)
-        widths = (3, w, 2 * w, 4 * w, 4 * w)
-        halving = [nn.Sequential(_layer(a, b, 2), _layer(b, b)) for a, b in pairwise(widths)]
-        self.side = nn.Sequential(*halving, nn.Flatten(), nn.Linear(16 * 4 * w, 1))
+        self.side = SideNetwork(seed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         quarter = self.quarter(x)
@@ -57,7 +68,7 @@ class DetectorNetwork(nn.Module):
 
     def right_hand(self, crops: torch.Tensor) -> torch.Tensor:
         """A mirrored right hand is a left one, so the logit of the mirrored crop counts with the other sign."""
-        return ((self.side(crops) - self.side(crops.flip(3))) / 2)[:, 0]
+        return (self.side(crops) - self.side(crops.flip(3))) / 2
 
 
 def save(path: Path, network: DetectorNetwork, settings: DetectorSettings, data: str) -> None:
