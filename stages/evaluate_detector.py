@@ -1,9 +1,8 @@
-"""models/detector.safetensors and two models from RGB -> data/detector.csv: hands that are seen, and what boxes cost
+"""models/detector.safetensors -> data/detector.csv: hands that are seen, and their sides
 
 On the test frames of RHD and STB: the share of hands that the detector sees, of its detections that are hands, of sides
-that are right; and the pose model's mean EPE with the true boxes and with the detector's, on the hands it sees.
-With FOLDER, your own hands in RHD's layout (docs/own_hands.md), it prints the same of the repository's detector and of
---model on that folder's evaluation part, and writes nothing.
+that are right. With FOLDER, your own hands in RHD's layout (docs/own_hands.md), it prints the same of that folder's
+evaluation part, and --model's mean EPE with the true boxes and with the detector's; it writes nothing.
 """
 
 import sys
@@ -26,9 +25,8 @@ from handvae.prediction import models, poses
 from handvae.prediction.boxes import HandBox
 from handvae.prediction.finders import detector_path, to_box
 from stages import command_line, run
-from stages.train_detector import labelled
+from stages.train_detector import SETS, labelled
 
-ROWS = {"rhd": "rhd-rgb-v1", "stb": "stb-rgb-v2"}  # the models whose errors are told, by set
 BATCH = 64  # frames in memory at once
 
 
@@ -46,17 +44,16 @@ def main(*words: str) -> None:
         rows = [{"dataset": given.folder.name, **of_set("rhd", test, detector, trained)}]
     else:
         detector, loaded, rows = Detector.load(Path("models/detector.safetensors")), params.load(), []
-        for name, row in ROWS.items():
-            trained = checkpoints.load_model(Path(f"models/{row}"), device)
+        for name in SETS:
             test = labelled(name, loaded, "test", sys.maxsize)
-            rows.append({"dataset": name, **of_set(name, test, detector, trained)})
+            rows.append({"dataset": name, **of_set(name, test, detector, None)})
         atomic.write_text("data/detector.csv", pd.DataFrame(rows).to_csv(index=False))
     print(pd.DataFrame(rows).T.to_string(header=False))
 
 
-def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Trained) -> dict[str, object]:
-    """The numbers of one set. The pose model is scored on the hand of each frame that the protocol scores: on all of
-    them with their true boxes, and on those that the detector sees with either box."""
+def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Trained | None) -> dict[str, object]:
+    """The numbers of one set. A pose model, if there is one, is scored on the hand of each frame that the protocol
+    scores: on all of them with their true boxes, and on those that the detector sees with either box."""
     counts, true_mm, detected_mm, seen = scores.Counts(), [], [], []
     with Progress(f"evaluate detector {name}", len(test), "frames") as progress:
         for start in range(0, len(test), BATCH):
@@ -65,6 +62,9 @@ def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Train
             detections = detector.detect([sample.image_u8 for sample in read])
             for frame, sample, of_frame in zip(part, read, detections, strict=True):
                 add(counts, every_hand(name, frame, sample), of_frame)
+            progress.advance(len(part))
+            if trained is None:
+                continue
             shown = [pair for pair in zip(read, detections, strict=True) if pair[0].visible.any()]
             numbers = [scores.matches([square_px(sample)], of_frame)[0] for sample, of_frame in shown]
             true_mm += epe_mm(trained, [(sample, true_box(sample)) for sample, _ in shown])
@@ -75,7 +75,8 @@ def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Train
             ]
             detected_mm += epe_mm(trained, hits)
             seen += [number is not None for number in numbers]
-            progress.advance(len(part))
+    if trained is None:
+        return counts.row()
     of_those = [of_hand for of_hand, is_seen in zip(true_mm, seen, strict=True) if is_seen]
     return {
         **counts.row(),

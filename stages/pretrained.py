@@ -13,14 +13,16 @@ import torch
 
 from handvae.base import atomic, params
 from handvae.detection import network
+from handvae.detection.detect import Detector
 from handvae.model import checkpoints
 from handvae.prediction import card, directions, models, portable
 from handvae.prediction.finders import NAME
 from handvae.preprocessing import store
-from stages import command_line, run, snapshot
+from stages import command_line, evaluate_detector, run, snapshot
+from stages.train_detector import SETS, labelled
 
 PROCESSED, PREDICTIONS, METRICS = Path("data/processed"), Path("data/predictions"), Path("data/metrics")
-DETECTOR, DETECTOR_TABLE = models.TRAINED / NAME, Path("data/detector.csv")
+DETECTOR = models.TRAINED / NAME
 
 
 def main(*words: str) -> None:
@@ -37,7 +39,13 @@ def main(*words: str) -> None:
     for name, row in rows.items():
         write_model(given.out, name, row.datasets, facts | {"made by": made_by})
     if DETECTOR.is_file():
-        write_detector(given.out, facts | {"made by": f"`dvc repro evaluate_detector`, profile {loaded.profile_name}"})
+        trained_of = {row.dataset: name for name, row in reversed(rows.items()) if row.input == "rgb"}
+        write_detector(
+            given.out,
+            loaded,
+            trained_of,
+            facts | {"made by": f"`dvc repro evaluate_detector`, profile {loaded.profile_name}"},
+        )
     write_list(given.out)
     size = sum(file.stat().st_size for file in given.out.iterdir())
     print(f"{given.out}: {len(list(given.out.glob('*' + models.SUFFIX)))} models with a card each, {size / 1e6:.1f} MB")
@@ -69,11 +77,18 @@ def write_list(folder: Path) -> None:
     atomic.write_text(folder / "README.md", card.list_text(lines))
 
 
-def write_detector(folder: Path, facts: dict[str, str]) -> None:
-    """The detector as it is, and its card with the table of its scores."""
+def write_detector(folder: Path, loaded: params.Params, trained_of: dict[str, str], facts: dict[str, str]) -> None:
+    """The detector as it is, and its card with the table of its scores, and of what its boxes cost the models of the
+    rows that `trained_of` names by set."""
     _, settings, data = network.load(DETECTOR)
+    detector, scores = Detector.load(DETECTOR), []
+    for name in SETS:
+        row = trained_of.get(name)
+        trained = checkpoints.load_model(models.TRAINED / row, torch.device("cpu")) if row else None
+        test = labelled(name, loaded, "test", sys.maxsize)
+        scores.append({"dataset": name, **evaluate_detector.of_set(name, test, detector, trained)})
     atomic.write_bytes(folder / NAME, DETECTOR.read_bytes())
-    table, size_bytes = pd.read_csv(DETECTOR_TABLE), DETECTOR.stat().st_size
+    table, size_bytes = pd.DataFrame(scores), DETECTOR.stat().st_size
     text = card.detector_text(size_bytes, facts | {"trained on": data}, table, settings.picture_px)
     atomic.write_text(folder / f"{DETECTOR.stem}.md", text)
 

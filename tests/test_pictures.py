@@ -57,8 +57,11 @@ def test_a_colour_picture_is_no_depth(tmp_path):
 def test_a_wide_picture_is_read_and_one_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
     wide = saved(tmp_path / "wide.png", Image.new("RGB", (20_000, 40)))
     assert pictures.read_rgb_u8(wide).shape == (40, 20_000, 3)
+    large = saved(tmp_path / "large.png", Image.new("1", (13_000, 10_000)))
+    with pytest.raises(InputError, match=r"large\.png: expected at most 120 million pixels, found 13,000 x 10,000 px"):
+        pictures.read_rgb_u8(large)
     huge = saved(tmp_path / "huge.png", Image.new("1", (20_000, 20_000)))
-    with pytest.raises(InputError, match=r"huge\.png: expected at most 120 million pixels, found 20,000 x 20,000 px"):
+    with pytest.raises(InputError, match=r"huge\.png: expected at most 120 million pixels"):
         pictures.read_rgb_u8(huge)
 
 

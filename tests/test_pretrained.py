@@ -6,7 +6,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 
 from handvae.base.errors import InputError
@@ -14,7 +13,7 @@ from handvae.detection import network
 from handvae.model import checkpoints
 from handvae.model.vae import CrossModalVAE
 from handvae.prediction import directions, models, portable
-from stages import pretrained, snapshot
+from stages import evaluate_detector, pretrained, snapshot
 from tests.conftest import REPOSITORY
 from tests.fabricated import write_processed
 from tests.test_detection import SETTINGS
@@ -83,12 +82,20 @@ def test_the_directions_of_its_latent_space_go_along_with_a_model_that_decodes_s
     assert portable.load_directions(PLACE / "stb-cross.safetensors").as_dict() == expected.as_dict()
 
 
-def test_the_detector_goes_along_with_its_scores():
+def test_the_detector_goes_along_with_its_scores(monkeypatch):
     save_trained("rhd-2d-v1")
     network.save(Path("models/detector.safetensors"), network.DetectorNetwork(8), SETTINGS, "synthetic squares")
-    scores = {"dataset": ["rhd"], "recall_percent": [98.7], "epe_true_boxes_mm": [24.3]}
-    pd.DataFrame(scores).to_csv("data/detector.csv", index=False)
-    pretrained.main("rhd-2d-v1")
+    models_asked = {}
+
+    def of_set(name, test, detector, trained):
+        models_asked[name] = trained and trained.settings.name
+        return {"recall_percent": 98.7} | ({"epe_true_boxes_mm": 24.3} if trained else {})
+
+    monkeypatch.setattr(pretrained, "labelled", lambda *words: [])
+    monkeypatch.setattr(evaluate_detector, "of_set", of_set)
+    save_trained("rhd-rgb-v1")
+    pretrained.main("rhd-2d-v1", "rhd-rgb-v1")
+    assert models_asked == {"rhd": "rhd-rgb-v1", "stb": None}
     card = (PLACE / "detector.md").read_text()
     for part in (
         "| trained on | synthetic squares |",

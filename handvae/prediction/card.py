@@ -53,7 +53,7 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
 def detector_text(size_bytes: int, facts: dict[str, str], scores: pd.DataFrame, picture_px: int) -> str:
     """Markdown. `facts`: how it was made, by name; `scores`: the table of stages.evaluate_detector."""
     header = [column.replace("_", " ").replace(" percent", ", %").replace(" mm", ", mm") for column in scores]
-    lines = [header, ["---"] * len(header), *scores.astype(str).to_numpy().tolist()]
+    lines = [header, ["---"] * len(header), *scores.astype(object).fillna("–").astype(str).to_numpy().tolist()]
     return Template(Path(__file__).with_name("detector_card.md").read_text("utf-8")).substitute(
         px=picture_px,
         size=f"{size_bytes / 1e6:.1f} MB",

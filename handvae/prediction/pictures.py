@@ -1,5 +1,6 @@
 """Pictures and depth images of one's own, whatever program wrote them, and the files that a folder holds."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from handvae.base.system_files import is_system_file
 MAX_PIXELS = 120_000_000  # of a picture, 360 MB of memory; the largest telephone cameras have 108 million
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".mts", ".3gp"})
 DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")  # of Pillow: 16-bit grey
-Image.MAX_IMAGE_PIXELS = None  # ours is the limit: Pillow's is a warning first, which nobody reads
 
 
 def read_rgb_u8(path: Path) -> np.ndarray:
@@ -47,20 +47,25 @@ def read_depth_mm(path: Path) -> np.ndarray:
 
 
 def _opened(path: Path) -> Image.Image:
+    limit = f"expected at most {MAX_PIXELS / 1e6:.0f} million pixels"
     try:
-        image = Image.open(path)
+        with (
+            warnings.catch_warnings()
+        ):  # Pillow's limit is a warning first, which nobody reads; ours is below its error
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {limit}; make it smaller first ({error})") from error
     except FileNotFoundError:
         raise InputError(f"{path}: expected a picture, a video, a folder or webcam:0, found no file") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: expected a picture, found a file that Pillow cannot read as one") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path}: expected a whole picture: {error}") from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width:,} x {image.height:,} px"
         image.close()
-        raise InputError(
-            f"{path}: expected at most {MAX_PIXELS / 1e6:.0f} million pixels, found {size}; make it smaller first"
-        )
+        raise InputError(f"{path}: {limit}, found {size}; make it smaller first")
     return image
 
 
