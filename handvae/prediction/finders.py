@@ -10,7 +10,7 @@ from handvae.prediction.boxes import HandBox
 from handvae.prediction.hands import Frame
 
 NAME = f"{models.DETECTOR}{models.SUFFIX}"
-SURE_OF_SIDE = 0.8  # probability of a side, below which --side must be given
+SURE_OF_SIDE = 0.9  # probability of a side, below which --side must be given
 
 
 def detector_path(given: Path | None) -> Path:
