@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from handvae.detection.detect import Detector
 from handvae.prediction import models, portable
@@ -24,6 +25,14 @@ def test_every_model_loads_and_its_card_tells_of_it(file):
         settings = portable.load(file, CPU).settings
         assert settings.name == file.stem and f"| {settings.training.steps:,} of {settings.training.batch_size}" in card
     assert file.stat().st_size < 12e6
+
+
+def test_dvc_lists_every_model():
+    artifacts = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["artifacts"]
+    assert {REPOSITORY / artifact["path"] for artifact in artifacts.values()} == set(FILES)
+    assert all(
+        Path(artifact["path"]).stem == name and artifact["type"] == "model" for name, artifact in artifacts.items()
+    )
 
 
 def test_the_demo_shows_hands_of_every_set_and_their_errors_are_those_of_models_that_have_learned(
