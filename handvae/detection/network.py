@@ -8,7 +8,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
@@ -17,6 +16,7 @@ from handvae.base import atomic
 from handvae.base.checked import convert
 from handvae.base.errors import InputError
 from handvae.detection.settings import DetectorSettings
+from handvae.model import half_precision
 from handvae.model.networks import ResNet, initialise
 
 STRIDE = 4  # picture pixels a cell of the maps
@@ -73,12 +73,8 @@ class DetectorNetwork(nn.Module):
 
 def save(path: Path, network: DetectorNetwork, settings: DetectorSettings, data: str) -> None:
     """One file: weights in half precision, the settings, and what it was trained on."""
-    halves = {
-        key: (value.half() if value.is_floating_point() else value).contiguous()
-        for key, value in network.state_dict().items()
-    }
     metadata = {"detector": json.dumps(asdict(settings)), "data": data}
-    atomic.write_bytes(path, safetensors.torch.save(halves, metadata))
+    atomic.write_bytes(path, half_precision.file_bytes(network.state_dict(), metadata))
 
 
 def load(path: Path) -> tuple[DetectorNetwork, DetectorSettings, str]:

@@ -6,12 +6,12 @@ For a model that decodes several modalities also the directions of its latent sp
 import json
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
 from handvae.base import atomic
 from handvae.base.errors import InputError
+from handvae.model import half_precision
 from handvae.model.checkpoints import Trained
 from handvae.model.settings import settings_from_dict
 from handvae.model.vae import CrossModalVAE, load_weights
@@ -27,24 +27,10 @@ def save(path: Path, trained: Trained, latent: Directions | None = None) -> None
 
     `latent`: the directions of its latent space.
     """
-    halves = {
-        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for key, value in trained.model.state_dict().items()
-    }
     metadata = dict(zip(KEYS, map(json.dumps, (trained.settings.as_dict(), trained.data_sha256)), strict=True))
     if latent is not None:
         metadata[DIRECTIONS] = json.dumps(latent.as_dict())
-    atomic.write_bytes(path, _sorted(safetensors.torch.save(halves, metadata)))
-
-
-def _sorted(content: bytes) -> bytes:
-    """A safetensors file with its metadata in order: safetensors writes them in another one each time."""
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
-    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+    atomic.write_bytes(path, half_precision.file_bytes(trained.model.state_dict(), metadata))
 
 
 def load(path: Path, device: torch.device) -> Trained:
