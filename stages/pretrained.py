@@ -40,12 +40,8 @@ def main(*words: str) -> None:
         write_model(given.out, name, row.datasets, facts | {"made by": made_by})
     if DETECTOR.is_file():
         trained_of = {row.dataset: name for name, row in reversed(rows.items()) if row.input == "rgb"}
-        write_detector(
-            given.out,
-            loaded,
-            trained_of,
-            facts | {"made by": f"`dvc repro evaluate_detector`, profile {loaded.profile_name}"},
-        )
+        made_by = f"`dvc repro evaluate_detector`, profile {loaded.profile_name}"
+        write_detector(given.out, loaded, trained_of, facts | {"made by": made_by})
     write_list(given.out)
     size = sum(file.stat().st_size for file in given.out.iterdir())
     print(f"{given.out}: {len(list(given.out.glob('*' + models.SUFFIX)))} models with a card each, {size / 1e6:.1f} MB")
@@ -54,10 +50,8 @@ def main(*words: str) -> None:
 def write_model(folder: Path, name: str, datasets: list[str], facts: dict[str, str]) -> None:
     """The first model of a row as `folder`/<name>.safetensors, and its card <name>.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    file, trained = (
-        folder / f"{name}{models.SUFFIX}",
-        checkpoints.load_model(models.TRAINED / name, torch.device("cpu")),
-    )
+    file = folder / f"{name}{models.SUFFIX}"
+    trained = checkpoints.load_model(models.TRAINED / name, torch.device("cpu"))
     along = len(directions.views(trained.settings)) > 1
     latent = directions.of_predictions(PREDICTIONS / f"{name}.h5", trained.settings) if along else None
     portable.save(file, trained, latent)

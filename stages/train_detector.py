@@ -26,7 +26,7 @@ def main(*words: str) -> None:
         frames.pictures(name, labelled(name, loaded, "train", chosen.most_frames), chosen.picture_px, name)
         for name in SETS
     ]
-    pictures = frames.joined(parts)
+    pictures = frames.concatenated(parts)
     steps = chosen.steps[loaded.profile_name]
     of_sides = replace(loaded.profile.training["rgb"], steps=steps)
     trained = training.train(pictures, chosen, of_sides, steps)

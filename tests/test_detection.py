@@ -142,7 +142,7 @@ def test_a_few_pictures_are_learned_and_the_same_bytes_come_twice(tmp_path):
         counts.add([squares[side] for side in sides], sides.tolist(), detector.detect([image])[0])
     row = counts.row()
     assert row["recall_percent"] >= 80 and row["side_accuracy_percent"] >= 90, row
-    untrained = Detector(network.DetectorNetwork(8).eval(), SETTINGS, path)
+    untrained = Detector(network.DetectorNetwork(8).eval(), SETTINGS)
     assert not any(untrained.detect(list(fresh.images_u8)))  # negative control
     first, again = (training.train(pictures, SETTINGS, replace(OF_SIDES, steps=3), 5).state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)

@@ -48,7 +48,7 @@ def test_with_true_boxes_the_error_is_the_evaluations_and_other_boxes_change_it(
     visible = store.read(tmp_path / "rhd.h5", ["test"], ["visible"])["visible"]
     shown = visible.any(axis=0)
     epe_mm = metrics.mean_over_joints(errors_mm[:, shown], visible[:, shown])
-    detector = Detector(network.DetectorNetwork(8).eval(), SETTINGS, tmp_path)
+    detector = Detector(network.DetectorNetwork(8).eval(), SETTINGS)
     scores = {}
     for shift in (0.0, 0.1, 0.9):
         detections = iter(true_detections(root, shift))

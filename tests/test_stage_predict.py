@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from handvae.base.errors import InputError
 from handvae.detection import network
 from handvae.detection.detect import Detection, Detector
 from handvae.prediction import portable, videos
+from handvae.prediction.hands import ColourPredictor
 from stages import predict
 from tests.test_detection import SETTINGS
 from tests.test_poses import fresh
@@ -98,7 +101,7 @@ def test_boxes_of_another_detector_and_several_hands(shelf):
 
 def test_without_a_hand_the_place_is_asked_for_and_a_detected_hand_is_predicted(shelf, monkeypatch):
     words = ("hand.png", "--detector", str(shelf / "detector.safetensors"))
-    with pytest.raises(InputError, match=r"hand\.png: no hand that the detector is sure of; give its place by --box"):
+    with pytest.raises(InputError, match=r"^hand\.png: no hand that the detector is sure of.*give its place by --box"):
         run(shelf, *words)
     assert not Path("out").exists()
     seen = Detection((60.0, 50.0), 80.0, 0.8, 0, 0.95)
@@ -193,3 +196,22 @@ def test_a_broken_video_leaves_nothing_behind(shelf):
         with pytest.raises(InputError, match=r"clip\.mp4: expected a video that FFmpeg reads"):
             run(shelf, "clip.mp4", "--whole-image", "--side", "left")
         assert not Path("out").exists() or not list(Path("out").iterdir())
+
+
+def test_ctrl_c_ends_a_webcam_and_both_files_are_whole(shelf, monkeypatch):
+    written_video(Path("clip.mp4"), 40)
+    monkeypatch.setattr(videos, "_webcam", lambda name: ("clip.mp4", None))
+    hands, predicted = ColourPredictor.hands, []
+
+    def interrupted(self, frames):
+        predicted.append(frames)
+        if len(predicted) == 3:
+            os.kill(os.getpid(), signal.SIGINT)  # while a frame is predicted
+        return hands(self, frames)
+
+    monkeypatch.setattr(ColourPredictor, "hands", interrupted)
+    run(shelf, "webcam:0", "--box", "20,10,100,90", "--side", "left")
+    assert len(Path("out/webcam_0.csv").read_text().splitlines()) == 1 + 3
+    with av.open("out/webcam_0.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+    assert not list(Path("out").glob("*.partial"))

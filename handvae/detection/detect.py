@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from handvae.base import geometry
 from handvae.base.joints import LEFT, RIGHT
 from handvae.detection import network
 from handvae.detection.frames import shrunk, to_picture
@@ -42,13 +43,12 @@ class Detection(Peak):
 class Detector:
     network: DetectorNetwork
     settings: DetectorSettings
-    path: Path
 
     @classmethod
     def load(cls, path: Path) -> "Detector":
         """InputError for a file that is no detector."""
         trained, settings, _ = network.load(path)
-        return cls(trained, settings, path)
+        return cls(trained, settings)
 
     def detect(self, images_u8: Sequence[np.ndarray]) -> list[list[Detection]]:
         """The hands of each image (H, W, 3), the surest first."""
@@ -71,9 +71,9 @@ class Detector:
 
 def crop(image_u8: np.ndarray, peak: Peak) -> np.ndarray:
     """The square of a hand (64, 64, 3) in its image."""
-    zoom = CROP_PX / peak.side_px
-    offset = CROP_PX / 2 - zoom * np.array(peak.centre_px)
-    return resample(image_u8, np.array([[zoom, 0, offset[0]], [0, zoom, offset[1]], [0, 0, 1.0]]), CROP_PX)
+    middle_px = np.array(peak.centre_px)
+    square = geometry.Crop(middle_px, peak.side_px, peak.side_px, middle_px - peak.side_px / 2)
+    return resample(image_u8, geometry.context_transform(square, CROP_PX, CROP_PX), CROP_PX)
 
 
 def _with_side(peak: Peak, right: float) -> Detection:

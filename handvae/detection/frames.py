@@ -61,10 +61,10 @@ def pictures(name: str, frames: Sequence[Any], picture_px: int, label: str) -> P
     tasks = [frames[start : start + FRAMES_A_TASK] for start in range(0, len(frames), FRAMES_A_TASK)]
     read = workers.in_order(partial(_read, name, picture_px), tasks, workers.cores())
     parts = [part for part in tracked(read, f"read {label}", len(tasks), "blocks") if len(part.images_u8)]
-    return joined(parts)
+    return concatenated(parts)
 
 
-def joined(parts: Sequence[Pictures]) -> Pictures:
+def concatenated(parts: Sequence[Pictures]) -> Pictures:
     return Pictures(*(np.concatenate([getattr(part, key) for part in parts]) for key in FIELDS))
 
 

@@ -65,7 +65,7 @@ def _train_places(network: DetectorNetwork, pictures: Pictures, settings: Detect
 
 
 def _train_sides(network: SideNetwork, pictures: Pictures, training: Training) -> None:
-    """With the pose models' optimiser, which learns a side in a tenth of the steps that Adam takes."""
+    """With the pose models' network and optimiser: a smaller network under Adam learned less (benchmarks/NOTES.md)."""
     built, generator = optimisers.build(network, training), torch.Generator().manual_seed(0)
     crops, sides = torch.from_numpy(pictures.crops_u8), torch.from_numpy(pictures.sides)
     for step in tracked(range(training.steps), "train detector of sides", training.steps, "steps"):

@@ -9,15 +9,16 @@ NOTE = b"\nstopping at the end of this block of steps; once more stops at once, 
 
 
 @contextmanager
-def noted() -> Iterator[list[int]]:
-    """Inside, the first signal is put into the list that is yielded; the second raises KeyboardInterrupt at once."""
+def noted(said: bytes = NOTE) -> Iterator[list[int]]:
+    """Inside, the first signal is put into the list that is yielded, and `said` on stderr; the second raises
+    KeyboardInterrupt at once."""
     signals: list[int] = []
 
     def note(number: int, _frame: object) -> None:
         if signals:
             raise KeyboardInterrupt
         signals.append(number)
-        os.write(2, NOTE)  # print itself may be what was interrupted
+        os.write(2, said)  # print itself may be what was interrupted
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}

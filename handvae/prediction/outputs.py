@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,18 @@ from PIL import Image
 from handvae.base import atomic
 from handvae.base.errors import InputError
 from handvae.base.progress import Progress
+from handvae.model import interrupts
 from handvae.model.checkpoints import Trained
 from handvae.prediction import depth_view, overlay, pictures, records, videos
 from handvae.prediction.hands import ColourPredictor, DepthPredictor, Frame, Hand
 
 FRAMES_AT_ONCE = 32  # of a video
 VIDEO_HANDS = 2  # drawn beside a video's frame
-NO_HAND = "no hand that the detector is sure of; give its place by --box x0,y0,x1,y1, or --whole-image for a crop"
+STOPPING = b"\nthe files are finished; Ctrl-C once more gives them up\n"
+NO_HAND = (
+    "no hand that the detector is sure of, or that --boxes names; give its place by --box x0,y0,x1,y1, or "
+    "--whole-image for a crop"
+)
 
 
 @dataclass(frozen=True)
@@ -48,23 +54,27 @@ class Writer:
 
     def video(self, name: str, predictor: ColourPredictor) -> None:
         """<stem>.csv and <stem>.mp4. Ctrl-C ends a webcam's, and both files are whole."""
-        stem = self.folder / pictures.stem(name)
+        stem, live = self.folder / pictures.stem(name), name.startswith("webcam:")
         skeleton, seen, count = self.trained.settings.skeleton, 0, 0
         with (
+            interrupts.noted(STOPPING) if live else nullcontext([]) as signals,
             videos.opened(name) as video,
             videos.writing(stem.with_name(f"{stem.name}.mp4"), video.rate) as mp4,
             atomic.replacing_file(stem.with_name(f"{stem.name}.csv")) as partial,
             open(partial, "w", newline="") as file,
-            Progress(f"predict {Path(name).name}", video.frame_count or 10**9, "frames") as progress,
+            _progress(name, video.frame_count) as progress,
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(records.csv_header(skeleton))
-            for frames in _batched(name, video):
+            for frames in _batched(name, video, 1 if live else FRAMES_AT_ONCE):
                 for frame, hands in zip(frames, predictor.hands(frames), strict=True):
                     table.writerows(records.csv_rows(frame, hands, skeleton))
                     mp4.add(overlay.draw(frame.image_u8, drawn(hands), VIDEO_HANDS))
                     seen, count = seen + bool(hands), count + 1
-                progress.advance(len(frames))
+                if progress is not None:
+                    progress.advance(len(frames))
+                if signals:
+                    break
         print(f"{name}: hands in {seen:,} of {count:,} frames -> {stem}.csv, {stem}.mp4")
 
     def _write(self, name: str, image_u8: np.ndarray, hands: list[Hand]) -> None:
@@ -88,12 +98,12 @@ def drawn(hands: list[Hand]) -> list[overlay.DrawnHand]:
     ]
 
 
-def _batched(name: str, video: videos.Video) -> Iterator[list[Frame]]:
-    """The video's frames, some at once; Ctrl-C ends a webcam's."""
+def _progress(name: str, frame_count: int) -> AbstractContextManager[Progress | None]:
+    """None where nobody knows how many frames there will be."""
+    return Progress(f"predict {Path(name).name}", frame_count, "frames") if frame_count else nullcontext()
+
+
+def _batched(name: str, video: videos.Video, at_once: int) -> Iterator[list[Frame]]:
     frames = (Frame(name, frame.number, frame.time_s, frame.image_u8) for frame in video.frames())
-    try:
-        while batch := list(itertools.islice(frames, 1 if name.startswith("webcam:") else FRAMES_AT_ONCE)):
-            yield batch
-    except KeyboardInterrupt:
-        if not name.startswith("webcam:"):
-            raise
+    while batch := list(itertools.islice(frames, at_once)):
+        yield batch
