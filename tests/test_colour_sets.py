@@ -118,6 +118,19 @@ def test_stbs_backgrounds_change_in_a_sequence_or_never_in_a_place(tmp_path):
     assert first == corner("B1Random", 99, None) != corner("B2Counting", 0, None)
 
 
+def test_stbs_light_changes_with_the_background_and_its_skin_never():
+    def light_and_skin(sequence: str, number: int, background_frames: int | None) -> tuple[bytes, bytes]:
+        look, _ = colour_sets.stb_surroundings(1, sequence, number, background_frames)
+        return look.light.tobytes() + look.light_rgb.tobytes(), look.skin_rgb.tobytes() + look.palm_rgb.tobytes()
+
+    changing = [("B1Counting", 0, 4), ("B1Counting", 4, 4), ("B1Random", 0, 4), ("B2Counting", 0, 4)]
+    lights, skins = zip(*(light_and_skin(*frame) for frame in changing), strict=True)
+    assert light_and_skin("B1Counting", 3, 4)[0] == lights[0]
+    assert len(set(lights)) == 4 and len(set(skins)) == 1
+    place = light_and_skin("B1Counting", 0, None)
+    assert place == light_and_skin("B1Random", 99, None) != light_and_skin("B2Counting", 0, None)
+
+
 def test_stbs_views_show_the_hand_where_the_labels_project(stb_root):
     """Skin is not the background: the palm's pixel differs from the image's corner, in both views."""
     frames = stb.frames(stb_root, [], ["B1Counting:0-1"], list(stb.VIEWS), True)["test"]

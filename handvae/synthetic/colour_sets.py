@@ -117,18 +117,14 @@ def stb_frames(sizes: dict[str, int | None]) -> list[tuple[str, int]]:
 
 
 def render_stb(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, int | None]) -> dict[str, np.ndarray]:
-    """Both views of one frame of a sequence: the same left hand everywhere, the light of the place.
+    """Both views of one frame of a sequence: the same left hand everywhere.
 
-    The background of a sequence changes every `background_frames` frames. With None each place has one background for
-    both its sequences, as in the real set.
+    The background and the light of a sequence change every `background_frames` frames. With None each place has one
+    background and one light for both its sequences, as in the real set.
     """
     sequence, number = frame
-    place, changes = int(sequence[1]), sizes["background_frames"]
-    hand, look = stb_hand(seed, sequence, number), _stb_look(seed, place)
-    if changes:
-        background = _stb_background(seed, stb.SEQUENCES.index(sequence), number // changes)
-    else:
-        background = _stb_background(seed, stb.SEQUENCES.index(f"B{place}Counting"), 0)
+    hand = stb_hand(seed, sequence, number)
+    look, background = stb_surroundings(seed, sequence, number, sizes["background_frames"])
     for view in stb.VIEWS:
         hand_in_view = scenes.moved(hand, stb.in_view(np.zeros(3), view) / 1000.0)
         scene = Scene(hand_in_view, stb.CAMERA, look, background, np.zeros(3))
@@ -151,14 +147,12 @@ def write_stb_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str
 
 
 @lru_cache(maxsize=8)
-def _stb_look(seed: int, place: int) -> Look:
-    """One skin for the whole set, the light of each of the six places."""
+def stb_surroundings(seed: int, sequence: str, number: int, background_frames: int | None) -> tuple[Look, Background]:
+    """Light and background of frame `number` of a sequence, and the one skin of the whole set."""
+    changes = number // background_frames if background_frames else 0
+    source = sequence if background_frames else f"B{sequence[1]}Counting"
+    rng = np.random.default_rng([seed, STB_SEED, stb.SEQUENCES.index(source), changes])
+    background, light = sample_background(rng), scenes.sample_look(rng)
     skin = scenes.sample_look(np.random.default_rng([seed, STB_SEED, 0]))
-    light = scenes.sample_look(np.random.default_rng([seed, STB_SEED, place]))
     fields = ("light", "light_rgb", "sky", "sky_rgb", "ground_rgb", "shadow")
-    return replace(skin, **{name: getattr(light, name) for name in fields})
-
-
-@lru_cache(maxsize=8)
-def _stb_background(seed: int, sequence: int, number: int) -> Background:
-    return sample_background(np.random.default_rng([seed, STB_SEED, sequence, number]))
+    return replace(skin, **{name: getattr(light, name) for name in fields}), background
