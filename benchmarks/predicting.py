@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import data, measure
 from handvae.base import workers
-from handvae.detection import network, settings
+from handvae.detection import network, settings, thresholds
 from handvae.detection.detect import Detector
 from handvae.model.checkpoints import Trained
 from handvae.model.settings import settings_of
@@ -38,7 +38,7 @@ def rows(folder: Path, profile: str) -> list[measure.Row]:
     box = boxes.square(BOX, IMAGE_HW, "", hand_side=0, confidence=None, source="")
     predictor = ColourPredictor(trained, lambda given: [[box] for _ in given], None, None)
     of_detector = settings.load(data.PARAMS.with_name("detector.yaml"))
-    detector = Detector(network.DetectorNetwork(of_detector.width).eval(), of_detector)
+    detector = Detector(network.DetectorNetwork(of_detector.width).eval(), of_detector, thresholds.OPEN)
     (hands,) = predictor.hands(frames[:1])
     sides = {
         "crops": lambda: predictor.hands(frames),

@@ -17,7 +17,7 @@ RENDERED = {"training": 1980, "evaluation": 20}  # of 400 images the rate is two
 FEW = {"training": 8, "evaluation": 12}
 IMAGE_PX = (160, 320)
 ROUNDS = 3
-ROWS = [f"rhd-2d-v{variant}" for variant in (1, 2, 3, 4)] + [f"rhd-rgb-v{variant}" for variant in (1, 2, 3, 4)]
+ROWS = [f"rhd-{modality}-v{variant}" for modality in ("2d", "rgb") for variant in (1, 3)]
 WORKERS = (1, 2)
 PYTHON = sys.executable
 

@@ -6,7 +6,6 @@ evaluation part, and --model's mean EPE with the true boxes and with the detecto
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from handvae.datasets import rhd, sets
 from handvae.datasets.sample import Sample
 from handvae.datasets.sets import DATASETS
 from handvae.detection import frames, scores
-from handvae.detection.detect import Detection, Detector
+from handvae.detection.detect import Detector
 from handvae.model import checkpoints, devices
 from handvae.prediction import models, poses
 from handvae.prediction.boxes import HandBox
@@ -61,12 +60,13 @@ def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Train
             read = [DATASETS[name].read(frame)[0] for frame in part]
             detections = detector.detect([sample.image_u8 for sample in read])
             for frame, sample, of_frame in zip(part, read, detections, strict=True):
-                add(counts, every_hand(name, frame, sample), of_frame)
+                hands = frames.every_hand(name, frame, sample)
+                counts.add([frames.square_px(hand) for hand in hands], [hand.side for hand in hands], of_frame)
             progress.advance(len(part))
             if trained is None:
                 continue
             shown = [pair for pair in zip(read, detections, strict=True) if pair[0].visible.any()]
-            numbers = [scores.matches([square_px(sample)], of_frame)[0] for sample, of_frame in shown]
+            numbers = [scores.matches([frames.square_px(sample)], of_frame)[0] for sample, of_frame in shown]
             true_mm += epe_mm(trained, [(sample, true_box(sample)) for sample, _ in shown])
             hits = [
                 (sample, to_box(of_frame[number], of_frame[number].hand_side))
@@ -94,22 +94,6 @@ def mean_mm(errors_mm: list[np.ndarray]) -> float:
         return float("nan")
     of_all = np.stack(errors_mm)
     return round(float(np.nanmean(of_all[:, ~np.isnan(of_all).all(axis=0)], axis=0).mean()), 2)
-
-
-def every_hand(name: str, frame: object, scored: Sample) -> list[Sample]:
-    """All hands of a frame that show a joint: RHD has two in some."""
-    samples = DATASETS[name].read(replace(frame, hands="both")) if name == "rhd" else [scored]
-    return [sample for sample in samples if sample.visible.any()]
-
-
-def add(counts: scores.Counts, hands: list[Sample], detections: list[Detection]) -> None:
-    counts.add([square_px(hand) for hand in hands], [hand.side for hand in hands], detections)
-
-
-def square_px(sample: Sample) -> np.ndarray:
-    """u, v of the middle and the side (3,) of the protocol's square."""
-    crop = frames.hand_square(sample)
-    return np.array([*crop.centre_px, crop.side_px])
 
 
 def true_box(sample: Sample) -> HandBox:

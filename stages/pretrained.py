@@ -74,8 +74,13 @@ def write_list(folder: Path) -> None:
 def write_detector(folder: Path, loaded: params.Params, trained_of: dict[str, str], facts: dict[str, str]) -> None:
     """The detector as it is, and its card with the table of its scores, and of what its boxes cost the models of the
     rows that `trained_of` names by set."""
-    _, settings, data = network.load(DETECTOR)
+    _, settings, thresholds, data = network.load(DETECTOR)
     detector, scores = Detector.load(DETECTOR), []
+    facts |= {
+        "trained on": data,
+        "thresholds, set on a part of the training frames": f"a hand from a score of {thresholds.certain:g} on, "
+        f"its side from a probability of {100 * thresholds.sure_of_side:g} % on",
+    }
     for name in SETS:
         row = trained_of.get(name)
         trained = checkpoints.load_model(models.TRAINED / row, torch.device("cpu")) if row else None
@@ -83,7 +88,7 @@ def write_detector(folder: Path, loaded: params.Params, trained_of: dict[str, st
         scores.append({"dataset": name, **evaluate_detector.of_set(name, test, detector, trained)})
     atomic.write_bytes(folder / NAME, DETECTOR.read_bytes())
     table, size_bytes = pd.DataFrame(scores), DETECTOR.stat().st_size
-    text = card.detector_text(size_bytes, facts | {"trained on": data}, table, settings.picture_px)
+    text = card.detector_text(size_bytes, facts, table, settings.picture_px)
     atomic.write_text(folder / f"{DETECTOR.stem}.md", text)
 
 

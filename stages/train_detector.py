@@ -4,36 +4,59 @@ detector.yaml has its settings. A few minutes; a run that was stopped begins aga
 """
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from handvae.base import params
 from handvae.base.dataset_params import frames_options
+from handvae.base.progress import tracked
 from handvae.datasets.sets import DATASETS
-from handvae.detection import frames, network, settings, training
+from handvae.detection import frames, network, settings, thresholds, training
+from handvae.detection.detect import Detector
 from handvae.model import devices
 from stages import command_line, run
 from stages.preprocess import downloaded_again, raw_data, read_manifest
 
 SETS = ("rhd", "stb")
+SIDES_START = Path("pretrained/rhd-rgb-v1.safetensors")  # a pose model whose trunk the network of sides starts from
 
 
 def main(*words: str) -> None:
     command_line("stages.train_detector", __doc__).parse_args(words)
     loaded, chosen = params.load(), settings.load()
     devices.make_repeatable(devices.choose("cpu"))
-    parts = [
-        frames.pictures(name, labelled(name, loaded, "train", chosen.most_frames), chosen.picture_px, name)
-        for name in SETS
-    ]
+    parts, held_out = [], {}
+    for name in SETS:
+        of_set = labelled(name, loaded, "train", chosen.most_frames)
+        first_held_out = len(of_set) - max(1, round(chosen.validation * len(of_set)))
+        parts.append(frames.pictures(name, of_set[:first_held_out], chosen.picture_px, name))
+        held_out[name] = of_set[first_held_out:]
     pictures = frames.concatenated(parts)
     steps = chosen.steps[loaded.profile_name]
     of_sides = replace(loaded.profile.training["rgb"], steps=steps)
-    trained = training.train(pictures, chosen, of_sides, steps)
+    trained = training.train(pictures, chosen, of_sides, steps, SIDES_START)
+    detector = Detector(trained, chosen, thresholds.OPEN)
+    validation = [frame for name in SETS for frame in detected(name, held_out[name], detector)]
+    limits = thresholds.choose(validation, chosen.sides_right)
     data = "; ".join(f"{name.upper()}: {read_manifest(manifest(name))['description']}" for name in SETS)
     path = Path("models/detector.safetensors")
-    network.save(path, trained, chosen, data)
-    print(f"{path}: trained on {len(pictures.images_u8):,} pictures, {path.stat().st_size / 1e6:.1f} MB")
+    network.save(path, trained, chosen, limits, data)
+    print(
+        f"{path}: trained on {len(pictures.images_u8):,} pictures, {path.stat().st_size / 1e6:.1f} MB; by "
+        f"{len(validation):,} others a hand counts from a score of {limits.certain:g} on, its side is said from "
+        f"{100 * limits.sure_of_side:g} % on"
+    )
+
+
+def detected(name: str, of_set: list[Any], detector: Detector) -> Iterator[thresholds.Frame]:
+    """The hands of frames of the set `name`, and what the detector sees."""
+    for frame in tracked(of_set, f"validate detector {name}", len(of_set), "frames"):
+        samples = DATASETS[name].read(frame)
+        hands = [sample for sample in samples if sample.visible.any()]
+        (detections,) = detector.detect([samples[0].image_u8])
+        yield thresholds.Frame([frames.square_px(hand) for hand in hands], [hand.side for hand in hands], detections)
 
 
 def manifest(name: str) -> Path:

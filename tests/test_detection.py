@@ -9,14 +9,16 @@ import torch
 from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, RIGHT
-from handvae.detection import frames, network, scores, settings, training
+from handvae.detection import frames, network, scores, settings, thresholds, training
 from handvae.detection.detect import Detection, Detector, peaks
 from handvae.detection.frames import Pictures
+from handvae.model import initial
 from handvae.preprocessing.preprocess import resample
 from tests.conftest import REPOSITORY
 
 P = 64
-SETTINGS = settings.DetectorSettings(P, 8, 8, 5e-3, {"tiny": 60}, 100, 0.4)
+SETTINGS = settings.DetectorSettings(P, 8, 8, 5e-3, {"tiny": 60}, 100, 0.1, 0.9)
+THRESHOLDS = network.Thresholds(0.4, 0.9)
 OF_SIDES = replace(params.load(REPOSITORY / "params.yaml").profile.training["rgb"], steps=60, warmup_steps=2)
 NONE = [np.nan] * 3
 
@@ -106,7 +108,7 @@ def test_maps_of_true_squares_come_back_as_the_hands():
         flat[sample, network.OFFSET, cell] = shift
         flat[sample, network.SIZE, cell] = logarithm
     image_hw = (480, 640)  # its picture: zoom 0.1, 8 px of grey above and below
-    detected = [peaks(of_picture, image_hw, SETTINGS) for of_picture in maps]
+    detected = [peaks(of_picture, image_hw, P, THRESHOLDS.certain) for of_picture in maps]
     assert [len(hands) for hands in detected] == [1, 2, 0]
     (hand,) = detected[0]
     to_picture = frames.to_picture(image_hw, P)
@@ -134,7 +136,7 @@ def test_a_few_pictures_are_learned_and_the_same_bytes_come_twice(tmp_path):
     pictures = notched(96, 2)
     trained = training.train(pictures, SETTINGS, OF_SIDES, 240)
     path = tmp_path / "detector.safetensors"
-    network.save(path, trained, SETTINGS, "squares")
+    network.save(path, trained, SETTINGS, THRESHOLDS, "squares")
     detector = Detector.load(path)
     counts, fresh = scores.Counts(), notched(16, 3)
     for image, squares in zip(fresh.images_u8, fresh.squares_px, strict=True):
@@ -142,12 +144,12 @@ def test_a_few_pictures_are_learned_and_the_same_bytes_come_twice(tmp_path):
         counts.add([squares[side] for side in sides], sides.tolist(), detector.detect([image])[0])
     row = counts.row()
     assert row["recall_percent"] >= 80 and row["side_accuracy_percent"] >= 90, row
-    untrained = Detector(network.DetectorNetwork(8).eval(), SETTINGS)
+    untrained = Detector(network.DetectorNetwork(8).eval(), SETTINGS, THRESHOLDS)
     assert not any(untrained.detect(list(fresh.images_u8)))  # negative control
     first, again = (training.train(pictures, SETTINGS, replace(OF_SIDES, steps=3), 5).state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)
     for _ in range(6):  # safetensors itself writes its metadata in an order of its own
-        network.save(other := tmp_path / "again.safetensors", trained, SETTINGS, "squares")
+        network.save(other := tmp_path / "again.safetensors", trained, SETTINGS, THRESHOLDS, "squares")
         assert other.read_bytes() == path.read_bytes()
 
 
@@ -167,6 +169,38 @@ def test_scores_by_hand():
         "precision_percent": 50.0,
         "side_accuracy_percent": 0.0,
     }
+
+
+def frame(*hands: tuple[float, int, float], true_side: int = LEFT) -> thresholds.Frame:
+    """One true hand. `hands`: score, side and its probability of detections; the first is at the true place."""
+    places = [(10.0, 10.0), *((90.0 + 50.0 * number, 10.0) for number in range(len(hands)))]
+    detections = [Detection(place, 10.0, *hand) for place, hand in zip(places, hands, strict=False)]
+    return thresholds.Frame([np.array([10.0, 10.0, 10.0])], [true_side], detections)
+
+
+def test_thresholds_by_hand():
+    seen = [frame((0.8, LEFT, 0.97)), frame((0.42, LEFT, 0.75)), frame((0.42, RIGHT, 0.73))]
+    false_alarms = [frame((0.8, LEFT, 0.9), (0.37, LEFT, 0.6)), frame((0.8, LEFT, 0.9), (0.12, LEFT, 0.6))]
+    frames_of = [*seen, *false_alarms]
+    # from 0.4 on all five hands are seen and nothing else; from 0.75 on, sides are right
+    assert thresholds.harmonic_mean(frames_of, 0.4) == 1
+    assert thresholds.harmonic_mean(frames_of, 0.3) == pytest.approx(10 / 11)
+    assert thresholds.harmonic_mean(frames_of, 0.5) == pytest.approx(2 * 3 / (5 + 3))
+    assert thresholds.choose(frames_of, 0.9) == network.Thresholds(0.4, 0.74)
+    assert thresholds.choose(frames_of, 0.8) == network.Thresholds(0.4, 0.5)  # four of five are right
+    wrong = [frame((0.8, RIGHT, 0.99))]
+    assert thresholds.choose(wrong, 0.9).sure_of_side == 1
+    assert thresholds.choose([frame()], 0.9) == network.Thresholds(0.05, 1)
+
+
+def test_the_network_of_sides_starts_from_a_pose_model_of_its_size(tmp_path):
+    start, side = REPOSITORY / "pretrained/rhd-rgb-v1.safetensors", network.SideNetwork(1)
+    head = side.head.weight.clone()
+    side.start_from(start)
+    trunk = initial.weights_of(start)["encoders.rgb.trunk.conv1.weight"]
+    assert torch.equal(side.trunk.conv1.weight, trunk.float()) and torch.equal(side.head.weight, head)
+    with pytest.raises(InputError, match=r"rhd-2d-v3\.safetensors: expected a pose model of RGB images of 64 px"):
+        side.start_from(REPOSITORY / "pretrained/rhd-2d-v3.safetensors")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 64])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handvae.datasets import rhd
-from handvae.detection import network
+from handvae.detection import frames, network
 from handvae.detection.detect import Detection, Detector
 from handvae.evaluation import metrics
 from handvae.evaluation.predict import predict_joints_mm
@@ -16,7 +16,7 @@ from handvae.prediction import portable
 from handvae.preprocessing import preprocess, store
 from handvae.synthetic import generate
 from stages import evaluate_detector
-from tests.test_detection import SETTINGS
+from tests.test_detection import SETTINGS, THRESHOLDS
 from tests.test_poses import ATTRIBUTES, fresh
 from tests.test_training import CPU
 
@@ -33,7 +33,7 @@ def true_detections(root: Path, shift: float) -> list[Detection]:
     result = []
     for frame in rhd.frames(root, "dominant")["test"]:
         (sample,) = rhd.read(frame)
-        u_px, v_px, side_px = evaluate_detector.square_px(sample)
+        u_px, v_px, side_px = frames.square_px(sample)
         result.append(Detection((u_px + shift * side_px, v_px), side_px, 0.9, sample.side, 1.0))
     return result
 
@@ -48,7 +48,7 @@ def test_with_true_boxes_the_error_is_the_evaluations_and_other_boxes_change_it(
     visible = store.read(tmp_path / "rhd.h5", ["test"], ["visible"])["visible"]
     shown = visible.any(axis=0)
     epe_mm = metrics.mean_over_joints(errors_mm[:, shown], visible[:, shown])
-    detector = Detector(network.DetectorNetwork(8).eval(), SETTINGS)
+    detector = Detector(network.DetectorNetwork(8).eval(), SETTINGS, THRESHOLDS)
     scores = {}
     for shift in (0.0, 0.1, 0.9):
         detections = iter(true_detections(root, shift))
@@ -65,7 +65,8 @@ def test_with_true_boxes_the_error_is_the_evaluations_and_other_boxes_change_it(
 def test_a_folder_of_ones_own_is_scored_and_nothing_is_written(root, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     portable.save(Path("pretrained/rhd-rgb-v1.safetensors"), fresh("rhd-rgb-v1"))
-    network.save(Path("pretrained/detector.safetensors"), network.DetectorNetwork(8).eval(), SETTINGS, "none")
+    file = Path("pretrained/detector.safetensors")
+    network.save(file, network.DetectorNetwork(8).eval(), SETTINGS, THRESHOLDS, "none")
     evaluate_detector.main(str(root))
     out = capsys.readouterr().out
     assert "recall_percent" in out and "epe_true_boxes_mm" in out and "hands" in out

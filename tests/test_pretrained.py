@@ -16,7 +16,7 @@ from handvae.prediction import directions, models, portable
 from stages import evaluate_detector, pretrained, snapshot
 from tests.conftest import REPOSITORY
 from tests.fabricated import write_processed
-from tests.test_detection import SETTINGS
+from tests.test_detection import SETTINGS, THRESHOLDS
 from tests.test_training import CPU, settings
 
 PLACE = Path("pretrained")
@@ -84,7 +84,7 @@ def test_the_directions_of_its_latent_space_go_along_with_a_model_that_decodes_s
 
 def test_the_detector_goes_along_with_its_scores(monkeypatch):
     save_trained("rhd-2d-v1")
-    network.save(Path("models/detector.safetensors"), network.DetectorNetwork(8), SETTINGS, "synthetic squares")
+    network.save(Path("models/detector.safetensors"), network.DetectorNetwork(8), SETTINGS, THRESHOLDS, "squares")
     models_asked = {}
 
     def of_set(name, test, detector, trained):
@@ -98,7 +98,7 @@ def test_the_detector_goes_along_with_its_scores(monkeypatch):
     assert models_asked == {"rhd": "rhd-rgb-v1", "stb": None}
     card = (PLACE / "detector.md").read_text()
     for part in (
-        "| trained on | synthetic squares |",
+        "| trained on | squares |",
         "| dataset | recall, % | epe true boxes, mm |",
         "| rhd | 98.7 | 24.3 |",
     ):

@@ -18,7 +18,7 @@ from handvae.detection.detect import Detection, Detector
 from handvae.prediction import portable, videos
 from handvae.prediction.hands import ColourPredictor
 from stages import predict
-from tests.test_detection import SETTINGS
+from tests.test_detection import SETTINGS, THRESHOLDS
 from tests.test_poses import fresh
 
 RANDOM = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def shelf(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name in ("rhd-rgb-v1", "rhd-rgb-v1-ts", "rhd-2d-v3", "icvl-resnet18"):
         portable.save(folder / f"{name}.safetensors", fresh(name))
-    network.save(folder / "detector.safetensors", network.DetectorNetwork(8).eval(), SETTINGS, "none")
+    network.save(folder / "detector.safetensors", network.DetectorNetwork(8).eval(), SETTINGS, THRESHOLDS, "none")
     return folder
 
 

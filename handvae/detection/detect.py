@@ -12,7 +12,7 @@ from handvae.base import geometry
 from handvae.base.joints import LEFT, RIGHT
 from handvae.detection import network
 from handvae.detection.frames import shrunk, to_picture
-from handvae.detection.network import CROP_PX, HEAT, OFFSET, SIZE, STRIDE, DetectorNetwork
+from handvae.detection.network import CROP_PX, HEAT, OFFSET, SIZE, STRIDE, DetectorNetwork, Thresholds
 from handvae.detection.settings import DetectorSettings
 from handvae.detection.training import as_input
 from handvae.preprocessing.preprocess import resample
@@ -43,12 +43,13 @@ class Detection(Peak):
 class Detector:
     network: DetectorNetwork
     settings: DetectorSettings
+    thresholds: Thresholds
 
     @classmethod
     def load(cls, path: Path) -> "Detector":
         """InputError for a file that is no detector."""
-        trained, settings, _ = network.load(path)
-        return cls(trained, settings)
+        trained, settings, thresholds, _ = network.load(path)
+        return cls(trained, settings, thresholds)
 
     def detect(self, images_u8: Sequence[np.ndarray]) -> list[list[Detection]]:
         """The hands of each image (H, W, 3), the surest first."""
@@ -59,7 +60,7 @@ class Detector:
     def _of(self, images_u8: Sequence[np.ndarray]) -> list[list[Detection]]:
         maps = self.network(as_input(np.stack([shrunk(image_u8, self.settings.picture_px) for image_u8 in images_u8])))
         found = [
-            peaks(of_image, image_u8.shape[:2], self.settings)
+            peaks(of_image, image_u8.shape[:2], self.settings.picture_px, self.thresholds.certain)
             for of_image, image_u8 in zip(maps, images_u8, strict=True)
         ]
         crops = [crop(image_u8, peak) for image_u8, of_image in zip(images_u8, found, strict=True) for peak in of_image]
@@ -81,19 +82,19 @@ def _with_side(peak: Peak, right: float) -> Detection:
     return Detection(peak.centre_px, peak.side_px, peak.confidence, side, share)
 
 
-def peaks(maps: torch.Tensor, image_hw: tuple[int, int], settings: DetectorSettings) -> list[Peak]:
-    """Where hands are by the maps (4, C, C) of one picture, in the pixels of its image."""
+def peaks(maps: torch.Tensor, image_hw: tuple[int, int], picture_px: int, certain: float) -> list[Peak]:
+    """Where hands are by the maps (4, C, C) of one picture, in the pixels of its image; the surest first."""
     score = torch.sigmoid(maps[HEAT])
     highest = F.max_pool2d(score[None], 3, stride=1, padding=1)[0]
-    at_peak = torch.where((score == highest) & (score >= settings.certain), score, 0.0).flatten()
+    at_peak = torch.where((score == highest) & (score >= certain), score, 0.0).flatten()
     order = at_peak.argsort(descending=True, stable=True)[:MOST_HANDS]
-    zoom_and_shift, cells = to_picture(image_hw, settings.picture_px), maps.shape[-1]
+    zoom_and_shift, cells = to_picture(image_hw, picture_px), maps.shape[-1]
     hands: list[Peak] = []
     for cell in (int(number) for number in order if at_peak[number] > 0):
         v, u = divmod(cell, cells)
         at_uv = np.array([u, v]) + maps[OFFSET, v, u].numpy()
         centre_px = ((at_uv + 0.5) * STRIDE - 0.5 - zoom_and_shift[:2, 2]) / zoom_and_shift[0, 0]
-        side_px = float(maps[SIZE, v, u].exp()) * settings.picture_px / zoom_and_shift[0, 0]
+        side_px = float(maps[SIZE, v, u].exp()) * picture_px / zoom_and_shift[0, 0]
         near = (np.hypot(*(centre_px - hand.centre_px)) < ONE_HAND * max(side_px, hand.side_px) for hand in hands)
         if not any(near):
             hands.append(Peak(tuple(map(float, centre_px)), side_px, float(score[v, u])))

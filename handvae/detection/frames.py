@@ -51,6 +51,18 @@ def hand_square(sample: Sample) -> geometry.Crop:
     return geometry.reference_crop(sample.sizing_uv_px, sample.visible, MIDDLE_MCP, sample.image_hw)
 
 
+def square_px(sample: Sample) -> np.ndarray:
+    """u, v of the middle and the side (3,) of that square."""
+    crop = hand_square(sample)
+    return np.array([*crop.centre_px, crop.side_px])
+
+
+def every_hand(name: str, frame: Any, scored: Sample) -> list[Sample]:
+    """All hands of a frame of the set `name` that show a joint: RHD has two in some. `scored`: the protocol's hand."""
+    samples = DATASETS[name].read(dataclasses.replace(frame, hands="both")) if name == "rhd" else [scored]
+    return [sample for sample in samples if sample.visible.any()]
+
+
 def evenly(frames: list[Any], most: int) -> list[Any]:
     """At most so many of the frames, evenly picked."""
     return [frames[number * len(frames) // most] for number in range(most)] if len(frames) > most else frames

@@ -9,6 +9,7 @@ from handvae.base.checked import Range, convert
 from handvae.base.errors import InputError
 
 POSITIVE = Range("a number over 0", lambda value: value > 0)
+SHARE = Range("a share between 0 and 1", lambda value: 0 < value < 1)
 PATH = Path("detector.yaml")
 
 
@@ -22,7 +23,8 @@ class DetectorSettings:
     learning_rate: Annotated[float, POSITIVE]
     steps: dict[str, int]  # by profile
     most_frames: Annotated[int, POSITIVE]
-    certain: Annotated[float, Range("a share between 0 and 1", lambda value: 0 < value < 1)]
+    validation: Annotated[float, SHARE]
+    sides_right: Annotated[float, SHARE]
 
 
 def load(path: Path = PATH) -> DetectorSettings:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -37,13 +38,18 @@ OF_CROPS = Warp(45.0, 0.08, (0.85, 1.2))  # as a detected square is off
 Targets = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def train(pictures: Pictures, settings: DetectorSettings, of_sides: Training, steps: int) -> DetectorNetwork:
+def train(
+    pictures: Pictures, settings: DetectorSettings, of_sides: Training, steps: int, sides_start: Path | None = None
+) -> DetectorNetwork:
     """Both networks trained, on the CPU. `of_sides`: how the second one is, `steps` those of the first.
 
-    The same pictures and settings give the same weights.
+    `sides_start`: a pose model whose trunk the second one starts from; without it, it hardly learns RHD's sides
+    (benchmarks/NOTES.md). The same pictures, settings and start give the same weights.
     """
     network = DetectorNetwork(settings.width).to(memory_format=torch.channels_last).train()
     _train_places(network, pictures, settings, steps)
+    if sides_start is not None:
+        network.side.start_from(sides_start)
     _train_sides(network.side, pictures, of_sides)
     return network.eval()
 

@@ -29,7 +29,7 @@ def start_from(model: CrossModalVAE, path: Path) -> None:
 
     InputError where a part of both has another size, or none is in both.
     """
-    weights, own = _weights(path), model.state_dict()
+    weights, own = weights_of(path), model.state_dict()
     parts = sorted({_part(key) for key in own} & {_part(key) for key in weights})
     for part in parts:
         ours, theirs = ({key: value for key, value in of.items() if _part(key) == part} for of in (own, weights))
@@ -51,7 +51,8 @@ def _part(key: str) -> str:
     return ".".join(key.split(".")[:2])
 
 
-def _weights(path: Path) -> dict[str, torch.Tensor]:
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    """The weights by name. InputError where there are none."""
     file = file_of(path)
     if file.suffix != ".safetensors":
         return checkpoints.load_tensors(file)

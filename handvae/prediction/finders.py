@@ -10,7 +10,6 @@ from handvae.prediction.boxes import HandBox
 from handvae.prediction.hands import Frame
 
 NAME = f"{models.DETECTOR}{models.SUFFIX}"
-SURE_OF_SIDE = 0.9  # probability of a side, below which --side must be given
 
 
 def detector_path(given: Path | None) -> Path:
@@ -34,13 +33,12 @@ def from_detector(detector: Detector, side: int | None) -> Callable[[Sequence[Fr
 
     def find(frames: Sequence[Frame]) -> list[list[HandBox]]:
         detected = detector.detect([frame.image_u8 for frame in frames])
-        return [[to_box(hand, _side(hand) if side is None else side) for hand in of_frame] for of_frame in detected]
+        return [[to_box(hand, said(hand) if side is None else side) for hand in of_frame] for of_frame in detected]
+
+    def said(hand: Detection) -> int | None:
+        return hand.hand_side if hand.side_share >= detector.thresholds.sure_of_side else None
 
     return find
-
-
-def _side(hand: Detection) -> int | None:
-    return hand.hand_side if hand.side_share >= SURE_OF_SIDE else None
 
 
 def to_box(hand: Detection, side: int | None) -> HandBox:
