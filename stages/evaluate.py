@@ -78,7 +78,8 @@ def predicted(
     of_seeds = []
     for model, of_model, _ in models:
         columns = predict.predict_split(model, of_model, scored, test, train)
-        of_seeds.append((columns, latent.latent_columns(model, of_model, scored, test, columns)))
+        encoded = latent.latent_columns(model, of_model, scored, test, columns) if of_model.is_vae else {}
+        of_seeds.append((columns, encoded))
     (columns, encoded), *further = of_seeds
     facts = attributes(name, settings, dataset, store.attributes(scored.path))
     # synthetic frames are drawn one by one: only the views of a moment go together

@@ -18,7 +18,7 @@ from pandas import DataFrame
 from handvae.base import atomic, params, workspace
 from handvae.base.params import Params
 from handvae.evaluation import published
-from handvae.model import networks
+from handvae.model import networks, zb17
 from handvae.report import curves, grid_results, hands, latent_figures, pages, parameters, style, summary, viewer
 from handvae.report import tables_page as tables
 from handvae.report.results import LeftOut, Result
@@ -76,8 +76,10 @@ def table_texts(
 ) -> tuple[dict[str, str], list[summary.Line]]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read; and
     the lines that the page opens with."""
-    modules, counts = networks.paper_modules().items(), networks.paper_parameter_counts()
-    shapes = {name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules}
+    modules, counts = networks.paper_modules() | zb17.paper_modules(), networks.paper_parameter_counts()
+    shapes = {
+        name: {key: tuple(value.shape) for key, value in module.named_parameters()} for name, module in modules.items()
+    }
     layers = parameters.layer_table(shapes)
     made = tables.tables_of(results, counts, layers)
     claims = tables.claims_table(results, counts, made["paired"].frame)

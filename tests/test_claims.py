@@ -32,8 +32,11 @@ def model(tmp_path):
     return make
 
 
+OF_PAIRS = (claims.invariance_rows, claims.rival_rows, claims.encoder_rows)
+
+
 def rows_of(part, results):
-    paired = [comparison.paired_table(results)] if part in (claims.invariance_rows, claims.encoder_rows) else []
+    paired = [comparison.paired_table(results)] if part in OF_PAIRS else []
     return list(part(results, *paired))
 
 
@@ -113,6 +116,20 @@ def test_few_labels_compare_the_medians_of_variants_3_and_1_at_one_share(model):
     assert (few["value"], few["low"], few["high"]) == pytest.approx((20, 20, 20)) and few["verdict"] == HOLDS
     assert more["value"] == pytest.approx(-10) and more["verdict"] == FAILS and "30 % labelled" in more["statistic"]
     assert verdicts_of(claims.label_rows, alone) == verdicts_of(claims.label_rows, all_labels) == [ABSENT]
+
+
+def test_the_rival_is_compared_with_the_variant_of_table_2_on_the_same_frames(model):
+    errors_mm = hard_frames()
+    ours, rival = model("ours", errors_mm, variant=1), model("rival", errors_mm + 2, variant="zb17")
+    lifting, rgb, stb = rows_of(claims.rival_rows, [ours, rival])
+    assert rgb["value"] == pytest.approx(2) and rgb["verdict"] == HOLDS
+    assert rgb["statistic"] == "RGB->3D RHD: mean EPE of [38] minus mean EPE of variant 1 (mm)"
+    assert [row["verdict"] for row in (lifting, stb)] == [ABSENT, ABSENT]
+    assert stb["data"] == "needs variant 3 of RGB->3D STB, T+S+H, and zb17"
+    better = model("rival", errors_mm - 2, variant="zb17")
+    assert verdicts_of(claims.rival_rows, [ours, better])[1] == FAILS
+    others = [replace(ours, variant=2), replace(ours, variant=5), replace(ours, label_fraction=0.1)]
+    assert verdicts_of(claims.rival_rows, [*others, rival]) == 3 * [ABSENT]
 
 
 def test_encoders_are_compared_where_all_else_is_alike(model):

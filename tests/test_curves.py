@@ -126,6 +126,15 @@ def test_figure_4_shows_the_best_models_and_the_mean_pose_but_not_the_paper(grid
         assert share_at(drawn[name], 20) == pytest.approx(np.mean([right[visible[:, j], j].mean() for j in range(21)]))
 
 
+def test_figure_4_shows_the_rival_trained_on_the_same_images_dashed(predicted):
+    ours, rival = predicted("rhd", "rgb", 9), replace(predicted("rhd", "rgb", 12), experiment="z", variant="zb17")
+    drawn = lines(curves.curves([ours, rival])["fig04a"])
+    assert list(drawn) == [f"RGB->3D, {ours.experiment}", "RGB->3D, [38], trained here", MEAN_POSE]
+    first, second, _ = drawn.values()
+    assert (first.get_linestyle(), second.get_linestyle()) == ("-", "--") and first.get_color() == second.get_color()
+    assert "fig04a" not in curves.curves([rival])
+
+
 def test_figure_4_shows_the_papers_curves_beside_the_published_sets_only(predicted):
     ours = [predicted(dataset, "rgb", 9, published=True, synthetic=False) for dataset in ("rhd", "stb")]
     made = curves.curves(ours)

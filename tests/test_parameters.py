@@ -1,13 +1,13 @@
 import pytest
 
-from handvae.model import networks
+from handvae.model import networks, zb17
 from handvae.report import parameters
 
 
 @pytest.fixture(scope="module")
 def layers():
-    modules = networks.paper_modules().items()
-    shapes = {name: {key: tuple(p.shape) for key, p in module.named_parameters()} for name, module in modules}
+    modules = networks.paper_modules() | zb17.paper_modules()
+    shapes = {name: {key: tuple(p.shape) for key, p in module.named_parameters()} for name, module in modules.items()}
     return parameters.layer_table(shapes)
 
 

@@ -103,7 +103,7 @@ def test_every_missing_key_is_an_error_that_names_it(params_tree, load):
         ("seed", True, "seed: expected int, found True"),
         ("seed", -1, "seed: expected a number of at least 0, found -1"),
         ("dataset", "stb+rhd", r"dataset: expected one of .*, rhd\+stb, found 'stb\+rhd'"),
-        ("variant", 5, "variant: expected one of 1, 2, 3, 4, cross, separate, found '5'"),
+        ("variant", 7, "variant: expected one of 1, 2, 3, 4, cross, separate, 5, .* found '7'"),
         ("label_fraction", 0.0, "label_fraction: expected more than 0 and at most 1, found 0.0"),
         ("validation", 1.0, "validation: expected at least 0 and less than 1, found 1.0"),
         ("repeated", True, "params.yaml: .*; unknown: repeated"),
@@ -145,7 +145,9 @@ def test_a_wrong_value_is_an_error_with_expected_and_found(params_tree, load, pa
         ({"dataset": "rhd+stb", "input": "depth"}, r"input: expected .* with dataset rhd\+stb, found 'depth'"),
         (MSRA | {"invariances": "T+S"}, "invariances: expected T.H or T with depth, found 'T.S'"),
         (MSRA | {"test_subject": None}, "test_subject: expected P0, .*, P8 with dataset msra, found null"),
-        (MSRA | {"variant": "separate"}, "variant: expected pairs of depth, .* found rgb->rgb, joints_2d->joints_2d"),
+        (MSRA | {"variant": "separate"}, "variant: expected pairs of depth, .* found rgb->rgb"),
+        (MSRA | {"variant": "zb17"}, "variant: expected no pair from heatmaps with dataset msra, found .*"),
+        ({"variant": "5", "input": "joints_2d"}, "variant: expected heatmaps of an image with input joints_2d"),
     ],
 )
 def test_an_experiment_must_fit_its_dataset(params_tree, load, changes, message):

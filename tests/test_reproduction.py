@@ -20,7 +20,9 @@ from tests.test_semi_supervised import write_model
 from tests.test_tables import icvl, numbers, result, seeds
 
 COUNTS = {1: 12_398_387, 2: 13_512_679, 3: 13_233_054, 4: 14_347_346}
-LAYERS = parameters.layer_table({"RGB encoder": {"conv1.weight": (64, 3, 7, 7)}})
+LAYERS = parameters.layer_table(
+    {"RGB encoder": {"conv1.weight": (64, 3, 7, 7)}, "[38] PoseNet": {"a.weight": (21_394_529,)}}
+)
 SPREAD = {"posterior_spread_mm": np.full((FRAMES, 21), 2.0)}
 NAMES = [*(f"{name}.csv" for name in artifacts.COLUMNS), "summary.md", "tables.md", "captions.json"]
 # the kept runs that have what this version reads

@@ -134,7 +134,19 @@ def test_fewer_invariances_are_those_of_the_papers_best_variant():
     assert table["paper_epe_mean_mm"].tolist() == [18.90, 22.53, 9.59]
     assert table["difference_mm"].tolist() == pytest.approx([11.1, 2.47, 15.41])
     _, rows = rows_of(fewer, TABLE6)
-    assert rows[0] == ["[38], T+S+H", "paper 18.84", "paper 18.84", "paper 24.49", "paper 7.52"]
+    assert rows[0] == ["[38], T+S+H", *(f"–\npaper {mm}" for mm in ("18.84", "18.84", "24.49", "7.52"))]
+
+
+def test_the_rival_trained_on_the_same_images_stands_beside_its_printed_numbers_in_tables_2_and_6_alone():
+    models = [result("a", variant=1), result("z", variant="zb17", epe_mean_mm=31.0)]
+    table = tables.joint_table(models, TABLE2)
+    assert table["experiment"].tolist() == ["z", "a"] and table["paper_epe_mean_mm"].tolist() == [30.42, 19.73]
+    _, rows = rows_of(models, TABLE2)
+    assert rows[0][3].startswith("31.00") and "paper 30.42" in rows[0][3] and rows[0][4] == "–\npaper 8.68"
+    assert rows[1][3].startswith("25.00")
+    assert tables.joint_table(models, TABLE1)["experiment"].tolist() == ["a"]
+    few = result("few", variant="zb17", label_fraction=0.1)
+    assert tables.joint_table([few], TABLE2).empty
 
 
 def test_models_of_two_sets_fill_rows_of_their_own_whatever_their_variant():

@@ -14,9 +14,21 @@ import yaml
 
 from handvae.base import encoding, sections, yaml_text
 from handvae.base.checked import convert
-from handvae.base.dataset_params import DATASETS, Count
+from handvae.base.dataset_params import DATASETS, JOINTS_2D, Count
 from handvae.base.errors import InputError
-from handvae.base.sections import MODALITIES, OWN, TARGET, Experiment, Loss, Profile, Row, Source, Training
+from handvae.base.sections import (
+    HEATMAPS,
+    JOINTS,
+    MODALITIES,
+    OWN,
+    TARGET,
+    Experiment,
+    Loss,
+    Profile,
+    Row,
+    Source,
+    Training,
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Params:
 
     def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
         """The (input modality, target modality) pairs that Algorithm 1 goes through, in order."""
-        modality = {"i": experiment.input, "t": TARGET} | {name: name for name in MODALITIES}
+        modality = {"i": experiment.input, "t": TARGET} | {name: name for name in (*MODALITIES, HEATMAPS)}
         pairs = [tuple(pair.split("->")) for pair in self.variants[str(experiment.variant)]]
         return [(modality[source], modality[target]) for source, target in pairs]
 
@@ -141,7 +153,7 @@ def _check_experiment(experiment: Experiment, params: Params, where: str) -> Non
         name = str(getattr(experiment, key))
         expect(name in known, key, f"one of {', '.join(map(str, known))}", f"'{name}'")
     name, dataset, pairs = experiment.dataset, DATASETS[experiment.datasets[0]], params.pairs(experiment)
-    inputs, modalities = " or ".join(dataset.inputs), sorted([*dataset.inputs, TARGET])
+    inputs, modalities = " or ".join(dataset.inputs), sorted({*dataset.inputs, JOINTS_2D, TARGET, HEATMAPS})
     expect(experiment.input in dataset.inputs, "input", f"{inputs} with dataset {name}", f"'{experiment.input}'")
     # depth: the cube takes the place of both, joints are relative to its centre, in units of half its side
     unscaled = not (dataset.is_depth and experiment.scale_invariant)
@@ -149,7 +161,14 @@ def _check_experiment(experiment: Experiment, params: Params, where: str) -> Non
     texts = ["->".join(pair) for pair in pairs]
     foreign = [text for text, pair in zip(texts, pairs, strict=True) if not set(pair) <= set(modalities)]
     expect(not foreign, "variant", f"pairs of {', '.join(modalities)} with dataset {name}", ", ".join(foreign))
-    scored = [f"{source}->{TARGET}" for source in (experiment.input, TARGET)]
+    # heat maps are drawn from images; only those of the rival's pairs, which are of colour images, are gone on from
+    maps = [
+        text for text, (source, target) in zip(texts, pairs, strict=True) if target == HEATMAPS and source in JOINTS
+    ]
+    expect(not maps, "variant", f"heatmaps of an image with input {experiment.input}", ", ".join(maps))
+    lifted = dataset.is_depth and any(source == HEATMAPS for source, _ in pairs)
+    expect(not lifted, "variant", f"no pair from heatmaps with dataset {name}", ", ".join(texts))
+    scored = [f"{source}->{TARGET}" for source in (experiment.input, TARGET, HEATMAPS)]
     expect(bool({*scored} & {*texts}), "variant", f"a pair {' or '.join(scored)} to score", ", ".join(texts))
     subject, subjects = experiment.test_subject, ", ".join(subject or "null" for subject in dataset.test_subjects)
     expect(subject in dataset.test_subjects, "test_subject", f"{subjects} with dataset {name}", subject or "null")

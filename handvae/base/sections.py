@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
 from handvae.base.checked import Range
-from handvae.base.dataset_params import DATASETS, INPUTS, Count, NonNegative, NonNegativeInt, Positive, Share
+from handvae.base.dataset_params import DATASETS, INPUTS, JOINTS_2D, Count, NonNegative, NonNegativeInt, Positive, Share
 
 TARGET = "joints_3d"
 MODALITIES = (*INPUTS, TARGET)
+JOINTS = (JOINTS_2D, TARGET)  # the modalities that are no images
 BOTH = "rhd+stb"  # an experiment's `dataset` that is trained on two sets and tested on each
 OWN = "experiment"  # the name under which the top-level experiment is trained and evaluated
 
@@ -23,8 +24,9 @@ RowName = Annotated[
     ),
     Range(f"names other than the top-level experiment's, {OWN}", lambda name: name != OWN),
 ]
+HEATMAPS = "heatmaps"  # a target of images: handvae.model.spatial
 _SIDES = ("i", "t", *MODALITIES)
-_PAIRS = {f"{source}->{target}" for source in _SIDES for target in _SIDES}
+_PAIRS = {f"{source}->{target}" for source in (*_SIDES, HEATMAPS) for target in (*_SIDES, HEATMAPS)}
 Pair = Annotated[str, Range(f"a->b with a and b of {', '.join(_SIDES)}", lambda pair: pair in _PAIRS)]
 _WIDTHS = "a multiple of 16 (oneDNN's 1 x 1 convolutions of fewer channels write outside their memory on CPUs)"
 EncoderWidth = Annotated[int, Range(_WIDTHS, lambda width: width > 0 and width % 16 == 0)]

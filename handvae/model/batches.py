@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from handvae.base.joints import ROOT
-from handvae.base.sections import Augmentation
+from handvae.base.sections import HEATMAPS, Augmentation
 from handvae.model.draws import Draw
 from handvae.model.parts import Part, labelled_rows
 from handvae.model.residency import HostImages, read_images
@@ -68,6 +68,10 @@ class StoredHands:
         matrix = self.warp(draw)
         return self.uv_px[draw.rows] @ matrix[:, :2, :2].transpose(1, 2) + matrix[:, None, :2, 2]
 
+    def in_crop(self, uv_px: torch.Tensor) -> torch.Tensor:
+        """Joints (M, J, 2) in pixels of the warped crop, as the networks see them where they count from its middle."""
+        return (uv_px - (self.crop_px - 1) / 2) / (self.crop_px / 2)
+
     def warped_joints_mm(self, draw: Draw) -> torch.Tensor:
         """The (M, J, 3) joints of the warped view: mirrored, then turned about the camera's axis.
 
@@ -105,6 +109,10 @@ class ColourSplit(StoredHands):
         warped = self.warped_images(draw.to(context.device), context, "bilinear")
         return warped.mul_(1 / 255.0).contiguous(memory_format=torch.channels_last)
 
+    def relative_2d(self, uv_px: torch.Tensor) -> torch.Tensor:
+        """Joints (M, J, 2) in pixels of the warped crop as the networks see them: relative to the palm."""
+        return (uv_px - uv_px[:, ROOT : ROOT + 1]) / (self.crop_px / 2)
+
     def targets(self, draw: Draw) -> torch.Tensor:
         """The (M, J, 3) joints of the warped view as the networks see them."""
         joints_mm = self.warped_joints_mm(draw)
@@ -139,6 +147,10 @@ class DepthSplit(StoredHands):
         zoomed = (context * draw.scale[:, None, None, None]).clamp(-1, 1).masked_fill(context >= 1, 1.0)
         warped = self.warped_images(draw, zoomed - 1, "nearest")
         return warped.add_(1).contiguous(memory_format=torch.channels_last)
+
+    def relative_2d(self, uv_px: torch.Tensor) -> torch.Tensor:
+        """Joints (M, J, 2) in pixels of the warped crop as the networks see them: relative to the cube's middle."""
+        return self.in_crop(uv_px)
 
     def targets(self, draw: Draw) -> torch.Tensor:
         """The (M, J, 3) joints of the warped view as the networks see them.
@@ -217,8 +229,9 @@ def batch(split: Split, draw: Draw, modalities: set[str]) -> dict[str, torch.Ten
     side = split.side[draw.rows] ^ draw.flip.long()  # a mirrored left hand is a right hand
     samples["side_onehot"] = F.one_hot(side, 2).float()
     if "joints_2d" in modalities:
-        uv_px = split.warped_uv_px(draw)
-        samples["joints_2d"] = ((uv_px - uv_px[:, ROOT : ROOT + 1]) / (split.crop_px / 2)).flatten(1)
+        samples["joints_2d"] = split.relative_2d(split.warped_uv_px(draw)).flatten(1)
+    if HEATMAPS in modalities:
+        samples[HEATMAPS] = split.in_crop(split.warped_uv_px(draw)).flatten(1)
     if "joints_3d" in modalities:
         samples["joints_3d"] = split.targets(draw).flatten(1)
     return samples

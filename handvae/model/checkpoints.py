@@ -10,7 +10,7 @@ import torch
 from handvae.base import atomic
 from handvae.base.errors import InputError
 from handvae.base.seeds import seed_name
-from handvae.model import records
+from handvae.model import methods, records
 from handvae.model.records import History
 from handvae.model.settings import Settings, settings_from_dict
 from handvae.model.vae import CrossModalVAE, load_weights
@@ -52,7 +52,7 @@ def load_model(folder: Path, device: torch.device) -> Trained:
         settings, digest = settings_from_dict(identity["settings"]), identity["data_sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}/settings.json: expected a trained model's settings: {error!r}") from error
-    model = CrossModalVAE(settings.architecture, settings.experiment.seed)
+    model = methods.build(settings.architecture, settings.experiment.seed)
     load_weights(model, load_tensors(folder / "weights.pt"), f"{folder}/weights.pt")
     return Trained(model.to(device, memory_format=torch.channels_last).eval(), settings, digest)
 

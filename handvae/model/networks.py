@@ -77,6 +77,7 @@ class ResNet(nn.Module):
         # paper: not stated; its parameter count needs 2 x 2 x 512 features at 256 px, where this is AvgPool2d(7, 1)
         self.pool = nn.AvgPool2d(image_px // 32 - 1, stride=1)
         self.features = 2 * 2 * 8 * width * expansion
+        self.channels = [planes * width * expansion for planes in (1, 2, 4, 8)]  # of the four layers' maps
 
     def _layer(self, inputs: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
         shortcut, outputs = None, planes * self.block.expansion
@@ -85,10 +86,19 @@ class ResNet(nn.Module):
         first = self.block(inputs, planes, stride, shortcut)
         return nn.Sequential(first, *(self.block(outputs, planes, 1, None) for _ in range(blocks - 1)))
 
+    def stages(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """The feature maps of the four layers, each of half the side of the one before; the first has a quarter."""
+        maps = [self.maxpool(torch.relu(self.bn1(self.conv1(image))))]
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            maps.append(layer(maps[-1]))
+        return maps[1:]
+
+    def pooled(self, last: torch.Tensor) -> torch.Tensor:
+        """The features (B, features) of the last of them."""
+        return self.pool(last).flatten(1)
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(image))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.pool(x).flatten(1)  # (B, features)
+        return self.pooled(self.stages(image)[-1])
 
 
 def mlp(inputs: int, outputs: int | None) -> nn.Sequential:
@@ -120,7 +130,10 @@ class Encoder(nn.Module):
         self.head = nn.Linear(trunk.features + 2 * hand_side, 2 * LATENT)
 
     def forward(self, x: torch.Tensor, side_onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.trunk(x)
+        return self.posterior(self.trunk(x), side_onehot)
+
+    def posterior(self, features: torch.Tensor, side_onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log-variance, each (B, 30) float32, from the trunk's features."""
         if self.hand_side:
             features = torch.cat([features, side_onehot.to(features.dtype)], dim=1)
         mu, log_var = self.head(features).float().chunk(2, dim=1)

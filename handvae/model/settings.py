@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
 from handvae.base.params import Params
-from handvae.base.sections import TARGET, Augmentation, Experiment, Loss, Training
+from handvae.base.sections import HEATMAPS, TARGET, Augmentation, Experiment, Loss, Training
+from handvae.model import methods
 from handvae.model.vae import IMAGE_CHANNELS, Architecture, Pair
 
 
@@ -52,9 +53,16 @@ class Settings:
     @property
     def encoded(self) -> str:
         """The modality whose encoding is decoded to the joints that are scored: the input, or the joints themselves in
-        a model that reconstructs each modality on its own."""
+        a model that reconstructs each modality on its own. Of the rival: what it predicts from."""
         source = self.experiment.input
+        if not self.is_vae:
+            return source if source in self.modalities else HEATMAPS
         return source if (source, TARGET) in self.pairs else TARGET
+
+    @property
+    def is_vae(self) -> bool:
+        """Whether it is a VAE, with encoders and a latent space, or the rival: handvae.model.zb17."""
+        return methods.is_vae(self.pairs)
 
     def needs_labels(self, pair: Pair) -> bool:
         """Whether a pair needs more than the input: section 4.6 trains i->i on the unlabelled samples too."""
@@ -68,18 +76,22 @@ def settings_of(params: Params, name: str, seed_number: int = 0) -> Settings:
     """The settings of one experiment of params.yaml, for its `seed_number`-th model where it has several."""
     experiment, profile = params.experiment(name), params.profile
     experiment = dataclasses.replace(experiment, seed=experiment.seed + seed_number)
+    pairs, training = params.pairs(experiment), params.training(experiment)
+    if not methods.is_vae(pairs):
+        # Muon's steps are of one size, which only layers that are normalised bear; the rival's are not
+        training = dataclasses.replace(training, optimiser="adam")
     return Settings(
         name,
         experiment,
         params.profile_name,
-        tuple(params.pairs(experiment)),
+        tuple(pairs),
         profile.crop_px,
         profile.encoder_width,
         profile.decoder_width,
         profile.unscaled_unit_mm,
         params.recipes[experiment.recipe],
         profile.augmentation[experiment.input],
-        params.training(experiment),
+        training,
     )
 
 

@@ -12,7 +12,7 @@ import torch
 
 from handvae.base.errors import InputError
 from handvae.base.progress import Progress
-from handvae.model import batches, checkpoints, devices, initial, interrupts, optimisers, parts, records, vae
+from handvae.model import batches, checkpoints, devices, initial, interrupts, methods, optimisers, parts, records
 from handvae.model.batches import Split
 from handvae.model.draws import BLOCK, Draw, draw_block
 from handvae.model.parts import Part
@@ -38,15 +38,15 @@ class Run:
     def __init__(self, settings: Settings, device: torch.device, init: Path | None = None):
         self.settings, self.device, self.step = settings, device, 0
         training = settings.training
-        self.model = vae.CrossModalVAE(settings.architecture, settings.experiment.seed)
+        self.model = methods.build(settings.architecture, settings.experiment.seed)
         if init is not None:
             initial.start_from(self.model, init)
         self.model.to(device, memory_format=torch.channels_last)
         self.optimisers = optimisers.build(self.model, training)
         self.mixed_precision = training.mixed_precision and devices.has_bfloat16(device)
-        self.terms: Callable = vae.terms
+        self.terms = methods.terms_of(settings.architecture)
         if training.compile and device.type == "cuda":
-            self.terms = devices.compiled(vae.terms, device)
+            self.terms = devices.compiled(self.terms, device)
 
     def state(self) -> dict:
         return {

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from handvae.base.errors import InputError
-from handvae.base.joints import HAND21
-from handvae.base.sections import Loss
+from handvae.base.joints import HAND21, ROOT
+from handvae.base.sections import HEATMAPS, Loss
+from handvae.model import spatial
 from handvae.model.networks import LATENT, Encoder, ImageDecoder, JointTrunk, ResNet, initialise, mlp
 
 IMAGE_CHANNELS = {"rgb": 3, "depth": 1}
@@ -48,7 +49,26 @@ class CrossModalVAE(nn.Module):
 
     def encode(self, modality: str, x: torch.Tensor, side_onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log-variance of q(z|x), each (B, 30) float32."""
+        if modality in IMAGE_CHANNELS and HEATMAPS in self.decoders:
+            return self.encode_with_maps(modality, x, side_onehot)[:2]
         return self.encoders[modality](x, side_onehot)
+
+    def encode_with_maps(
+        self, modality: str, x: torch.Tensor, side_onehot: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The same of an image, and the logits of its heat maps: see handvae.model.spatial."""
+        encoder = self.encoders[modality]
+        stages = encoder.trunk.stages(x)
+        mu, log_var = encoder.posterior(encoder.trunk.pooled(stages[-1]), side_onehot)
+        maps = self.decoders[HEATMAPS](stages)
+        if "joints_2d" in self.encoders:
+            joints_2d = spatial.soft_argmax(maps)
+            if modality == "rgb":
+                joints_2d = joints_2d - joints_2d[:, ROOT : ROOT + 1]
+            by_joints = self.encoders["joints_2d"](joints_2d.flatten(1), side_onehot)
+            experts = ((mu, log_var), by_joints)
+            mu, log_var = spatial.product(*(torch.stack(of_experts) for of_experts in zip(*experts, strict=True)))
+        return mu, log_var, maps
 
     def decode(self, modality: str, z: torch.Tensor) -> torch.Tensor:
         """Mean of p(x|z) in that modality."""
@@ -70,6 +90,9 @@ def _encoder(modality: str, architecture: Architecture) -> Encoder:
 
 
 def _decoder(modality: str, architecture: Architecture) -> nn.Module:
+    if modality == HEATMAPS:
+        widths = ResNet(architecture.encoder, 3, architecture.crop_px, architecture.width).channels
+        return spatial.SpatialHead(widths, architecture.joints)
     if modality in IMAGE_CHANNELS:
         return ImageDecoder(IMAGE_CHANNELS[modality], architecture.crop_px, architecture.decoder_width)
     return mlp(LATENT, DIMENSIONS[modality] * architecture.joints)
@@ -112,10 +135,17 @@ def terms(
 
     Their sum with the KL weight of the step is the negative of the bound of Eq. 5, up to constants.
     """
-    mu, log_var = model.encode(source, batch[source], batch["side_onehot"])
+    if HEATMAPS in targets:
+        mu, log_var, maps = model.encode_with_maps(source, batch[source], batch["side_onehot"])
+    else:
+        mu, log_var = model.encode(source, batch[source], batch["side_onehot"])
     kl = kl_to_standard_normal(mu, log_var)
     result = []
     for target, noise_of_pair in zip(targets, noise, strict=True):
+        if target == HEATMAPS:  # of the image's feature maps, not of z
+            of_maps = spatial.heatmap_loss(maps, batch[HEATMAPS]).mean()
+            result.append(torch.stack([of_maps, torch.zeros_like(of_maps)]))
+            continue
         decoded = model.decode(target, sample(mu, log_var, noise_of_pair))
         reconstruction = squared_error(decoded, batch[target], loss.reduction)
         divisor = kl_divisor(loss.kl_normaliser, source, batch[source], batch[target])

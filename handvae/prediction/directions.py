@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from handvae.base.errors import InputError
+from handvae.base.sections import HEATMAPS
 from handvae.model.networks import LATENT
 from handvae.model.settings import Settings
 
@@ -42,7 +43,7 @@ def from_dict(tree: dict) -> Directions:
 
 def views(settings: Settings) -> list[str]:
     """The modalities that are decoded from the encoding of the model's input: what one point of its latent space is."""
-    return [target for source, target in settings.pairs if source == settings.encoded]
+    return [target for source, target in settings.pairs if source == settings.encoded and target != HEATMAPS]
 
 
 def of_means(mu: np.ndarray, data: str, where: str) -> Directions:

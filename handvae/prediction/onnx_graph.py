@@ -10,7 +10,7 @@ from torch import nn
 
 from handvae.base.errors import InputError
 from handvae.base.joints import SCALE_BONE
-from handvae.base.sections import TARGET
+from handvae.base.sections import HEATMAPS, TARGET
 from handvae.model.checkpoints import Trained
 from handvae.model.networks import LATENT
 from handvae.model.settings import Settings
@@ -81,7 +81,7 @@ def targets(settings: Settings, only: str | None = None) -> tuple[str, ...]:
     InputError where the input was not decoded to `only`, or without it to 3D joints.
     """
     source, wanted = settings.experiment.input, only or TARGET
-    trained = [target for from_, target in settings.pairs if from_ == source]
+    trained = [target for from_, target in settings.pairs if from_ == source and target != HEATMAPS]
     if wanted not in trained:
         raise InputError(
             f"{settings.name}: expected a model that decodes {source} to {wanted}, found one to {', '.join(trained)}; "

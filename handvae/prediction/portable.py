@@ -11,10 +11,10 @@ from safetensors import SafetensorError, safe_open
 
 from handvae.base import atomic
 from handvae.base.errors import InputError
-from handvae.model import half_precision
+from handvae.model import half_precision, methods
 from handvae.model.checkpoints import Trained
 from handvae.model.settings import settings_from_dict
-from handvae.model.vae import CrossModalVAE, load_weights
+from handvae.model.vae import load_weights
 from handvae.prediction import directions
 from handvae.prediction.directions import Directions
 
@@ -46,7 +46,7 @@ def load(path: Path, device: torch.device) -> Trained:
         settings = settings_from_dict(settings)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a model that stages.pretrained wrote: {error!r}") from error
-    model = CrossModalVAE(settings.architecture, settings.experiment.seed)
+    model = methods.build(settings.architecture, settings.experiment.seed)
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     load_weights(model, weights, str(path))
     return Trained(model.to(device, memory_format=torch.channels_last).eval(), settings, digest)

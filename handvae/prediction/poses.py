@@ -39,6 +39,8 @@ class Poses:
 def check_input(trained: Trained, wanted: str, where: object) -> None:
     """InputError where the model's input is not `wanted`, rgb or depth."""
     name, given = trained.settings.name, trained.settings.experiment.input
+    if not trained.settings.is_vae:
+        raise InputError(f"{where}: {name} is the rival [38], expected one of our variants; name one by --model")
     if given == wanted:
         return
     if given == "joints_2d":

@@ -36,7 +36,7 @@ def paired_table(results: list[Result]) -> pd.DataFrame:
     """
     tasks: dict[tuple, list[Result]] = {}
     for result in results:
-        if result.compared:
+        if result.paired:
             tasks.setdefault((result.task, result.test_subject), []).append(result)
     pairs = [pair for models in tasks.values() if len(models) > 1 for pair in _pairs(models)]
     p_holm, factors = holm(np.array([row["p"] for row, _ in pairs]))

@@ -15,7 +15,7 @@ from handvae.evaluation import metrics
 from handvae.report import paper, semi_supervised, style
 from handvae.report.hands import depth_name
 from handvae.report.predictions import Frames, read_frames
-from handvae.report.results import Model, Result, best, best_depth_models
+from handvae.report.results import Model, Result, best, best_depth_models, rival
 from handvae.report.style import Captioned
 from handvae.report.text import WORDS
 
@@ -53,7 +53,7 @@ def curves(results: list[Result], references: References | None = None) -> dict[
         figures["fig03"] = _figure_3(few_labels)
     for name, tasks in {"fig04a": [("rhd", "rgb"), ("rhd", "joints_2d")], "fig04b": [("stb", "rgb")]}.items():
         if models := [[model] for task in tasks if (model := best(results, task))]:
-            figures[name] = _figure_4(name, models)
+            figures[name] = _figure_4(name, models, [[model] for task in tasks if (model := rival(results, task))])
     for dataset, name in DEPTH_FIGURES.items():
         if of_encoders := best_depth_models(results, dataset):
             models = [of_encoders[encoder] for encoder in sorted(of_encoders)]
@@ -96,16 +96,20 @@ def _draw_series(axes: Axes, models: list[Result], aside: float, label: str, col
     axes.errorbar(percent, epe_mm, (epe_mm - low_mm, high_mm - epe_mm), label=label, **look)
 
 
-def _figure_4(name: str, models: list[Model]) -> Captioned:
-    """PCK of the best model of each task, of the mean pose, and the paper's curves where the data is the paper's."""
+def _figure_4(name: str, models: list[Model], rivals: list[Model]) -> Captioned:
+    """PCK of the best model of each task, of [38] trained on the same images, of the mean pose, and the paper's curves
+    where the data is the paper's."""
     first = models[0][0]
 
     def label(model: Model, _: Frames) -> str:
         (result,) = model
         area = area_text(result.metrics["auc_21_50"], metrics.THRESHOLDS_21_50_MM)  # as the paper's
-        return f"{paper.DIRECTIONS[result.input]}, {result.experiment}: {area}"
+        name = "[38], trained here" if result.is_rival else result.experiment
+        return f"{paper.DIRECTIONS[result.input]}, {name}: {area}"
 
-    drawn = _our_curves(models, label, lambda errors_mm, counted: metrics.pck(errors_mm, counted, THRESHOLDS_MM))
+    drawn = _our_curves(
+        models + rivals, label, lambda errors_mm, counted: metrics.pck(errors_mm, counted, THRESHOLDS_MM)
+    )
     if first.published and first.input == "rgb":
         for curve, look in zip(paper.PCK[first.dataset], [(style.BLACK, "--"), *OTHERS], strict=False):
             thresholds_mm = np.array(curve.get("thresholds_mm", metrics.THRESHOLDS_21_50_MM))
@@ -138,7 +142,8 @@ def _our_curves(
     for model, frames in zip(models, read, strict=True):
         shares = np.mean([share(of_seed, frames.counted) for of_seed in frames.errors_mm], axis=0)
         colour = COLOURS[model[0].encoder if model[0].input == "depth" else model[0].input]
-        drawn.append(Curve(label(model, frames), THRESHOLDS_MM, shares, colour))
+        line = "--" if model[0].is_rival else "-"
+        drawn.append(Curve(label(model, frames), THRESHOLDS_MM, shares, colour, line))
     most = max(read, key=lambda frames: len(frames.row))
     mean_pose = share(most.mean_pose_errors_mm, most.counted)
     return [*drawn, Curve(MEAN_POSE, THRESHOLDS_MM, mean_pose, style.GREY, ":")]

@@ -23,6 +23,7 @@ TASKS: dict[Task, str] = {  # in the tables' order of columns
     for dataset, input_ in (("rhd", "joints_2d"), ("rhd", "rgb"), ("stb", "rgb"))
 }
 # whose numbers Tables 2 and 6 repeat in their T+S+H row: the lowest mean of each task in Table 1
+VARIANTS = (1, 2, 3, 4)
 BEST_VARIANT: dict[Task, int] = {("rhd", "joints_2d"): 3, ("rhd", "rgb"): 1, ("stb", "rgb"): 3}
 
 
@@ -45,6 +46,7 @@ _PRINTED = yaml_text.load(Path(__file__).with_name("paper.yaml").read_text("utf-
 
 TABLES = {name: PrintedTable(**table) for name, table in _PRINTED["tables"].items()}
 BASELINE_MM: dict[str, list[float]] = _PRINTED["baseline_mm"]
+RIVAL = {"joints_2d": "zb17-2d", "rgb": "zb17"}  # the variant of params.yaml that trains [38], by input
 DEPTH_MM: dict[str, float] = _PRINTED["depth_mm"]
 PARAMETERS: dict[int, int] = _PRINTED["parameters"]
 BASELINE_PARAMETERS: int = _PRINTED["baseline_parameters"]
@@ -54,6 +56,11 @@ MINOR_PERCENT = max(
     100 * (max(column) / min(column) - 1) for column in zip(*TABLES["table1"].rows_mm.values(), strict=True)
 )
 PCK: dict[str, list[dict]] = _PRINTED["pck"]
+
+
+def baseline_mm(task: Task) -> dict[str, float]:
+    """What Tables 2 and 6 print for [38], by statistic."""
+    return {statistic: row[list(TASKS).index(task)] for statistic, row in BASELINE_MM.items() if task in TASKS}
 
 
 def numbers_mm(task: Task, variant: int | str, invariances: str) -> dict[str, float]:

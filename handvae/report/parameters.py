@@ -1,13 +1,9 @@
 """Parameters of the models, layer by layer, beside the three counts that section 7.3 prints.
 
-Ours come from the networks themselves. Those of Zimmermann & Brox [38] stand in zimmermann_brox.csv, from its
-architecture as its published code has it: PoseNet finds the joints in a 256 x 256 crop; from their score maps, of
-32 x 32, PosePrior predicts a canonical pose and ViewPoint its rotation. HandSegNet, which finds the crop, is not in the
-count that the paper prints.
+They come from the networks themselves, those of Zimmermann & Brox [38] too: handvae.model.zb17.
 """
 
 from math import prod
-from pathlib import Path
 
 import pandas as pd
 
@@ -17,7 +13,7 @@ BASELINE = "[38]"
 
 
 def layer_table(networks: dict[str, dict[str, tuple[int, ...]]]) -> pd.DataFrame:
-    """A row a layer of networks {network: {"<layer>.weight": shape, ...}} and of [38]: network, layer, shape, count.
+    """A row a layer of networks {network: {"<layer>.weight": shape, ...}}: network, layer, shape, count.
 
     The shape is that of its weights and biases, outputs first, as one reads it: 64 x 3 x 7 x 7 + 64.
     """
@@ -27,8 +23,7 @@ def layer_table(networks: dict[str, dict[str, tuple[int, ...]]]) -> pd.DataFrame
         for name, shape in shapes.items():
             layers.setdefault(name.rpartition(".")[0], []).append(" x ".join(map(str, shape)))
         rows += [(network, layer, " + ".join(parts)) for layer, parts in layers.items()]
-    ours = pd.DataFrame(rows, columns=["network", "layer", "shape"])
-    table = pd.concat([ours, pd.read_csv(Path(__file__).with_name("zimmermann_brox.csv"))], ignore_index=True)
+    table = pd.DataFrame(rows, columns=["network", "layer", "shape"])
     counts = [[prod(map(int, part.split(" x "))) for part in shape.split(" + ")] for shape in table["shape"]]
     return table.assign(parameters=[sum(parts) for parts in counts])
 

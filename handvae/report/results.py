@@ -39,7 +39,7 @@ class Result:
     experiment: str
     dataset: str
     input: str
-    variant: int | str  # 1 to 4, or of figures 1, 6, 8 and 9: "cross", "separate"
+    variant: int | str  # 1 to 4; of figures 1, 6, 8 and 9 "cross", "separate"; of the rival paper.RIVAL
     invariances: str
     encoder: str
     test_subject: str  # the one left out of the training, "" where the set has a test split
@@ -100,7 +100,18 @@ class Result:
     @property
     def compared(self) -> bool:
         """Trained on all labels of its own set, one of variants 1 to 4: what tables of errors and curves are about."""
-        return self.label_fraction == 1 and isinstance(self.variant, int) and not self.of_two_sets
+        return self.label_fraction == 1 and self.variant in paper.VARIANTS and not self.of_two_sets
+
+    @property
+    def is_rival(self) -> bool:
+        """[38], trained on all labels of this set alone."""
+        return self.label_fraction == 1 and self.variant == paper.RIVAL.get(self.input) and not self.of_two_sets
+
+    @property
+    def paired(self) -> bool:
+        """Whether it is compared in pairs: trained on all labels of its own set, by a numbered variant or as [38]."""
+        numbered = isinstance(self.variant, int) and self.label_fraction == 1 and not self.of_two_sets
+        return numbered or self.is_rival
 
     @property
     def papers_encoder(self) -> bool:
@@ -115,7 +126,7 @@ class Result:
             return {"epe_mean_mm": paper.DEPTH_MM[self.encoder]} if self.dataset == "icvl" else {}
         if self.compared and self.papers_encoder:
             return paper.numbers_mm(self.task, self.variant, self.invariances)
-        return {}
+        return paper.baseline_mm(self.task) if self.is_rival else {}
 
     def interval(self, statistic: str) -> tuple[float, float, float]:
         """A statistic and the ends of its interval."""
@@ -204,6 +215,11 @@ def best(results: list[Result], task: paper.Task) -> Result | None:
 def alike(results: list[Result], task: paper.Task, invariances: str) -> list[Result]:
     """The models of a task with the paper's encoder and these invariances."""
     return [r for r in results if (r.task, r.invariances) == (task, invariances) and r.papers_encoder]
+
+
+def rival(results: list[Result], task: paper.Task) -> Result | None:
+    """The first of [38] that a task has, with T+S+H."""
+    return next((model for model in alike(results, task, "T+S+H") if model.is_rival), None)
 
 
 def of_variant(results: list[Result], variant: str) -> Result | None:

@@ -105,6 +105,7 @@ def claims_table(results: list[Result], counts: dict[int, int], paired: pd.DataF
     rows = [
         *claims.variant_rows(results),
         *claims.invariance_rows(results, paired),
+        *claims.rival_rows(results, paired),
         *claims.label_rows(results),
         *latent_claims.mixing_rows(results),
         *latent_claims.walk_rows(results),
