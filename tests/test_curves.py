@@ -133,6 +133,8 @@ def test_figure_4_shows_the_rival_trained_on_the_same_images_dashed(predicted):
     first, second, _ = drawn.values()
     assert (first.get_linestyle(), second.get_linestyle()) == ("-", "--") and first.get_color() == second.get_color()
     assert "fig04a" not in curves.curves([rival])
+    captions = [curves.curves(models)["fig04a"].caption for models in ([ours, rival], [ours])]
+    assert ["[38]" in caption for caption in captions] == [True, False]
 
 
 def test_figure_4_shows_the_papers_curves_beside_the_published_sets_only(predicted):

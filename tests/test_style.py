@@ -40,7 +40,8 @@ MODELS = [[result("a"), result("b")]]
 
 
 def curves_figure():
-    return style.titled(curves.curves_figure(CURVES, ("error threshold (mm)", "PCK")), "fig04a", MODELS, set="RHD")
+    figure = curves.curves_figure(CURVES, ("error threshold (mm)", "PCK"))
+    return style.titled(figure, "fig04a", MODELS, set="RHD", rival="")
 
 
 def predictions_figure():
@@ -95,7 +96,7 @@ def test_a_view_turned_by_a_right_angle_shows_depth_and_keeps_height():
 )
 def test_a_caption_says_where_a_model_has_learned_little_or_nothing(epe_mean_mm, word):
     model = result("a", epe_mean_mm=epe_mean_mm)  # the mean pose has 41.25 mm
-    caption = style.titled(Figure(), "fig04a", [[model]], set="RHD").caption
+    caption = style.titled(Figure(), "fig04a", [[model]], set="RHD", rival="").caption
     assert (word in caption) if word else caption.startswith("Data: ")
     assert (f"{100 * epe_mean_mm / 41.25:.0f} % of the mean pose's" in caption) == bool(word)
 

@@ -117,7 +117,8 @@ def _figure_4(name: str, models: list[Model], rivals: list[Model]) -> Captioned:
             drawn.append(Curve(name_and_area, thresholds_mm, np.array(curve["shares"]), *look))
     axes_names = ("error threshold (mm)", "PCK: share of keypoints within the threshold")
     figure = curves_figure(drawn, axes_names, paper_mm=(20, 50))
-    return style.titled(figure, name, models, set=first.dataset.upper())
+    words = {"set": first.dataset.upper(), "rival": WORDS["rival_curve"] if rivals else ""}
+    return style.titled(figure, name, models, **words)
 
 
 def _figure_5(name: str, models: list[Model], references: list[Reference]) -> Captioned:
