@@ -88,6 +88,15 @@ def test_the_posterior_of_an_image_is_the_product_of_its_features_and_of_its_own
     assert torch.equal(alone.encode("rgb", x, side)[0], alone.encoders["rgb"](x, side)[0])
 
 
+@pytest.mark.parametrize("joints", [16, 21, 36])  # ICVL, the 21 of most sets, NYU
+def test_every_skeleton_has_a_map_a_joint(joints):
+    model = vae.CrossModalVAE(
+        Architecture((("depth", "heatmaps"), *PAIRS[2:]), 64, 16, 16, True, joints, "resnet18"), 0
+    )
+    mu, _, maps = model.encode_with_maps("depth", torch.zeros(2, 1, 64, 64), samples(2)["side_onehot"])
+    assert maps.shape == (2, joints, 16, 16) and mu.shape == (2, 30)
+
+
 def test_a_batch_is_learned_maps_and_all():
     model, given = vae.CrossModalVAE(ARCHITECTURE, 0), samples(8)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)

@@ -161,7 +161,7 @@ def _check_experiment(experiment: Experiment, params: Params, where: str) -> Non
     texts = ["->".join(pair) for pair in pairs]
     foreign = [text for text, pair in zip(texts, pairs, strict=True) if not set(pair) <= set(modalities)]
     expect(not foreign, "variant", f"pairs of {', '.join(modalities)} with dataset {name}", ", ".join(foreign))
-    # heat maps are drawn from images; only those of the rival's pairs, which are of colour images, are gone on from
+    # heat maps are decoded from images; to encode them is the rival's way, which is one of colour images
     maps = [
         text for text, (source, target) in zip(texts, pairs, strict=True) if target == HEATMAPS and source in JOINTS
     ]

@@ -11,9 +11,8 @@ from torch import nn
 
 # HEATMAPS, the target: (B, 2 J), the joints' place in the crop over half its side, 0 in its middle
 CHANNELS = 48
-STRIDE = 4  # of the crop's pixels a cell, which is that of the ResNet's first stage
 SPREAD_CELLS = 1.0  # standard deviation of a true map
-MAP_CHANNELS = 32  # at least the joints: oneDNN's convolutions want a multiple of 16
+CHANNELS_MULTIPLE = 16  # of the last layer's outputs, which are at least the joints: oneDNN's convolutions want it
 ERROR_WEIGHT = 20.0  # of the squared error of the map's mean beside the map's cross-entropy
 
 
@@ -27,7 +26,7 @@ class SpatialHead(nn.Module):
         self.mix = nn.Sequential(
             nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU()
         )
-        self.maps = nn.Conv2d(CHANNELS, MAP_CHANNELS, 1)
+        self.maps = nn.Conv2d(CHANNELS, -(-joints // CHANNELS_MULTIPLE) * CHANNELS_MULTIPLE, 1)
 
     def forward(self, stages: list[torch.Tensor]) -> torch.Tensor:
         summed = self.lateral[-1](stages[-1])
