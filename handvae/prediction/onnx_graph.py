@@ -80,6 +80,8 @@ def targets(settings: Settings, only: str | None = None) -> tuple[str, ...]:
 
     InputError where the input was not decoded to `only`, or without it to 3D joints.
     """
+    if not settings.is_vae:
+        raise InputError(f"{settings.name}: expected one of our variants, found the rival [38]; choose another model")
     source, wanted = settings.experiment.input, only or TARGET
     trained = [target for from_, target in settings.pairs if from_ == source and target != HEATMAPS]
     if wanted not in trained:
