@@ -13,9 +13,8 @@ from PIL import Image
 
 from handvae.base.joints import HAND21
 from handvae.evaluation.predict import predict_joints_mm
-from handvae.model import parts
+from handvae.model import methods, parts
 from handvae.model.checkpoints import Trained
-from handvae.model.vae import CrossModalVAE
 from handvae.prediction import onnx_graph, portable
 from stages import export, run
 from tests.conftest import REPOSITORY
@@ -36,7 +35,7 @@ UNITS = {UNSIDED: "fixed", "rhd-2d-v3": "scale_bone", "icvl-resnet18": "half_cub
 def tiny(name, seed=0):
     """An untrained model whose BatchNorms have seen something, its weights as a file in half precision has them."""
     chosen, generator = settings(name), torch.Generator().manual_seed(seed)
-    model = CrossModalVAE(chosen.architecture, seed).eval()
+    model = methods.build(chosen.architecture, seed).eval()
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             layer.running_mean.normal_(0, 0.2, generator=generator)
@@ -169,6 +168,7 @@ def test_preprocessed_data_names_what_a_model_was_trained_on_only_if_it_is_still
     [
         ("stb-separate", ["--onnx"], "stb-separate: expected a model that decodes rgb to joints_3d, found one to rgb;"),
         ("rhd-2d-v1", ["--onnx", "--target", "rgb"], "decodes joints_2d to rgb, found one to joints_3d;"),
+        ("rhd-rgb-zb17", ["--onnx"], "rhd-rgb-zb17: expected one of our variants, found the rival [38];"),
         ("rhd-2d-v1", [], "the following arguments are required: --onnx"),
     ],
 )
