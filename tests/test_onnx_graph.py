@@ -27,9 +27,10 @@ OUTPUTS = {
     UNSIDED: {"joints_3d": (21, 3)},
     "rhd-2d-v3": {"joints_3d": (21, 3), "joints_2d_decoded": (21, 2)},
     "icvl-resnet18": {"joints_3d": (16, 3)},
+    "rhd-rgb-v5": {"joints_3d": (21, 3)},
     "stb-cross": {"joints_3d": (21, 3), "rgb_decoded": (3, 64, 64), "joints_2d": (21, 2)},
 }
-UNITS = {UNSIDED: "fixed", "rhd-2d-v3": "scale_bone", "icvl-resnet18": "half_cube", "stb-cross": "scale_bone"}
+UNITS = dict.fromkeys(OUTPUTS, "scale_bone") | {UNSIDED: "fixed", "icvl-resnet18": "half_cube"}
 
 
 def tiny(name, seed=0):
