@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import threadpoolctl
 import torch
 
@@ -18,6 +20,7 @@ from handvae.preprocessing import moments, store
 from stages import command_line, run
 
 PROCESSED = Path("data/processed")
+TURNED = ("epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high", "epe_mean_mm_sd", "auc_20_50")  # of turned crops
 
 
 def main(*words: str) -> None:
@@ -47,7 +50,12 @@ def evaluate(name: str, loaded: params.Params, device: torch.device) -> None:
     for dataset in settings.experiment.datasets:
         prediction = predicted(name, models, dataset, trained_on, loaded, device)
         predictions[dataset] = prediction
-        summaries[dataset], curves[dataset] = scores(prediction, settings)
+        summaries[dataset], curves[dataset] = scores(prediction, prediction.joints_pred_mm, settings)
+        if prediction.turned_mm:
+            of_turned, _ = scores(prediction, prediction.turned_mm, settings)
+            crops = 1 + len(loaded.evaluation.turned_crops.rotation_deg)
+            summaries[dataset] |= {f"turned_{key}": of_turned[key] for key in TURNED if key in of_turned}
+            summaries[dataset]["turned_crops"] = crops
         print(f"{name}: {result_text(dataset, summaries[dataset])}")
     one_set = len(predictions) == 1
     predict.write(
@@ -75,8 +83,12 @@ def predicted(
     scored, unit_mm = parts.scored_part(PROCESSED, settings.experiment, dataset), settings.joint_unit_mm
     test = batches.load_split([scored], settings.uses_images, unit_mm, device, resident=loaded.resident)
     train = batches.load_split(trained_on, False, unit_mm, device)
-    of_seeds = []
+    turned = loaded.evaluation.turned_crops
+    rotations_deg = (0.0, *turned.rotation_deg) if str(settings.experiment.variant) in turned.variants else ()
+    of_seeds, turned_mm = [], []
     for model, of_model, _ in models:
+        if rotations_deg:
+            turned_mm.append(predict.predict_joints_mm(model, of_model.encoded, test, rotations_deg))
         columns = predict.predict_split(model, of_model, scored, test, train)
         encoded = latent.latent_columns(model, of_model, scored, test, columns) if of_model.is_vae else {}
         of_seeds.append((columns, encoded))
@@ -86,7 +98,7 @@ def predicted(
     block_frames = 1 if facts["synthetic"] else loaded.evaluation.block_frames
     columns["block"] = moments.blocks(columns["moment"], columns["sequence"], columns["frame"], block_frames)
     further_seeds = [(of_seed["joints_pred_mm"], latent_of_seed) for of_seed, latent_of_seed in further]
-    return predict.Prediction(columns, encoded, facts, further_seeds)
+    return predict.Prediction(columns, encoded, facts, further_seeds, turned_mm)
 
 
 def result_text(dataset: str, summary: dict[str, float | int | None]) -> str:
@@ -129,14 +141,14 @@ def attributes(name: str, settings: Settings, dataset: str, processed: dict[str,
 
 
 def scores(
-    prediction: predict.Prediction, settings: Settings
+    prediction: predict.Prediction, joints_pred_mm: Sequence[np.ndarray], settings: Settings
 ) -> tuple[dict[str, float | int | None], list[tuple[float, float]]]:
-    """The flat metrics and the curve: PCK by the RGB sets' protocol; for depth PCF by the public evaluation's."""
+    """The flat metrics and the curve of the joints (N, J, 3) that each seed's model predicts: PCK by the RGB sets'
+    protocol; for depth PCF by the public evaluation's."""
     columns, evaluated = prediction.columns, list(settings.skeleton.evaluated)
     block = columns["block"]
     true, mean_pose, visible = (columns[name][:, evaluated] for name in ("joints_true_mm", "mean_pose_mm", "visible"))
-    further_mm = [joints_mm for joints_mm, _ in prediction.further_seeds]
-    joints_pred = [joints_mm[:, evaluated] for joints_mm in (columns["joints_pred_mm"], *further_mm)]
+    joints_pred = [joints_mm[:, evaluated] for joints_mm in joints_pred_mm]
     if settings.experiment.input == "depth":
         summary = statistics.summarise_depth(joints_pred, true, mean_pose, block, seed=0)
         table = statistics.pcf_table(joints_pred, true)

@@ -81,7 +81,7 @@ def every_key(tree, path=""):
 
 def test_every_missing_key_is_an_error_that_names_it(params_tree, load):
     rows = params_tree["experiments"]
-    params_tree["experiments"] = {"rhd-rgb-v1": rows["rhd-rgb-v1"]}  # one row stands for all
+    params_tree["experiments"] = {"rhd-rgb-v3": rows["rhd-rgb-v3"]}  # one row stands for all
     # users may add and remove their keys: a missing one is not an error in itself
     free = {"profiles", "experiments", "variants", "recipes"}
     free |= {f"profiles/{profile}/steps_share" for profile in params_tree["profiles"]}
@@ -118,7 +118,11 @@ def test_every_missing_key_is_an_error_that_names_it(params_tree, load):
         ("profiles/tiny/decoder_width", 1, "decoder_width: expected at least 2 at crop_px 64.*, found 1"),
         ("profiles/tiny/encoder_width", 24, "tiny.encoder_width: expected a multiple of 16 .*oneDNN.*, found 24"),
         ("profiles/small/crop_px", 100, "crop_px: expected a power of two, at least 64, found 100"),
-        ("profiles/small/steps_share", {"rdh": 0.5}, r"steps_share: expected one of rhd, .*, found 'rdh'"),
+        (
+            "profiles/small/steps_share",
+            {"rdh": 0.5},
+            "steps_share: expected sets or variants, rhd, .*, found 'rdh'",
+        ),
         ("profiles/small/steps_share", {"stb": 0}, "steps_share.stb: expected a positive number, found 0"),
         ("profiles/small/augmentation/rgb/scale", [1.2, 1.0], "rgb.scale: expected .low, high."),
         ("profiles/tiny/synthetic/stb/background_frames", "none", r"_frames: expected int \| None, found 'none'"),
@@ -175,11 +179,12 @@ def test_that_a_row_is_repeated_is_no_setting_of_its_models(params_tree, load):
     assert "repeated" not in json.dumps(settings_of(repeated, "rhd-2d-v2").as_dict())
 
 
-def test_a_dataset_is_trained_for_its_share_of_the_steps(params_tree, load):
+def test_a_dataset_and_a_variant_are_trained_for_their_share_of_the_steps(params_tree, load):
     whole = load(params_tree)
-    params_tree["profiles"]["small"]["steps_share"] = {"stb": 0.5, "rhd+stb": 2.0}
+    params_tree["profiles"]["small"]["steps_share"] = {"stb": 0.5, "rhd+stb": 2.0, "5": 1.5}
     loaded = load(params_tree)
-    for name, share in {"rhd-rgb-v1": 1, "stb-rgb-v1": 0.5, "both-rgb-v1-t": 2, "nyu-resnet18": 1}.items():
+    shares = {"rhd-rgb-v1": 1, "stb-rgb-v1": 0.5, "both-rgb-v1-t": 2, "nyu-resnet18": 1, "rhd-rgb-v5": 1.5}
+    for name, share in (shares | {"stb-rgb-v5": 0.75}).items():
         before, after = settings_of(whole, name), settings_of(loaded, name)
         assert after.training.steps == share * before.training.steps > 0
         assert dataclasses.replace(after, training=before.training) == before

@@ -36,6 +36,36 @@ def test_the_ground_truth_scale_is_given_back_with_and_without_scale_invariance(
         np.testing.assert_allclose(predicted, truth, atol=1e-3)
 
 
+class Turning:
+    """Predicts the true pose of the view that it is given, and a constant in the camera's frame beside it."""
+
+    def __init__(self, split, rotations_deg, aside):
+        draws = []
+        for rows in torch.arange(len(split)).split(predict.BATCH):
+            for rotation_deg in rotations_deg:
+                draw = unaugmented(rows)
+                draw.rotation_rad += np.deg2rad(rotation_deg)
+                draws.append(draw)
+        self.answers = [batches.batch(split, draw, {"joints_3d"})["joints_3d"] for draw in draws]
+        self.aside = torch.tensor([aside, 0.0, 0.0]).repeat(split.joints_mm.shape[1])
+
+    def predict(self, source, target, x, side_onehot):
+        return self.answers.pop(0) + self.aside
+
+
+def test_poses_of_turned_crops_are_turned_back_and_averaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "BATCH", 4)
+    split, rotations_deg = splits(tmp_path, scale_invariant=False), (0.0, -30.0, 30.0)
+    truth = (split.joints_mm - split.joints_mm[:, :1]).numpy()
+    for aside in (0.0, 1.0):
+        model = Turning(split, rotations_deg, aside)
+        predicted = predict.predict_joints_mm(model, "joints_2d", split, rotations_deg)
+        assert not model.answers
+        # turned back by both angles, what the constant adds across goes; along, its cosines' mean stays
+        error_mm = np.array([aside * 50.0 * (1 + 2 * np.cos(np.deg2rad(30))) / 3, 0, 0])
+        np.testing.assert_allclose(predicted - truth, np.broadcast_to(error_mm, truth.shape), atol=2e-3)
+
+
 def test_predictions_are_not_re_centred(tmp_path):
     split = splits(tmp_path)
     predicted = predict.predict_joints_mm(Oracle(split, offset=0.5), "joints_2d", split)

@@ -79,13 +79,32 @@ def test_the_posterior_of_an_image_is_the_product_of_its_features_and_of_its_own
     mu, log_var, maps = model.encode_with_maps("rgb", x, side)
     place = spatial.soft_argmax(maps)
     by_joints = model.encode("joints_2d", (place - place[:, ROOT : ROOT + 1]).flatten(1), side)
-    by_features = model.encoders["rgb"](x, side)
+    trunk, head = model.encoders["rgb"].trunk, model.decoders["heatmaps"]
+    at_joints = head(trunk.stages(x))[1]
+    by_features = model.encoders["rgb"].posterior(torch.cat([trunk(x), at_joints], dim=1), side)
     expected = spatial.product(*(torch.stack(of) for of in zip(by_features, by_joints, strict=True)))
     for actual, encoded, wanted in zip((mu, log_var), model.encode("rgb", x, side), expected, strict=True):
         torch.testing.assert_close(actual, wanted)
         assert torch.equal(actual, encoded)
     alone = vae.CrossModalVAE(Architecture(PAIRS[:2], 64, 16, 16, True, 21, "resnet18"), 0).eval()
-    assert torch.equal(alone.encode("rgb", x, side)[0], alone.encoders["rgb"](x, side)[0])
+    at_joints = alone.decoders["heatmaps"](alone.encoders["rgb"].trunk.stages(x))[1]
+    features = torch.cat([alone.encoders["rgb"].trunk(x), at_joints], dim=1)
+    assert torch.equal(alone.encode("rgb", x, side)[0], alone.encoders["rgb"].posterior(features, side)[0])
+
+
+def test_the_features_at_the_joints_are_those_under_their_maps():
+    head = spatial.SpatialHead([16, 32, 64, 128], 3).eval()
+    head.maps = torch.nn.Conv2d(spatial.CHANNELS, 16, 1)
+    seen = {}
+    head.mix.register_forward_hook(lambda *_: seen.update(features=_[2]))
+    head.at_joints = torch.nn.Identity()
+    with torch.no_grad():
+        logits, at_joints = head([torch.randn(2, 16 * 2**n, 16 // 2**n, 16 // 2**n) for n in range(4)])
+    weights = logits.double().flatten(2).softmax(dim=2)
+    expected = torch.stack(
+        [(weights[:, joint, None] * seen["features"].double().flatten(2)).sum(dim=2) for joint in range(3)], dim=1
+    )
+    torch.testing.assert_close(at_joints, expected.flatten(1).float(), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("joints", [16, 21, 36])  # ICVL, the 21 of most sets, NYU

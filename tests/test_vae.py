@@ -96,3 +96,27 @@ def test_one_batch_is_overfitted():
             optimiser.step()
         errors.append(reconstruction.item())
     assert errors[0] < 0.01 * 63 < 0.5 * 63 < errors[1]
+
+
+def test_the_laplace_loss_is_the_likelihood_at_its_best_scale():
+    generator = torch.Generator().manual_seed(0)
+    x, target = torch.randn(16, 63, generator=generator), torch.randn(16, 63, generator=generator)
+    distances = (x - target).double().view(16, 21, 3).norm(dim=2)
+    scales = torch.logspace(-2, 2, 20_001, dtype=torch.float64)
+    # of a joint: |e| / b + 3 log b, up to a constant; over 21 joints
+    likelihoods = distances.mean() / scales + 3 * scales.log()
+    best = likelihoods.argmin()
+    assert scales[best].item() == pytest.approx(distances.mean().item() / 3, rel=1e-3)
+    loss = vae.laplace_loss(x, target, 3)
+    constant = 3 - 3 * math.log(3)
+    assert loss.item() == pytest.approx(21 * (likelihoods[best].item() - constant), rel=1e-4)
+
+
+def test_the_laplace_loss_does_not_know_the_unit_and_has_a_gradient_at_the_truth():
+    generator = torch.Generator().manual_seed(0)
+    x, target = torch.randn(8, 42, generator=generator), torch.randn(8, 42, generator=generator)
+    further = vae.laplace_loss(10 * x, 10 * target, 2) - vae.laplace_loss(x, target, 2)
+    assert further.item() == pytest.approx(42 * math.log(10), rel=1e-4)
+    exact = target.clone().requires_grad_()
+    vae.laplace_loss(exact, target, 2).backward()
+    assert torch.equal(exact.grad, torch.zeros_like(exact))

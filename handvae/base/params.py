@@ -62,9 +62,10 @@ class Params:
         return max(self.seeds, self.profile.repeated_seeds if name in self.repeated else 1)
 
     def training(self, experiment: Experiment) -> Training:
-        """The profile's training of the experiment's input, for the dataset's share of the steps."""
-        training = self.profile.training[experiment.input]
-        steps = round(training.steps * self.profile.steps_share.get(experiment.dataset, 1.0))
+        """The profile's training of the experiment's input, for the dataset's and the variant's share of the steps."""
+        training, shares = self.profile.training[experiment.input], self.profile.steps_share
+        share = shares.get(experiment.dataset, 1.0) * shares.get(str(experiment.variant), 1.0)
+        steps = round(training.steps * share)
         return dataclasses.replace(training, steps=max(1, steps))
 
     def pairs(self, experiment: Experiment) -> list[tuple[str, str]]:
@@ -111,6 +112,11 @@ def _checked(tree: object) -> Params:
     profiles, profile_name, defaults = (values.pop(key) for key in ("profiles", "profile", "defaults"))
     if profile_name not in profiles:
         raise InputError(f"profile: expected one of {', '.join(profiles)}, found '{profile_name}'")
+    shared = (*DATASETS, sections.BOTH, *map(str, values["variants"]))
+    for name, profile in profiles.items():
+        if unknown := [key for key in profile.steps_share if key not in shared]:
+            where = f"profiles.{name}.steps_share"
+            raise InputError(f"{where}: expected sets or variants, {', '.join(shared)}, found {unknown[0]!r}")
     if unknown := [str(key) for key in defaults if key not in Row.__dataclass_fields__]:
         raise InputError(f"defaults: expected keys of an experiment, found {', '.join(unknown)}")
     changes = values["experiments"]

@@ -92,7 +92,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Loss:
-    reduction: Literal["sum", "mean"]
+    reduction: Literal["sum", "mean", "laplace"]
     modality_weights: TypedDict("ModalityWeights", dict.fromkeys(MODALITIES, NonNegative))
     kl_weight: Positive
     kl_weight_start: Positive
@@ -123,8 +123,17 @@ class Training:
 
 
 @dataclass(frozen=True)
+class TurnedCrops:
+    """Averaging at test time: the crop as it is, and turned in the image plane."""
+
+    rotation_deg: list[float]
+    variants: list[str]  # that are scored so, beside their plain predictions
+
+
+@dataclass(frozen=True)
 class Evaluation:
     block_frames: Count  # of a video, drawn together in intervals and tests
+    turned_crops: TurnedCrops
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ class Profile:
     unscaled_unit_mm: Positive
     augmentation: TypedDict("AugmentationByInput", dict.fromkeys(INPUTS, Augmentation))
     training: TypedDict("TrainingByInput", dict.fromkeys(INPUTS, Training))
-    steps_share: dict[DatasetName, Positive]  # of the training steps; 1 of those not named
+    steps_share: dict[str, Positive]  # of the training steps, by dataset and by variant; 1 of those not named
 
     def __post_init__(self):
         halvings = self.crop_px.bit_length() - 4  # of the decoder's 4 x decoder_width channels

@@ -1,5 +1,6 @@
 """From a trained model and a split to 3D joints in millimetres, and the mean-pose baseline in the same terms."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,17 +30,24 @@ def all_rows(split: Split) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def predict_joints_mm(model: CrossModalVAE, source: str, split: Split) -> np.ndarray:
+def predict_joints_mm(
+    model: CrossModalVAE, source: str, split: Split, rotations_deg: Sequence[float] = (0.0,)
+) -> np.ndarray:
     """Joints (N, J, 3) in mm of every row of the split, unaugmented, from the posterior's mean: see `split.to_mm`.
 
     The true scale (invariance S) or cube (depth) is given back. Nothing is re-centred: the predicted palm counts as it
-    is.
+    is. `rotations_deg`: crops turned by these angles are predicted from, turned back and averaged.
     """
     joints_mm = []
     for rows in all_rows(split).split(BATCH):
-        inputs = batches.batch(split, unaugmented(rows), {source})
-        normalised = model.predict(source, TARGET, inputs[source], inputs["side_onehot"])
-        joints_mm.append(split.to_mm(rows, normalised.view(len(rows), -1, 3)))
+        poses = []
+        for rotation_deg in rotations_deg:
+            draw = unaugmented(rows)
+            draw.rotation_rad += math.radians(rotation_deg)
+            inputs = batches.batch(split, draw, {source})
+            normalised = model.predict(source, TARGET, inputs[source], inputs["side_onehot"])
+            poses.append(normalised.view(len(rows), -1, 3) @ draw.turn())
+        joints_mm.append(split.to_mm(rows, torch.stack(poses).mean(dim=0)))
     return torch.cat(joints_mm).cpu().numpy()
 
 
@@ -77,13 +85,20 @@ class Prediction:
     """Predictions of an experiment's models for the rows of one set: a predictions file, or one of its two groups.
 
     `latent`: see `handvae.evaluation.latent`; `further_seeds`: joints_pred_mm and latent columns of the models after
-    the first, which are stored in groups seed-1, seed-2, ...
+    the first, which are stored in groups seed-1, seed-2, ...; `turned_mm`: the joints (N, J, 3) of every model from the
+    average of turned crops, if these are scored too, which are not stored.
     """
 
     columns: Columns
     latent: Columns
     attributes: dict[str, object]
     further_seeds: Sequence[tuple[np.ndarray, Columns]] = ()
+    turned_mm: Sequence[np.ndarray] = ()
+
+    @property
+    def joints_pred_mm(self) -> list[np.ndarray]:
+        """The joints (N, J, 3) of every model."""
+        return [self.columns["joints_pred_mm"], *(joints_mm for joints_mm, _ in self.further_seeds)]
 
 
 def write(path: Path | str, predictions: dict[str, Prediction]) -> None:

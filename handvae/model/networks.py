@@ -121,13 +121,16 @@ class JointTrunk(nn.Module):
 
 
 class Encoder(nn.Module):
-    """q(z|x): a trunk, then one linear layer from its features, and the hand side if given, to (mu, log_var)."""
+    """q(z|x): a trunk, then one linear layer from its features, and the hand side if given, to (mu, log_var).
 
-    def __init__(self, trunk: nn.Module, hand_side: bool):
+    `further`: how many features `posterior` is given beside the trunk's.
+    """
+
+    def __init__(self, trunk: nn.Module, hand_side: bool, further: int = 0):
         super().__init__()
         self.trunk = trunk
         self.hand_side = hand_side
-        self.head = nn.Linear(trunk.features + 2 * hand_side, 2 * LATENT)
+        self.head = nn.Linear(trunk.features + further + 2 * hand_side, 2 * LATENT)
 
     def forward(self, x: torch.Tensor, side_onehot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.posterior(self.trunk(x), side_onehot)

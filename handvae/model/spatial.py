@@ -1,23 +1,30 @@
 """Beyond the paper: where an image's joints are, as heat maps, and the product of two experts on z.
 
-Variants 1 to 4 have none of it. A variant with the pair image->heatmaps has. If it encodes 2D joints as well, the
-image's posterior is the product of what its features say and of what its own 2D joints say, by the encoder of true 2D
-joints.
+Variants 1 to 4 have none of it. A variant with the pair image->heatmaps has: its image encoder reads, beside the
+trunk's features, those at the joints. If it encodes 2D joints as well, the image's posterior is the product of what its
+features say and of what its own 2D joints say, by the encoder of true 2D joints.
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from handvae.model.networks import HIDDEN
+
 # HEATMAPS, the target: (B, 2 J), the joints' place in the crop over half its side, 0 in its middle
-CHANNELS = 48
+CHANNELS = 32
 SPREAD_CELLS = 1.0  # standard deviation of a true map
 CHANNELS_MULTIPLE = 16  # of the last layer's outputs, which are at least the joints: oneDNN's convolutions want it
 ERROR_WEIGHT = 20.0  # of the squared error of the map's mean beside the map's cross-entropy
 
 
 class SpatialHead(nn.Module):
-    """The feature maps of the ResNet's four stages, each (B, C, S, S), to the logits (B, J, S / 4, S / 4) of J maps."""
+    """The feature maps of the ResNet's four stages, each (B, C, S, S), to the logits (B, J, S / 4, S / 4) of J maps.
+
+    And to what the image shows at the joints (B, HIDDEN): its features' means under each joint's map, by two layers.
+    """
 
     def __init__(self, channels: list[int], joints: int):
         super().__init__()
@@ -27,12 +34,17 @@ class SpatialHead(nn.Module):
             nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU()
         )
         self.maps = nn.Conv2d(CHANNELS, -(-joints // CHANNELS_MULTIPLE) * CHANNELS_MULTIPLE, 1)
+        sizes = (CHANNELS * joints, HIDDEN, HIDDEN)
+        self.at_joints = nn.Sequential(*(layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())))
 
-    def forward(self, stages: list[torch.Tensor]) -> torch.Tensor:
+    def forward(self, stages: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         summed = self.lateral[-1](stages[-1])
         for lateral, stage in zip(reversed(self.lateral[:-1]), reversed(stages[:-1]), strict=True):
             summed = lateral(stage) + F.interpolate(summed, scale_factor=2.0)
-        return self.maps(self.mix(summed))[:, : self.joints].float()
+        features = self.mix(summed)
+        logits = self.maps(features)[:, : self.joints].float()
+        means = torch.bmm(logits.flatten(2).softmax(dim=2), features.float().flatten(2).mT)
+        return logits, self.at_joints(means.flatten(1))
 
 
 def cell_places(cells: int, device: torch.device) -> torch.Tensor:

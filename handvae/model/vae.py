@@ -9,11 +9,12 @@ from handvae.base.errors import InputError
 from handvae.base.joints import HAND21, ROOT
 from handvae.base.sections import HEATMAPS, Loss
 from handvae.model import spatial
-from handvae.model.networks import LATENT, Encoder, ImageDecoder, JointTrunk, ResNet, initialise, mlp
+from handvae.model.networks import HIDDEN, LATENT, Encoder, ImageDecoder, JointTrunk, ResNet, initialise, mlp
 
 IMAGE_CHANNELS = {"rgb": 3, "depth": 1}
 DIMENSIONS = {"joints_2d": 2, "joints_3d": 3}
 IMAGE_REFERENCE_PX = 64  # a recipe states the weight of an image of this size
+LEAST_DISTANCE = 1e-3  # of a joint in `laplace_loss`: the gradient of a square root has no end at 0
 
 Pair = tuple[str, str]  # (input modality, target modality)
 
@@ -59,8 +60,9 @@ class CrossModalVAE(nn.Module):
         """The same of an image, and the logits of its heat maps: see handvae.model.spatial."""
         encoder = self.encoders[modality]
         stages = encoder.trunk.stages(x)
-        mu, log_var = encoder.posterior(encoder.trunk.pooled(stages[-1]), side_onehot)
-        maps = self.decoders[HEATMAPS](stages)
+        maps, at_joints = self.decoders[HEATMAPS](stages)
+        features = torch.cat([encoder.trunk.pooled(stages[-1]), at_joints], dim=1)
+        mu, log_var = encoder.posterior(features, side_onehot)
         if "joints_2d" in self.encoders:
             joints_2d = spatial.soft_argmax(maps)
             if modality == "rgb":
@@ -84,9 +86,9 @@ def _encoder(modality: str, architecture: Architecture) -> Encoder:
     if modality in IMAGE_CHANNELS:
         channels = IMAGE_CHANNELS[modality]
         trunk = ResNet(architecture.encoder, channels, architecture.crop_px, architecture.width)
-    else:
-        trunk = JointTrunk(DIMENSIONS[modality] * architecture.joints)
-    return Encoder(trunk, architecture.hand_side)
+        has_maps = (modality, HEATMAPS) in architecture.pairs
+        return Encoder(trunk, architecture.hand_side, further=HIDDEN if has_maps else 0)
+    return Encoder(JointTrunk(DIMENSIONS[modality] * architecture.joints), architecture.hand_side)
 
 
 def _decoder(modality: str, architecture: Architecture) -> nn.Module:
@@ -122,6 +124,17 @@ def squared_error(x: torch.Tensor, target: torch.Tensor, reduction: str) -> torc
     return errors.sum(dim=1)
 
 
+def laplace_loss(x: torch.Tensor, target: torch.Tensor, dimensions: int) -> torch.Tensor:
+    """-log p of joints (B, J * dimensions), a sample, up to a constant, where p of a joint's error e is
+    exp(-|e| / b) / b^dimensions and the scale b is the one that fits the batch best, mean |e| / dimensions.
+
+    A scalar. For Gaussians: Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders".
+    """
+    errors = (x.float() - target.float()).unflatten(1, (-1, dimensions))
+    distance = (errors.square().sum(dim=2) + LEAST_DISTANCE**2).sqrt()
+    return target.shape[1] * distance.mean().log()
+
+
 def terms(
     model: CrossModalVAE,
     source: str,
@@ -147,7 +160,10 @@ def terms(
             result.append(torch.stack([of_maps, torch.zeros_like(of_maps)]))
             continue
         decoded = model.decode(target, sample(mu, log_var, noise_of_pair))
-        reconstruction = squared_error(decoded, batch[target], loss.reduction)
+        if loss.reduction == "laplace" and target in DIMENSIONS:
+            reconstruction = laplace_loss(decoded, batch[target], DIMENSIONS[target])
+        else:
+            reconstruction = squared_error(decoded, batch[target], loss.reduction)
         divisor = kl_divisor(loss.kl_normaliser, source, batch[source], batch[target])
         result.append(torch.stack([loss.modality_weights[target] * reconstruction.mean(), kl.mean() / divisor]))
     return torch.stack(result)

@@ -52,13 +52,13 @@ def read_grid(
             f"{predictions}: expected the results of one row at least of params.yaml's experiments, found none "
             f"({every_why}); run `{COMMAND}`, or `dvc repro` for all"
         )
-    # a table compares models of one recipe: that of most results
+    # a table compares models of one recipe, that of most results; the recipe of a variant of our own is part of it
     counts = Counter(result.recipe for result in results)
     most = max(counts, key=counts.get)
-    others = {result.experiment: result for result in results if result.recipe != most}
+    others = {result.experiment: result for result in results if result.recipe != most and not result.is_beyond}
     why = f"trained by another recipe than most rows, {most}"
     left_out += [LeftOut(name, result.dataset, f"{why}: {result.recipe}") for name, result in others.items()]
-    return [result for result in results if result.recipe == most], left_out
+    return [result for result in results if result.experiment not in others], left_out
 
 
 def _check(result: Result, settings: Params, processed: Path) -> None:

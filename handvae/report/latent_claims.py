@@ -132,6 +132,12 @@ def _encodings(result: Result) -> tuple[list[np.ndarray], list[np.ndarray], np.n
     return list(mus), list(log_vars), np.unique(block[rows[0]], return_inverse=True)[1]
 
 
+def mean_purity(result: Result) -> float:
+    """The number of APART, of the posterior means, over samples and seeds."""
+    mus, _, _ = _encodings(result)
+    return float(np.mean([_apart(mu) for mu in mus]))
+
+
 def _apart(encodings: np.ndarray) -> np.ndarray:
     """The number of APART (N,) of each sample; encodings (M, N, D)."""
     return apart_percent(purities(encodings), purity_of_shuffled(encodings, SEED)[0]).mean(axis=0)

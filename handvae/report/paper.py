@@ -24,6 +24,7 @@ TASKS: dict[Task, str] = {  # in the tables' order of columns
 }
 # whose numbers Tables 2 and 6 repeat in their T+S+H row: the lowest mean of each task in Table 1
 VARIANTS = (1, 2, 3, 4)
+OF_LATENT_FIGURES = ("cross", "separate")  # Figures 1, 6, 8 and 9
 BEST_VARIANT: dict[Task, int] = {("rhd", "joints_2d"): 3, ("rhd", "rgb"): 1, ("stb", "rgb"): 3}
 
 

@@ -108,6 +108,11 @@ class Result:
         return self.label_fraction == 1 and self.variant == paper.RIVAL.get(self.input) and not self.of_two_sets
 
     @property
+    def is_beyond(self) -> bool:
+        """A variant that the paper does not have: docs/beyond.md."""
+        return self.variant not in (*paper.VARIANTS, *paper.OF_LATENT_FIGURES, *paper.RIVAL.values())
+
+    @property
     def paired(self) -> bool:
         """Whether it is compared in pairs: trained on all labels of its own set, by a numbered variant or as [38]."""
         numbered = isinstance(self.variant, int) and self.label_fraction == 1 and not self.of_two_sets

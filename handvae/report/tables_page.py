@@ -7,7 +7,7 @@ from string import Template
 import pandas as pd
 
 from handvae.evaluation.uncertainty import LEAST_SEEDS, LEVEL
-from handvae.report import claims, comparison, latent_claims, paper, parameters, semi_supervised, tables, text
+from handvae.report import beyond, claims, comparison, latent_claims, paper, parameters, semi_supervised, tables, text
 from handvae.report.results import LeftOut, Result
 from handvae.report.text import WORDS, markdown_table, markdown_text
 
@@ -47,6 +47,7 @@ def tables_of(results: list[Result], counts: dict[int, int], layers: pd.DataFram
     others = {
         "semi_supervised": (semi_supervised.semi_supervised_table(results), semi_supervised.semi_supervised_text),
         "parameters": (parameters.parameter_table(counts, layers), parameters.parameter_text),
+        "beyond": (beyond.beyond_table(results), beyond.beyond_text),
         "paired": (comparison.paired_table(results), comparison.paired_text),
     }
     return made | {name: _table(name, frame, cells_of(frame)) for name, (frame, cells_of) in others.items()}
