@@ -162,7 +162,7 @@ def test_an_experiment_must_fit_its_dataset(params_tree, load, changes, message)
 def test_a_repeated_row_has_the_models_of_its_profile_where_these_are_more_than_all_rows_have(params_tree, load):
     params_tree["profiles"]["small"]["repeated_seeds"] = 3
     params_tree["experiments"]["rhd-rgb-v1"]["repeated"] = False
-    names = ("rhd-2d-v1", "rhd-rgb-v1", "rhd-rgb-v2", params.OWN)  # repeated; not; by the defaults; one's own
+    names = ("rhd-2d-v1", "rhd-rgb-v1", "rhd-rgb-v3", params.OWN)  # repeated; not; by the defaults; one's own
     for seeds, expected in ((1, [3, 1, 1, 1]), (2, [3, 2, 2, 1]), (5, [5, 5, 5, 1])):
         loaded = load(params_tree | {"seeds": seeds})
         assert [loaded.models_of(name) for name in names] == expected
