@@ -60,7 +60,7 @@ def test_parameters_are_set_as_dvc_does_and_the_rest_of_the_file_stays(folder, a
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rhd-2d-v9"], r"rhd, stb, rhd.stb, icvl, nyu, msra, rhd-2d-v1, .*; found 'rhd-2d-v9'"),
+        (["rhd-2d-v9"], r"rhd, stb, icvl, rhd.stb, nyu, msra, rhd-2d-v1, .*; found 'rhd-2d-v9'"),
         (["-S", "profil=paper"], "Could not override 'profil'"),
         (["-S", "profile=big"], "profile: expected one of small, night, paper, tiny, found 'big'"),
         (["--workers", "0"], "--workers: expected 1 or more, found 0; usage: python -m stages.grid"),

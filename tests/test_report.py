@@ -106,7 +106,7 @@ def rows_left_out(project):
 def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, monkeypatch, capfd):
     report.main()
     tables, figures, rest = map(outputs, ("reports/tables", "reports/figures", "reports/notebooks"))
-    papers = [f"table{number}" for number in (1, 2, 5, 6)] + ["depth", "parameters", "semi_supervised"]
+    papers = [f"table{number}" for number in (1, 2, 5, 6)] + ["depth", "parameters", "semi_supervised", "beyond"]
     names = [f"{name}.{kind}" for name in papers for kind in ("csv", "tex")]
     names += ["claims.csv", "claims.md", "paired.csv", "paired.md"]
     names += ["captions.json", "parameters_layers.csv", "summary.md", "tables.md"]
