@@ -123,6 +123,7 @@ def test_every_missing_key_is_an_error_that_names_it(params_tree, load):
             {"rdh": 0.5},
             "steps_share: expected sets or variants, rhd, .*, found 'rdh'",
         ),
+        ("evaluation/turned_crops/variants", ["6"], "evaluation.turned_crops.variants: expected variants, found '6'"),
         ("profiles/small/steps_share", {"stb": 0}, "steps_share.stb: expected a positive number, found 0"),
         ("profiles/small/augmentation/rgb/scale", [1.2, 1.0], "rgb.scale: expected .low, high."),
         ("profiles/tiny/synthetic/stb/background_frames", "none", r"_frames: expected int \| None, found 'none'"),

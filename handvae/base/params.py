@@ -117,6 +117,9 @@ def _checked(tree: object) -> Params:
         if unknown := [key for key in profile.steps_share if key not in shared]:
             where = f"profiles.{name}.steps_share"
             raise InputError(f"{where}: expected sets or variants, {', '.join(shared)}, found {unknown[0]!r}")
+    turned = values["evaluation"].turned_crops.variants
+    if unknown := [name for name in turned if name not in map(str, values["variants"])]:
+        raise InputError(f"evaluation.turned_crops.variants: expected variants, found {unknown[0]!r}")
     if unknown := [str(key) for key in defaults if key not in Row.__dataclass_fields__]:
         raise InputError(f"defaults: expected keys of an experiment, found {', '.join(unknown)}")
     changes = values["experiments"]
