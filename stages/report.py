@@ -83,7 +83,7 @@ def table_texts(
     layers = parameters.layer_table(shapes)
     made = tables.tables_of(results, counts, layers)
     claims = tables.claims_table(results, counts, made["paired"].frame)
-    answer = summary.answer(results, made["depth"].frame, claims, profile)
+    answer = summary.answer(results, made["depth"].frame, made["beyond"].frame, claims, profile)
     return tables.texts_of(made) | {
         "parameters_layers.csv": csv_table(layers),
         "claims.csv": csv_table(claims),

@@ -33,7 +33,9 @@ def write_tables(folder, results, note=""):
     """What the report stage writes of these results, as far as the reproduction report reads it."""
     made = tables_page.tables_of(results, COUNTS, LAYERS)
     claims = tables_page.claims_table(results, COUNTS, made["paired"].frame)
-    answer = summary.answer(results, made["depth"].frame, claims, "Profile small: images of 64 px.")
+    answer = summary.answer(
+        results, made["depth"].frame, made["beyond"].frame, claims, "Profile small: images of 64 px."
+    )
     texts = tables_page.texts_of(made) | {
         "claims.csv": tables_page.text.csv_table(claims),
         "summary.md": tables_page.summary_markdown(answer),

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from handvae.report import summary, tables, tables_page
+from handvae.report import beyond, summary, tables, tables_page
 from handvae.report.claims import ABSENT
 from handvae.report.text import WORDS
 from tests.test_tables import icvl, msra_fold, numbers, published, result, seeds
@@ -19,8 +19,11 @@ def claimed(*rows):
 NONE = claimed((LITTLE, "", float("nan"), None, ABSENT))
 
 
-def answered(results, claims=NONE):
-    return dict(summary.answer(results, tables.depth_table(results), claims, "Profile small."))
+NOTHING = pd.DataFrame(columns=beyond.COLUMNS)
+
+
+def answered(results, claims=NONE, ours=NOTHING):
+    return dict(summary.answer(results, tables.depth_table(results), ours, claims, "Profile small."))
 
 
 def test_the_lowest_error_of_each_task_stands_beside_the_mean_pose_and_the_papers_lowest(tmp_path):
@@ -59,6 +62,21 @@ def test_models_that_have_learned_little_or_nothing_are_named_and_not_counted():
     for words, share in (("Weak: RGB->3D RHD, variant 1 has learned little", 73), ("Collapsed: RGB->3D RHD", 99)):
         assert words in said and f"Its error is {share} % of the mean pose's." in said
     assert answered(models[2:])["In short"].startswith("No: no row of the grid learned.")
+
+
+def test_variant_5_has_a_line_of_its_own_and_is_no_row_of_the_papers_grid():
+    rows = [("RGB->3D RHD", 2, 100, 1, 23.2, float("nan")), ("RGB->3D RHD", 5, 100, 1, 17.0, 26.7)]
+    rows += [("RGB->3D RHD", 5, 100, 3, 16.2, 30.2), ("RGB->3D STB", 5, 100, 1, 13.0, -4.0)]
+    rows += [("RGB->3D STB", 5, 5, 1, 20.0, 9.0), ("depth->3D ICVL", 5, 100, 1, 15.0, float("nan"))]
+    names = ["task", "variant", "label_percent", "turned_crops", "epe_mean_mm", "lower_percent"]
+    ours = pd.DataFrame(rows, columns=names)
+    said = answered([result("a"), result("ours", variant=5, epe_mean_mm=40.0), result("z", variant="zb17")], ours=ours)
+    assert said["What ran"] == "1 rows of the paper's grid and 2 beyond it, 3 models. Profile small."
+    assert said["Beyond the paper"] == (
+        "Variant 5 against the best of variants 1 to 4. RGB->3D RHD: 17.0 mm, 27 % lower. RGB->3D RHD: 16.2 mm with 3 "
+        "turned crops, 30 % lower. RGB->3D STB: 13.0 mm, 4 % higher."
+    )
+    assert "Beyond the paper" not in answered([result("a")]) and "variant 5" not in said["In short"]
 
 
 def test_data_that_can_be_compared_with_the_papers_is_told_from_data_that_cannot():

@@ -108,9 +108,14 @@ class Result:
         return self.label_fraction == 1 and self.variant == paper.RIVAL.get(self.input) and not self.of_two_sets
 
     @property
+    def is_papers(self) -> bool:
+        """A variant that the paper has."""
+        return self.variant in (*paper.VARIANTS, *paper.OF_LATENT_FIGURES)
+
+    @property
     def is_beyond(self) -> bool:
-        """A variant that the paper does not have: docs/beyond.md."""
-        return self.variant not in (*paper.VARIANTS, *paper.OF_LATENT_FIGURES, *paper.RIVAL.values())
+        """A variant that neither the paper nor its rival has: docs/beyond.md."""
+        return not self.is_papers and self.variant not in paper.RIVAL.values()
 
     @property
     def paired(self) -> bool:

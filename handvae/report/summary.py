@@ -17,18 +17,24 @@ TABLE1 = paper.TABLES["table1"]
 PAPER_PX, PAPER_WIDTH = 256, 64
 
 
-def answer(results: list[Result], depth: pd.DataFrame, claimed: pd.DataFrame, profile: str) -> list[Line]:
+def answer(
+    results: list[Result], depth: pd.DataFrame, beyond: pd.DataFrame, claimed: pd.DataFrame, profile: str
+) -> list[Line]:
     """Whether it worked, what ran, on which data, what was learned and how well, and what became of the claims.
 
-    `depth`: `tables.depth_table`; `claimed`: `tables_page.claims_table`; `profile`: the run's sizes, in words.
+    `depth`: `tables.depth_table`; `beyond`: `beyond.beyond_table`; `claimed`: `tables_page.claims_table`; `profile`:
+    the run's sizes, in words.
     """
     rows = {result.experiment: result for result in results}
     models = sum(result.seeds for result in rows.values())
-    lines = [("In short", _in_short(results))]
-    lines.append(("What ran", f"{len(rows)} rows of the paper's grid, {models} models. {profile}"))
+    papers = [result for result in results if result.is_papers]
+    others = len(rows) - len({result.experiment for result in papers})
+    further = f" and {others} beyond it" if others else ""
+    lines = [("In short", _in_short(papers))]
+    lines.append(("What ran", f"{len(rows) - others} rows of the paper's grid{further}, {models} models. {profile}"))
     lines.append(("Data", data_text(results)))
-    lines += [(label, ". ".join(numbers) + ".") for label, numbers in _errors(results, depth).items() if numbers]
-    return [*lines, *_latent_space(claimed), ("Claims", _claims(claimed))]
+    lines += [(label, ". ".join(numbers) + ".") for label, numbers in _errors(papers, depth).items() if numbers]
+    return [*lines, *_latent_space(claimed), *_beyond(beyond), ("Claims", _claims(claimed))]
 
 
 def profile_text(name: str, profile: Profile) -> str:
@@ -120,6 +126,24 @@ def _latent_space(claimed: pd.DataFrame) -> list[Line]:
         texts.append(f"{apart['separates']:.0f} when each is trained by itself")
     scale = "0: RGB, 2D and 3D are mixed as if shuffled; 100: each lies by itself"
     return [("Latent space", f"10-NN purity of the modalities: {', '.join(texts)} ({scale}).")] if texts else []
+
+
+def _beyond(beyond: pd.DataFrame) -> list[Line]:
+    """Variant 5 with all labels, beside the best of variants 1 to 4."""
+    rows = beyond[(beyond["variant"] == 5) & (beyond["label_percent"] == 100)]
+    texts = [
+        f"{row['task']}: {row['epe_mean_mm']:.1f} mm{_turned(row)}, {abs(row['lower_percent']):.0f} % "
+        f"{'lower' if row['lower_percent'] > 0 else 'higher'}"
+        for row in rows.to_dict("records")
+        if not pd.isna(row["lower_percent"])
+    ]
+    if not texts:
+        return []
+    return [("Beyond the paper", f"Variant 5 against the best of variants 1 to 4. {'. '.join(texts)}.")]
+
+
+def _turned(row: dict[str, object]) -> str:
+    return f" with {row['turned_crops']:.0f} turned crops" if row["turned_crops"] > 1 else ""
 
 
 def _claims(claimed: pd.DataFrame) -> str:
