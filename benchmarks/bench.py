@@ -1,7 +1,7 @@
 """Speed and memory of every part beside its goal.
 
-Parts: training, plain_loop, multivae, time_to, rendering, predicting, pipeline, growth; all where none is named. Each
-is a section of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take no
+Parts: training, plain_loop, multivae, time_to, beyond, rendering, predicting, pipeline, growth; all where none is named.
+Each is a section of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take no
 minutes, and writes nothing. --profile NAME: of the networks and sets, small unless given; --goals NAME: of the time to
 an error, night where there is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
@@ -14,7 +14,19 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks import data, growth, measure, multivae, page, plain_loop, predicting, programs, time_to, training
+from benchmarks import (
+    beyond,
+    data,
+    growth,
+    measure,
+    multivae,
+    page,
+    plain_loop,
+    predicting,
+    programs,
+    time_to,
+    training,
+)
 from handvae.base import atomic
 from handvae.base.errors import InputError
 from stages import command_line, run
@@ -23,6 +35,7 @@ PARTS: dict[str, Callable[[Path, str], list[measure.Row]]] = {
     "training": training.rows,
     "plain_loop": plain_loop.rows,
     "multivae": multivae.rows,
+    "beyond": beyond.rows,
     "rendering": programs.rendering_rows,
     "predicting": predicting.rows,
     "pipeline": programs.pipeline_rows,

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import data, measure
 from handvae.base import params
+from handvae.base.sections import HEATMAPS
 from handvae.evaluation import metrics, predict
 from handvae.model import batches, devices, networks, parts, training, vae
 from handvae.model.draws import BLOCK
@@ -128,7 +129,8 @@ def random_batch(settings: Settings, device: torch.device) -> Batch:
         name: torch.randn(size, dimensions * len(settings.skeleton)).to(device)
         for name, dimensions in vae.DIMENSIONS.items()
     }
-    return {"side_onehot": side, **images, **joints}
+    place = 1.6 * torch.rand(size, 2 * len(settings.skeleton)).to(device) - 0.8
+    return {"side_onehot": side, HEATMAPS: place, **images, **joints}
 
 
 def random_set(path: Path, settings: Settings, context_px: int, hands: int = HANDS) -> Path:
