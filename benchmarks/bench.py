@@ -1,9 +1,9 @@
 """Speed and memory of every part beside its goal.
 
-Parts: training, plain_loop, multivae, time_to, beyond, rendering, predicting, pipeline, growth; all where none is named.
-Each is a section of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take no
-minutes, and writes nothing. --profile NAME: of the networks and sets, small unless given; --goals NAME: of the time to
-an error, night where there is one. Ratios are of sides measured in turn; pipeline runs the last commit.
+Parts: training, plain_loop, multivae, time_to, beyond, rendering, predicting, pipeline, growth; all if none is named.
+Each is a section of reports/benchmarks.md, written as it ends; other sections stay. --quick prints the parts that take
+no minutes, and writes nothing. --profile NAME: of the networks and sets, small unless given; --goals NAME: of the time
+to an error, night where there is one. Ratios are of sides measured in turn; pipeline runs the last commit.
 """
 
 import sys
