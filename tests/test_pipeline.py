@@ -219,7 +219,7 @@ FIGURES = ("01", "03", "04a", "04b", "05a", "05b", "05c", "06", "08a", "08b", "0
 
 def test_the_whole_graph_leaves_every_table_figure_and_page(clone):
     reports = {name.removeprefix("reports/") for name in files(clone) if name.startswith("reports/")}
-    read = ("table1", "table2", "table5", "table6", "depth", "parameters", "semi_supervised")
+    read = ("table1", "table2", "table5", "table6", "depth", "parameters", "semi_supervised", "beyond")
     assert reports == {
         *("metrics.json", "metrics_pck.csv", "training.csv", "own_experiment.html", "index.html", "reproduction.md"),
         *(f"metrics/{name}{end}" for name in ROWS for end in (".json", "_pck.csv")),
