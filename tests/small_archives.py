@@ -62,71 +62,62 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-class Server:
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests.append({**self.headers, "name": self.path.rpartition("/")[2]})
+        self.server.answer(self)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
     """A local server whose misbehaviour is set by attributes; it notes the requests that it got."""
 
     def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.headers, self.ranges, self.status = zipped(), {"ETag": '"1"'}, True, 200
         self.files: dict[str, bytes] = {}  # by name, each with its own ETag; any other name has `content`
         self.cuts: list[int] = []  # bytes after which the next responses break off
         self.length: int | None = None  # what Content-Length says instead of the truth
         self.obeys_if_range, self.moved_to = True, ""  # where moved.zip redirects to
         self.requests: list[dict[str, str]] = []
-        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = self.at("a.zip")
-        threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def at(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.httpd.server_address[1]}/files/{name}"
+        return f"http://127.0.0.1:{self.server_address[1]}/files/{name}"
 
-    def asked(self) -> list[tuple[str, ...]]:
-        """The file and the conditions of each request so far, which are then forgotten."""
-        conditions = ("If-None-Match", "If-Modified-Since", "Range")
-        asked = [(request["name"], *(key for key in conditions if key in request)) for request in self.requests]
-        self.requests.clear()
-        return asked
-
-    def ranges_asked(self) -> list[str | None]:
-        asked = [request.get("Range") for request in self.requests]
+    def asked(self, header: str) -> list[str | None]:
+        """This header, or the "name", of each request so far; the requests are then forgotten."""
+        asked = [request.get(header) for request in self.requests]
         self.requests.clear()
         return asked
 
     def close(self) -> None:
-        self.httpd.shutdown()
-        self.httpd.server_close()
+        self.shutdown()
+        self.server_close()
 
-    def _handler(self):
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                server.requests.append({**self.headers, "name": self.path.rpartition("/")[2]})
-                server.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        return Handler
-
-    def answer(self, request) -> None:
-        name = request.path.rpartition("/")[2]
-        content, status = self.files.get(name, self.content), self.status
-        headers = {**self.headers, **({"ETag": f'"{zlib.crc32(content)}"'} if name in self.files else {})}
+    def answer(self, request: Handler) -> None:
+        name, validator = request.path.rpartition("/")[2], self.headers.get("ETag") or self.headers.get("Last-Modified")
+        content, status, headers = self.content, self.status, dict(self.headers)
+        if name in self.files:
+            content = self.files[name]
+            headers["ETag"] = validator = f'"{zlib.crc32(content)}"'
         conditional = request.headers.get("If-None-Match") or request.headers.get("If-Modified-Since")
-        validators = (headers.get("ETag"), headers.get("Last-Modified"))
-        wanted, same = request.headers.get("Range"), request.headers.get("If-Range") in validators
+        wanted, same = request.headers.get("Range"), request.headers.get("If-Range") == validator
         if self.moved_to and name == "moved.zip":
             headers, status = {"Location": self.moved_to}, 302
-        elif conditional and conditional in validators:
+        elif conditional and conditional == validator:
             content, status = b"", 304
         elif wanted and self.ranges and (same or not self.obeys_if_range):
             start, status = int(wanted.removeprefix("bytes=").removesuffix("-")), 206
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
             content = content[start:]
         request.send_response(status)
+        headers["Content-Length"] = str(len(content) if self.length is None else self.length)
         for key, value in headers.items():
             request.send_header(key, value)
-        request.send_header("Content-Length", str(self.length if self.length is not None else len(content)))
         request.end_headers()
         request.wfile.write(content[: self.cuts.pop(0)] if self.cuts else content)
 

@@ -35,6 +35,14 @@ def refusal(folder: Path, name: str, content: bytes) -> str:
     return message
 
 
+def windows_zip(*names: str) -> bytes:
+    """As PowerShell 5 writes it: the names have backslashes."""
+    content = zipped({name.replace("\\", "/"): b"hi" for name in names})
+    for name in names:
+        content = content.replace(name.replace("\\", "/").encode(), name.encode())
+    return content
+
+
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_an_archive_is_unpacked_whole(tmp_path, name):
     assert extracted(tmp_path, name, ARCHIVES[name]) == FILES
@@ -49,24 +57,12 @@ def test_folders_may_come_after_their_files_and_twice_and_their_modes_are_not_ta
     assert stat.S_IMODE((tmp_path / "target/set/empty").stat().st_mode) & 0o700 == 0o700
 
 
-def test_what_systems_add_is_left_out(tmp_path):
-    files = {"set/a.txt": b"hi", "set/._a.txt": b"1", "__MACOSX/set/._a.txt": b"2", "set/Thumbs.db": b"3"}
-    assert extracted(tmp_path, "a.zip", zipped(files)) == {"set/a.txt": b"hi"}
-    assert [path.name for path in (tmp_path / "target").iterdir()] == ["set"]
-
-
-def windows_zip(*names: str) -> bytes:
-    """As PowerShell 5 writes it: the names have backslashes."""
-    content = zipped({name.replace("\\", "/"): b"hi" for name in names})
-    for name in names:
-        content = content.replace(name.replace("\\", "/").encode(), name.encode())
-    return content
-
-
-def test_backslashes_of_windows_are_slashes(tmp_path):
-    content = windows_zip("set\\training\\anno.pickle", "set\\empty\\")
-    assert extracted(tmp_path, "a.zip", content) == {"set/training/anno.pickle": b"hi"}
-    assert (tmp_path / "target/set/empty").is_dir()
+def test_what_systems_add_is_left_out_and_backslashes_of_windows_are_slashes(tmp_path):
+    added = ("set\\._a.txt", "__MACOSX\\set\\._a.txt", "set\\Thumbs.db")
+    content = windows_zip("set\\training\\a.txt", "set\\empty\\", *added)
+    assert extracted(tmp_path, "a.zip", content) == {"set/training/a.txt": b"hi"}
+    folders = [path for path in (tmp_path / "target").rglob("*") if path.is_dir()]
+    assert sorted(path.name for path in folders) == ["empty", "set", "training"]
 
 
 def zip_with(name: str, mode: int = 0o100644, content: bytes = b"evil") -> bytes:
@@ -78,9 +74,9 @@ def zip_with(name: str, mode: int = 0o100644, content: bytes = b"evil") -> bytes
     return buffer.getvalue()
 
 
-def changed_zip(offset: int, value: bytes, files: dict[str, bytes] = FILES) -> bytes:
+def changed_zip(offset: int, value: bytes) -> bytes:
     """With another value in the directory's entry of the first file."""
-    content = bytearray(zipped(files))
+    content = bytearray(zipped())
     position = content.index(b"PK\1\2") + offset
     content[position : position + len(value)] = value
     return bytes(content)
@@ -105,10 +101,8 @@ HOSTILE = {
     "terabyte.tar": (HUGE, "unexpected end of data"),
     "encrypted.zip": (changed_zip(8, b"\1"), "encrypted"),
     "method.zip": (zipped(method=zipfile.ZIP_LZMA), "an unusual method"),
-    "lying.zip": (changed_zip(24, struct.pack("<I", 100), {"set/zeros": bytes(1024)}), "Bad CRC-32"),
     "hiding.zip": (changed_zip(32, struct.pack("<H", 60_000)), "hidden behind"),
     "page.tar.gz": (b"<html>not found</html>", "Not a gzipped file"),
-    "empty.tar": (b"", "empty"),
     "cut.tar": (tarred()[:-10240], "unexpected end of data"),
     "cut-in-header.tar": (tarred({"a": b"1", "b": b"2"})[:1100], "truncated header"),
     "wrong-sum.tar.gz": (tarred(mode="w:gz")[:-8] + bytes(8), "CRC check failed"),
@@ -139,11 +133,6 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setattr(archives, "MAX_EXPANSION", 20)
     assert "more than 1,000,000 bytes in it" in refusal(tmp_path, name, BOMBS[name])
     assert sum(map(len, content_of(tmp_path / "target").values())) < 2 * 10**6
-
-
-def test_too_many_members_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
-    assert "more than 2 members" in refusal(tmp_path, "a.zip", ARCHIVES["a.zip"])
 
 
 def test_a_disk_too_small_for_a_zip_is_seen_before_the_first_byte(tmp_path, monkeypatch):

@@ -46,6 +46,10 @@ class Progress(tqdm):
         """Work that an earlier, interrupted run had done counts as done, but not towards the rate."""
         self.n = self.initial = done
 
+    def advance_to(self, done: int) -> None:
+        if done > self.n:
+            self.advance(done - self.n)
+
     def advance(self, count: int = 1, note: str = "") -> None:
         self.set_postfix_str(note, refresh=False)
         if self.n + count < self.total:

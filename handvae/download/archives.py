@@ -12,12 +12,11 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from handvae.base.errors import InputError
 from handvae.base.progress import Progress, tracked
@@ -25,22 +24,14 @@ from handvae.base.system_files import is_system_file
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_BYTES = 200 * 10**9
-MAX_EXPANSION = 200  # times the archive's size: deflate can reach 1032, pictures and labels stay under 20
+MAX_EXPANSION = 200  # times the archive's size, of a tar with 512 bytes a member; pictures and labels stay under 20
 SMALL_BYTES = 100 * 10**6  # any archive may expand to this much
-MAX_MEMBERS = 1_000_000  # NYU has 729,081
 _MB = 10**6
 
 # what the two modules, and this one, raise for a bad archive; of OSErrors, those with one of these codes
 _BAD = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, OSError)
 _BAD += (EOFError, ValueError, LookupError, ArithmeticError, RuntimeError)
 _BAD_CODES = (None, errno.EEXIST, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
-
-
-class _Member(NamedTuple):
-    name: str
-    is_folder: bool
-    is_file: bool  # a plain one
-    open: Callable[[], BinaryIO]
 
 
 def extract(archive: Path, target: Path) -> None:
@@ -51,13 +42,9 @@ def extract(archive: Path, target: Path) -> None:
     MAX_BYTES or MAX_EXPANSION allow; the caller then deletes `target`.
     """
     most_bytes = min(MAX_BYTES, max(MAX_EXPANSION * archive.stat().st_size, SMALL_BYTES))
-    members_of = _zip_members if archive.name.endswith(".zip") else _tar_members
+    unpack = _unpack_zip if archive.name.endswith(".zip") else _unpack_tar
     try:
-        with closing(members_of(archive, target, most_bytes)) as members:
-            for number, member in enumerate(members, 1):
-                if number > MAX_MEMBERS:
-                    raise ValueError(f"more than {MAX_MEMBERS:,} members")
-                _write(member, target)
+        unpack(archive, target, most_bytes)
     except _BAD as error:
         if isinstance(error, OSError) and error.errno not in _BAD_CODES:
             raise
@@ -68,7 +55,7 @@ def extract(archive: Path, target: Path) -> None:
         ) from None
 
 
-def _zip_members(archive: Path, target: Path, most_bytes: int) -> Iterator[_Member]:
+def _unpack_zip(archive: Path, target: Path, most_bytes: int) -> None:
     with zipfile.ZipFile(archive) as file:
         infos = file.infolist()
         total = sum(info.file_size for info in infos)  # zipfile hands out no more of a member than it declares
@@ -84,26 +71,24 @@ def _zip_members(archive: Path, target: Path, most_bytes: int) -> Iterator[_Memb
             # PowerShell 5 and other programs of Windows write backslashes, against the standard
             name = info.filename.replace("\\", "/")
             mode = stat.S_IFMT(info.external_attr >> 16)  # Unix archivers keep it here, others leave 0
-            yield _Member(name, name.endswith("/"), mode in (0, stat.S_IFREG), partial(file.open, info))
+            _write(target, name, name.endswith("/"), mode in (0, stat.S_IFREG), partial(file.open, info))
 
 
-def _tar_members(archive: Path, _target: Path, most_bytes: int) -> Iterator[_Member]:
+def _unpack_tar(archive: Path, target: Path, most_bytes: int) -> None:
     def read(size: int) -> bytes:
         if file.tell() > most_bytes:
             raise ValueError(f"more than {most_bytes:,} bytes in it")
         return file.read(size)
 
-    progress, done_mb = Progress(f"unpack {archive.name}", max(archive.stat().st_size // _MB, 1), "MB"), 0
+    progress = Progress(f"unpack {archive.name}", max(archive.stat().st_size // _MB, 1), "MB")
     with archive.open("rb") as raw:
         file = raw if archive.name.endswith(".tar") else gzip.GzipFile(fileobj=raw)
         with tarfile.open(fileobj=SimpleNamespace(read=read), mode="r|", tarinfo=_StrictInfo) as tar:
             for info in tar:
                 tar.members.clear()  # it would keep all of them in memory
                 is_file = info.isreg() and not info.issparse() and info.size >= 0
-                yield _Member(info.name, info.isdir(), is_file, partial(tar.extractfile, info))
-                if new_mb := raw.tell() // _MB - done_mb:
-                    progress.advance(new_mb)
-                    done_mb += new_mb
+                _write(target, info.name, info.isdir(), is_file, partial(tar.extractfile, info))
+                progress.advance_to(raw.tell() // _MB)
         while read(_MB):  # gzip checks its sum at the end of the stream
             pass
 
@@ -119,16 +104,17 @@ class _StrictInfo(tarfile.TarInfo):
             raise tarfile.ReadError(str(error)) from None
 
 
-def _write(member: _Member, target: Path) -> None:
-    relative = PurePosixPath(member.name)  # without "." and doubled slashes
+def _write(target: Path, name: str, is_folder: bool, is_file: bool, open_member: Callable[[], BinaryIO]) -> None:
+    """Write one member below `target`; `is_file`: a plain one."""
+    relative = PurePosixPath(name)  # without "." and doubled slashes
     path, parts = target / relative, relative.parts
-    if relative.is_absolute() or ".." in parts or "\\" in member.name or ":" in "".join(parts[:1]):
-        raise ValueError(f"a path that leads out of the archive's folder, {member.name[:200]!r}")
-    if not (member.is_folder or member.is_file):
-        raise ValueError(f"a link, a device or another special file, {member.name[:200]!r}")
+    if relative.is_absolute() or ".." in parts or "\\" in name or ":" in "".join(parts[:1]):
+        raise ValueError(f"a path that leads out of the archive's folder, {name[:200]!r}")
+    if not (is_folder or is_file):
+        raise ValueError(f"a link, a device or another special file, {name[:200]!r}")
     if any(map(is_system_file, parts)):
         return
-    (path if member.is_folder else path.parent).mkdir(parents=True, exist_ok=True)
-    if not member.is_folder:
-        with member.open() as source, path.open("xb") as file:  # x: never over another
+    (path if is_folder else path.parent).mkdir(parents=True, exist_ok=True)
+    if not is_folder:
+        with open_member() as source, path.open("xb") as file:  # x: never over another
             shutil.copyfileobj(source, file, _MB)

@@ -38,16 +38,16 @@ def download(url: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for wait_s in (*WAITS_S, None):
         try:
-            _attempt(url, file)
+            _fetch_rest(url, file)
             return file
         except _BROKEN as error:
-            reason = str(error)
+            reason = error
             if wait_s is not None:
                 time.sleep(wait_s)
         except InputError:
             shutil.rmtree(folder)
             raise
-    hint = "; run again to resume" if _have(url, file) else ""
+    hint = "; run again to resume" if _bytes_so_far(url, file) else ""
     if not hint:
         shutil.rmtree(folder)
     raise InputError(f"{url}: expected the whole file, found a broken connection ({reason}){hint}")
@@ -83,8 +83,8 @@ def file_name(url: str) -> str:
     return name
 
 
-def _have(url: str, file: Path) -> int:
-    """How many bytes of `url` in `file` an earlier try left; 0 unless the server tells versions of the file apart."""
+def _bytes_so_far(url: str, file: Path) -> int:
+    """What an earlier try left of `url` in `file`; 0 unless the server tells versions of the file apart."""
     try:
         record = json.loads((file.parent / _RECORD).read_text())
         return file.stat().st_size if record["url"] == url and record["validator"] else 0
@@ -92,11 +92,10 @@ def _have(url: str, file: Path) -> int:
         return 0
 
 
-def _attempt(url: str, file: Path) -> None:
+def _fetch_rest(url: str, file: Path) -> None:
     """Fetch what `file` lacks."""
-    headers, start = {}, 0
-    if have := _have(url, file):
-        start = have - 1  # the last byte again: a server has nothing to send after that of a whole file
+    headers, start = {}, max(_bytes_so_far(url, file) - 1, 0)
+    if start:  # the last byte again: a server has nothing to send after that of a whole file
         # If-Range: the rest of the file if it is still the same one, else the whole of the new one
         headers = {"Range": f"bytes={start}-", "If-Range": validator_of(file.parent)}
     with _get(url, headers) as response:
@@ -106,7 +105,7 @@ def _attempt(url: str, file: Path) -> None:
             start = 0
             file.write_bytes(b"")  # before the record: a new record must never stand beside old bytes
             write_text(file.parent / _RECORD, json.dumps({"url": url, "validator": _validator(response)}))
-        elif not have or not _continues(response, headers):
+        elif not start or _part(response) != (f"bytes {start}", headers["If-Range"]):
             file.unlink(missing_ok=True)
             raise requests.ConnectionError("a part of another file")
         _receive(response, file, start)
@@ -118,23 +117,22 @@ def _validator(response: requests.Response) -> str | None:
     return etag if etag.startswith('"') else response.headers.get("Last-Modified")
 
 
-def _continues(response: requests.Response, asked: dict[str, str]) -> bool:
-    start = asked["Range"].replace("=", " ")  # "bytes 700-"
-    return _validator(response) == asked["If-Range"] and response.headers.get("Content-Range", "").startswith(start)
+def _part(response: requests.Response) -> tuple[str, str | None]:
+    """Where in the file a part begins, as in "bytes 700", and its version."""
+    return response.headers.get("Content-Range", "").partition("-")[0], _validator(response)
 
 
-def _receive(response: requests.Response, file: Path, have: int) -> None:
-    """Write the response's body to `file` after its first `have` bytes."""
+def _receive(response: requests.Response, file: Path, start: int) -> None:
+    """Write the response's body to `file` after its first `start` bytes."""
     left = response.raw.length_remaining or 0
-    progress = Progress(f"download {file.name}", max((have + left) // _MB, 1), "MB")
-    progress.resume_at(have // _MB)
-    os.truncate(file, have)
+    progress = Progress(f"download {file.name}", max((start + left) // _MB, 1), "MB")
+    progress.resume_at(start // _MB)
+    os.truncate(file, start)
     with file.open("ab") as out:
         # as they are sent: some servers call a .tar.gz a compressed .tar
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
-            if new_mb := (have + len(chunk)) // _MB - have // _MB:
-                progress.advance(new_mb)
-            have += out.write(chunk)
+            out.write(chunk)
+            progress.advance_to(out.tell() // _MB)
 
 
 def _get(url: str, headers: dict[str, str]) -> requests.Response:

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -40,11 +39,7 @@ def short_name(source: str | Sequence[str]) -> str:
 
 
 def locate(
-    name: str,
-    source: str | Sequence[str],
-    sha256: str | Sequence[str | None] | None,
-    cache: Path,
-    find: Find,
+    name: str, source: str | Sequence[str], sha256: str | Sequence[str | None] | None, cache: Path, find: Find
 ) -> Path:
     """Return the root of dataset `name`, as `find` finds it in what `source` holds.
 
@@ -54,11 +49,11 @@ def locate(
     for a list, one or None for each. InputError for whatever is missing, damaged, hostile or not the file it should be,
     and what `find` raises, with the source before it; nothing is left then but a download that broke off.
     """
-    if isinstance(source, str) and source_type(source) == "folder":
+    if source_type(source) == "folder":
         return _root(find, _checked_folder(source, sha256), source)
     pieces, label = ([source], source) if isinstance(source, str) else (source, f"{name} ({short_name(source)})")
-    sums = [sha256] * len(pieces) if sha256 is None or isinstance(source, str) else sha256
-    if not pieces or isinstance(sums, str) or len(sums) != len(pieces) or any(isinstance(sum_, list) for sum_ in sums):
+    sums = [sha256] * len(pieces) if sha256 is None else [sha256] if isinstance(sha256, str) else sha256
+    if not pieces or len(sums) != len(pieces):
         raise InputError(f"{label}: expected archives, and null or one SHA-256 for each, found {sha256}")
     stems = [_stem(piece) for piece in pieces]
     target, downloads = cache / name, cache / f"{name}.download"
@@ -99,13 +94,9 @@ def _folders(pieces: Sequence[str], stems: Sequence[str]) -> list[str]:
         raise InputError(f"{', '.join(pieces)}: expected archives of different names in a list, found one again")
     parts = [_PART.fullmatch(stem) for stem in stems]
     wholes = [part["name"] if part else stem for part, stem in zip(parts, stems, strict=True)]
-    counts = Counter(map(str.casefold, wholes))
-    folders, spelled = [], {}
-    for stem, part, whole in zip(stems, parts, wholes, strict=True):
-        is_part = counts[whole.casefold()] > 1 or (part and part["time"])
-        folder = whole if is_part else stem
-        folders.append(spelled.setdefault(folder.casefold(), folder))
-    return folders if len(spelled) > 1 else [""] * len(folders)
+    is_part = [wholes.count(whole) > 1 or (part and part["time"]) for part, whole in zip(parts, wholes, strict=True)]
+    folders = [whole if part else stem for part, whole, stem in zip(is_part, wholes, stems, strict=True)]
+    return folders if len(set(folders)) > 1 else [""] * len(folders)
 
 
 def _root(find: Find, folder: Path, source: str) -> Path:

@@ -14,6 +14,7 @@ from handvae.base.errors import InputError
 from handvae.base.system_files import is_system_file
 from handvae.download import archives, http_download
 
+Check = Callable[[Path], object]  # raises InputError for a folder that is not what it should be
 RECORD = ".source.json"  # in an unpacked folder: which archives it came from and what they held
 
 
@@ -29,28 +30,26 @@ class Archive:
         return "://" in self.source
 
 
-def fetch(parts: Sequence[Archive], target: Path, downloads: Path, check: Callable[[Path], object]) -> None:
+def fetch(parts: Sequence[Archive], target: Path, downloads: Path, check: Check) -> None:
     """Fill `target` with what the archives hold; they are unpacked again only if something has changed.
 
     `check` may refuse what was unpacked before it replaces what is there. On any InputError but that of a broken
     connection, nothing is left in `downloads`; after a broken connection another run goes on with what is there.
     """
     known = _known(target, parts)
-    if not all(_is_unpacked(part, identity) for part, identity in zip(parts, known, strict=True)):
+    if not all(map(_is_unpacked, parts, known)):
         try:
             files = [_file(part, downloads) for part in parts]
         finally:
             with suppress(OSError):
                 downloads.rmdir()  # if it is empty
         try:
-            identities = [_identity(part, file) for part, file in zip(parts, files, strict=True)]
+            identities = list(map(_identity, parts, files))
             if [new["sha256"] for new in identities] == [old.get("sha256") for old in known]:
                 _write_record(target, identities)  # the addresses may be new
             else:
                 _unpack(parts, files, identities, target, check)
-        except (OSError, MemoryError):
-            raise  # this machine's trouble, a full disk for one: the downloads are whole
-        except Exception:
+        except InputError:  # and not at a full disk: the downloads are whole
             shutil.rmtree(downloads, ignore_errors=True)
             raise
     shutil.rmtree(downloads, ignore_errors=True)  # also what earlier runs began, of other archives
@@ -62,8 +61,8 @@ def _known(target: Path, parts: Sequence[Archive]) -> list[dict]:
         record = json.loads((target / RECORD).read_text())
     except (OSError, ValueError):
         record = {}
-    known = record.get("parts", [record])
-    same = [identity.get("folder", "") for identity in known] == [part.folder for part in parts]
+    known = record.get("parts", [])
+    same = [identity["folder"] for identity in known] == [part.folder for part in parts]
     return known if same and record.items() >= _contents(target).items() else [{}] * len(parts)
 
 
@@ -91,11 +90,7 @@ def _identity(part: Archive, file: Path) -> dict:
 
 
 def _unpack(
-    parts: Sequence[Archive],
-    files: Sequence[Path],
-    identities: list[dict],
-    target: Path,
-    check: Callable[[Path], object],
+    parts: Sequence[Archive], files: Sequence[Path], identities: list[dict], target: Path, check: Check
 ) -> None:
     with replacing_folder(target) as scratch:
         for part, file in zip(parts, files, strict=True):
