@@ -27,3 +27,14 @@ def real() -> Path:
 @pytest.fixture
 def params_tree() -> dict:
     return yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory) -> Path:
+    """A clone at profile `tiny` in which `dvc repro` has run to the end. Tests leave it as it was."""
+    from tests.tiny_clone import clone_at_tiny, commit_all, run  # the few tests that need it import DVC
+
+    folder = clone_at_tiny(tmp_path_factory.mktemp("clone"))
+    run("dvc", "repro", cwd=folder)
+    commit_all(folder, "results")
+    return folder

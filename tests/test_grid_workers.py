@@ -1,6 +1,6 @@
 """What stands under the grid's workers: Ray, locks, clones, signals; what goes wrong is one line.
 
-The grid itself, killed and on two nodes, runs in test_pipeline.
+The grid itself, killed and on two nodes, runs in test_grid_killed.
 """
 
 import json
@@ -16,7 +16,7 @@ import ray
 from handvae.base.errors import InputError
 from stages.parallel import clones, cluster, processes, row_log
 from tests.conftest import REPOSITORY
-from tests.test_pipeline import commit_all, run
+from tests.tiny_clone import commit_all, run
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.conftest import REPOSITORY
 
-MAKEFILE, README, REMOTES = ((REPOSITORY / name).read_text() for name in ("Makefile", "README.md", "docs/remotes.md"))
+MAKEFILE, README = ((REPOSITORY / name).read_text() for name in ("Makefile", "README.md"))
 WORKFLOW = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())
 STEPS = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 DEVCONTAINER = json.loads((REPOSITORY / ".devcontainer/devcontainer.json").read_text())
@@ -112,14 +112,3 @@ def test_the_hooks_are_the_commands_of_make_lint_by_the_ruff_of_the_lock():
 def test_links_of_the_page_for_contributors_lead_somewhere():
     links = re.findall(r"\]\(([^)#:]+)\)", (REPOSITORY / "CONTRIBUTING.md").read_text())
     assert len(links) >= 4 and all((REPOSITORY / link).exists() for link in links)
-
-
-def test_the_page_of_remotes_has_every_output_where_dvc_keeps_it():
-    rows = [line.split("|")[1:4] for line in REMOTES.splitlines() if line.startswith("| ")]
-    cached, in_git, _ = (set(re.findall(r"`([^`]+)`", "".join(column))) for column in zip(*rows, strict=True))
-    for entry in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].values():
-        for kind in ("outs", "metrics"):
-            for written in entry.get("do", entry).get(kind, []):
-                path, kept = next(iter(written.items())) if isinstance(written, dict) else (written, {})
-                names = cached if kept.get("cache", True) else in_git
-                assert any(path.startswith(name.partition("<")[0].rstrip("/")) for name in names), path
