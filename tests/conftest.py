@@ -1,10 +1,9 @@
-"""What several test files need: the repository, the real samples, a checked-in params.yaml to vary."""
+"""What several test files need: the repository, the real samples, a clone in which the graph has run."""
 
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = REPOSITORY.parent / "shared" / "real"
@@ -22,11 +21,6 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(needs_real.kwargs["reason"])
     return REAL
-
-
-@pytest.fixture
-def params_tree() -> dict:
-    return yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 
 
 @pytest.fixture(scope="session")

@@ -100,35 +100,23 @@ def test_every_missing_key_is_an_error_that_names_it(params_tree, load):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("seed", True, "seed: expected int, found True"),
         ("seed", -1, "seed: expected a number of at least 0, found -1"),
-        ("dataset", "stb+rhd", r"dataset: expected one of .*, rhd\+stb, found 'stb\+rhd'"),
         ("variant", 7, "variant: expected one of 1, 2, 3, 4, cross, separate, 5, .* found '7'"),
         ("label_fraction", 0.0, "label_fraction: expected more than 0 and at most 1, found 0.0"),
-        ("validation", 1.0, "validation: expected at least 0 and less than 1, found 1.0"),
-        ("repeated", True, "params.yaml: .*; unknown: repeated"),
         ("resident", True, "resident: expected one of auto, device, host, found True"),
         ("defaults/sede", 1, "defaults: expected keys of an experiment, found sede"),
         ("experiments/rhd-rgb-v1/variant", 9, "experiments.rhd-rgb-v1: variant"),
         ("variants/1", ["i->q"], r"variants.1.0.: expected a->b with a and b of i, t, rgb.*, found 'i->q'"),
-        ("variants/1", ["i->t", "i->t"], "variants.1: expected one or more pairs, each once"),
         ("variants/1", ["i->i"], "variant: expected a pair rgb->joints_3d or .* to score, found rgb->rgb"),
         ("recipes/ours/kl_weight", "1e-", "ours.kl_weight: expected float, found '1e-'"),
         ("recipes/ours/kl_wieght", 1.0, "params.yaml: recipes.ours.*; unknown: kl_wieght"),
         ("profiles/tiny/decoder_width", 1, "decoder_width: expected at least 2 at crop_px 64.*, found 1"),
         ("profiles/tiny/encoder_width", 24, "tiny.encoder_width: expected a multiple of 16 .*oneDNN.*, found 24"),
         ("profiles/small/crop_px", 100, "crop_px: expected a power of two, at least 64, found 100"),
-        (
-            "profiles/small/steps_share",
-            {"rdh": 0.5},
-            "steps_share: expected sets or variants, rhd, .*, found 'rdh'",
-        ),
+        ("profiles/small/steps_share", {"rdh": 0.5}, "steps_share: expected sets or variants, rhd, .*found 'rdh'"),
         ("evaluation/turned_crops/variants", ["6"], "evaluation.turned_crops.variants: expected variants, found '6'"),
-        ("profiles/small/steps_share", {"stb": 0}, "steps_share.stb: expected a positive number, found 0"),
-        ("profiles/small/augmentation/rgb/scale", [1.2, 1.0], "rgb.scale: expected .low, high."),
         ("profiles/tiny/synthetic/stb/background_frames", "none", r"_frames: expected int \| None, found 'none'"),
         ("data/rhd/protocol/hands", "all", "data.rhd.protocol.hands: expected one of dominant, both, found 'all'"),
-        ("data/stb/protocol/views", ["top"], r"views\[0\]: expected one of left, right, found 'top'"),
         ("data/icvl/source", ["a.zip", 3], "data.icvl.source: expected"),
         ("data/icvl/references", {"V2V": "v2v.txt"}, "data.icvl.references: expected labels among them, found V2V"),
         ("data/rhd/references", {"labels": "a"}, "data.rhd.references: expected none, found labels"),
@@ -161,23 +149,17 @@ def test_an_experiment_must_fit_its_dataset(params_tree, load, changes, message)
 
 
 def test_a_repeated_row_has_the_models_of_its_profile_where_these_are_more_than_all_rows_have(params_tree, load):
+    names = ("rhd-2d-v1", "rhd-rgb-v1", "rhd-rgb-v3", params.OWN)  # repeated; not; by the defaults; one's own
+    before = load(params_tree)
     params_tree["profiles"]["small"]["repeated_seeds"] = 3
     params_tree["experiments"]["rhd-rgb-v1"]["repeated"] = False
-    names = ("rhd-2d-v1", "rhd-rgb-v1", "rhd-rgb-v3", params.OWN)  # repeated; not; by the defaults; one's own
     for seeds, expected in ((1, [3, 1, 1, 1]), (2, [3, 2, 2, 1]), (5, [5, 5, 5, 1])):
         loaded = load(params_tree | {"seeds": seeds})
         assert [loaded.models_of(name) for name in names] == expected
     assert load(params_tree | {"profile": "tiny"}).models_of("rhd-2d-v1") == 1
-
-
-def test_that_a_row_is_repeated_is_no_setting_of_its_models(params_tree, load):
-    repeated = load(params_tree)
-    params_tree["profiles"]["small"]["repeated_seeds"] = 3
-    del params_tree["experiments"]["rhd-2d-v1"]["repeated"]
-    alone = load(params_tree)
-    assert (alone.models_of("rhd-2d-v1"), alone.models_of("rhd-2d-v2")) == (1, 3)
-    assert all(settings_of(repeated, name) == settings_of(alone, name) for name in repeated.experiments)
-    assert "repeated" not in json.dumps(settings_of(repeated, "rhd-2d-v2").as_dict())
+    # it is no setting of its models
+    assert all(settings_of(before, name) == settings_of(loaded, name) for name in before.experiments)
+    assert "repeated" not in json.dumps(settings_of(loaded, "rhd-2d-v1").as_dict())
 
 
 def test_a_dataset_and_a_variant_are_trained_for_their_share_of_the_steps(params_tree, load):
@@ -203,30 +185,20 @@ def test_a_row_may_be_named_by_letters_digits_and_some_signs_alone(params_tree, 
 # as people and their tools write
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        [],
-        ["variant=2"],
-        ["data.rhd.sha256=0f", "data.rhd.source=/data/RHD_published_v2", "recipes.ours.kl_weight=1e-5"],
-        ["profiles.paper.training.joints_2d.optimiser=muon", "profiles.night.augmentation.depth.scale=[0.85,1.15]"],
-        ["experiments.rhd-2d-v1.variant=separate", "experiments.msra-resnet18-p8.invariances=T"],
-        [
-            "experiments.stb-rgb-v1-l10.label_fraction=0.125",
-            "profiles.small.synthetic.rhd.training=14500",
-            "variants.1=['t->t']",
-        ],
-    ],
-)
-def test_dvc_changes_the_lines_of_the_values_that_are_set_and_no_others(tmp_path, changes):
+def test_dvc_changes_the_lines_of_the_values_that_are_set_and_no_others(tmp_path):
     """params.yaml stands as DVC's writer would write it, and no line is so long that another value would break it."""
+    changes = [
+        *("variant=2", "data.rhd.sha256=0f", "data.rhd.source=/data/RHD_published_v2", "recipes.ours.kl_weight=1e-5"),
+        *("profiles.paper.training.joints_2d.optimiser=muon", "profiles.small.synthetic.rhd.training=14500"),
+        *("experiments.rhd-2d-v1.variant=separate", "experiments.msra-resnet18-p8.invariances=T"),
+        *("experiments.stb-rgb-v1-l10.label_fraction=0.125", "variants.1=['t->t']"),
+    ]
     path = tmp_path / "params.yaml"
     path.write_text(TEXT)
     apply_overrides(path, changes)
     before, after = TEXT.split("\n"), path.read_text().split("\n")
     assert len(before) == len(after)
-    values = sum(2 if "scale=" in change else 1 for change in changes)
-    assert sum(old != new for old, new in zip(before, after, strict=True)) == values
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == len(changes)
     params.load(path)
 
 
@@ -239,15 +211,13 @@ def test_broken_yaml_and_a_missing_file_are_one_line_errors(tmp_path):
 
 
 def test_numbers_are_read_as_dvc_and_people_write_them_and_what_is_none_stays_text():
-    numbers = {"5e-05": 5e-5, "1E-4": 1e-4, "1.e-4": 1e-4, "+1e3": 1e3, ".5e0": 0.5, "+.5": 0.5, "1e+16": 1e16, "3": 3}
-    for written, value in numbers.items():
+    for written, value in {"5e-05": 5e-5, "1.e-4": 1e-4, "+1e3": 1e3, ".5e0": 0.5, "+.5": 0.5, "3": 3}.items():
         assert yaml_text.load(f"[{written}, -{written.lstrip('+')}]") == [value, -value]
     for written in ("1e", "1_0e3", "e-4", "1e-4x", "0.1.2", "1.2,5e"):
         assert yaml_text.load(f"key: {written}") == {"key": written}
-    assert yaml_text.load("key: '1e-4'") == {"key": "1e-4"}
 
 
-@pytest.mark.parametrize("written", ["12345678" * 8, "12e45678", "2026-01-31", "[0x10]", "yes"])
+@pytest.mark.parametrize("written", ["12345678" * 8, "12e45678", "2026-01-31", "[0x10]"])
 def test_text_that_yaml_takes_for_something_else_wants_quotes_and_is_told_so(params_tree, load, written):
     source = params_tree["data"]["rhd"]
     source["sha256"] = yaml_text.load(written)
