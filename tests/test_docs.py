@@ -1,8 +1,7 @@
-"""The pages of docs/ tell the truth: their code runs, their parameters and programs exist."""
+"""The pages tell the truth: their code runs, what they link to and name exists."""
 
 import re
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,10 +57,23 @@ def test_the_page_of_the_datasets_names_every_protocol_parameter():
             assert f"`{name}`" in page, name
 
 
-def test_the_programs_that_the_pages_name_exist():
-    for page in (REPOSITORY / "docs").glob("*.md"):
-        for program in re.findall(r"python -m (stages\.\w+|benchmarks\.\w+)", page.read_text()):
-            assert Path(REPOSITORY, *program.split(".")).with_suffix(".py").is_file(), (page.name, program)
+PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
+OTHERS = ["Dockerfile", ".devcontainer/devcontainer.json", ".github/workflows/ci.yml"]
+
+
+@pytest.mark.parametrize("name", PAGES + OTHERS)
+def test_links_programs_and_targets_of_make_exist(name):
+    text = re.sub(r"^\s*#.*$", "", (REPOSITORY / name).read_text(), flags=re.MULTILINE)
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (REPOSITORY / name).parent.joinpath(link).exists(), link
+    code = "".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)) if name in PAGES else text
+    programs = re.findall(r"python -m ((?:stages|benchmarks)[\w.]*)", code)
+    for program in programs:
+        assert (REPOSITORY / program.replace(".", "/")).with_suffix(".py").is_file(), program
+    targets = re.findall(r"\bmake (\w+)", code)
+    for target in targets:
+        assert re.search(rf"^{target}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE), target
+    assert programs or targets or name in PAGES
 
 
 def test_the_messages_in_the_page_of_troubles_are_those_that_are_printed():

@@ -2,23 +2,13 @@ import json
 
 import numpy as np
 import pytest
+import scipy.io
 
 from handvae.base import geometry
 from handvae.base.joints import MIDDLE_MCP
 
 CAMERA = np.array([[300.0, 0.0, 160.0], [0.0, 300.0, 150.0], [0.0, 0.0, 1.0]])
 FROM_STB = [0, 17, 18, 19, 20, 13, 14, 15, 16, 9, 10, 11, 12, 5, 6, 7, 8, 1, 2, 3, 4]
-
-
-def random_joints_mm(count):
-    return np.random.default_rng(0).uniform([-100, -100, 500], [100, 100, 700], (count, 21, 3))
-
-
-@pytest.fixture
-def stb_labels_mm(real):
-    """Real labels (1500, 21, 3) of B1Counting."""
-    scipy_io = pytest.importorskip("scipy.io")
-    return scipy_io.loadmat(real / "stb/labels/B1Counting_BB.mat")["handPara"].transpose(2, 1, 0)[:, FROM_STB]
 
 
 def test_projection_of_a_point_by_hand():
@@ -32,10 +22,11 @@ def test_scale_bone_is_the_middle_mcp_to_pip_distance():
 
 
 @pytest.mark.parametrize(("shift_mm", "u"), [(0.0, 452.473), (120.054, 304.834)])
-def test_the_reference_crop_of_the_real_stereo_frame(stb_labels_mm, shift_mm, u):
+def test_the_reference_crop_of_the_real_stereo_frame(real, shift_mm, u):
     """datasets.md 7.1: frame 0 of STB B1Counting, left and right view."""
+    labels_mm = scipy.io.loadmat(real / "stb/labels/B1Counting_BB.mat")["handPara"][:, FROM_STB, 0].T
     camera = np.array([[822.79041, 0, 318.47345], [0, 822.79041, 250.31296], [0, 0, 1]])
-    uv = geometry.project(stb_labels_mm[0] - [shift_mm, 0, 0], camera)
+    uv = geometry.project(labels_mm - [shift_mm, 0, 0], camera)
     uv[0] = uv[13] + 2 * (uv[0] - uv[13])  # the reference sizes STB's crop with a wrist made from palm and ring MCP
     crop = geometry.reference_crop(uv, np.ones(21, bool), MIDDLE_MCP, (480, 640))
     np.testing.assert_allclose(crop.centre_px, (u, 277.702), atol=1e-3)
@@ -87,7 +78,7 @@ def test_context_transform_puts_the_crops_corner_at_the_margin_and_keeps_the_pro
     transform = geometry.context_transform(crop, crop_px=128, context_px=192)
     corners = geometry.transform_px(np.array([[68.0, 48.0], [132.0, 112.0]]), transform)
     np.testing.assert_allclose(corners, [[32.0, 32.0], [160.0, 160.0]])
-    joints = random_joints_mm(1)[0]
+    joints = np.random.default_rng(0).uniform([-100, -100, 500], [100, 100, 700], (21, 3))
     moved = geometry.transform_px(geometry.project(joints, CAMERA), transform)
     np.testing.assert_allclose(moved, geometry.project(joints, transform @ CAMERA))
 
@@ -101,8 +92,3 @@ def test_handedness_changes_sign_under_mirroring_only():
     cos, sin = np.cos(0.7), np.sin(0.7)
     turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     np.testing.assert_allclose(geometry.handedness(left @ turn.T), geometry.handedness(left))
-
-
-def test_every_real_stb_label_is_a_left_hand(stb_labels_mm):
-    signs = geometry.handedness(stb_labels_mm)
-    assert len(signs) == 1500 and (signs < 0).all()

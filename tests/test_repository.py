@@ -6,7 +6,6 @@ import re
 import shlex
 import tomllib
 
-import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
@@ -14,44 +13,21 @@ from tests.conftest import REPOSITORY
 MAKEFILE, README = ((REPOSITORY / name).read_text() for name in ("Makefile", "README.md"))
 WORKFLOW = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())
 STEPS = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
-DEVCONTAINER = json.loads((REPOSITORY / ".devcontainer/devcontainer.json").read_text())
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text().replace("\\\n", " ")
 INSTRUCTIONS = [line.split(maxsplit=1) for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-SHELL = {
-    "workflow": "\n".join(step.get("run", "") for step in STEPS),
-    "dev container": DEVCONTAINER["postCreateCommand"],
-    "Dockerfile": "\n".join(words for name, words in INSTRUCTIONS if name in ("RUN", "CMD")),
-    "contributing": "\n".join(re.findall(r"```sh\n(.*?)```", (REPOSITORY / "CONTRIBUTING.md").read_text(), re.DOTALL)),
-}
 
 
 def test_the_citation_is_of_this_version_and_of_the_paper_that_readme_names():
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
-    assert citation["cff-version"] == "1.2.0" and citation["type"] == "software" and citation["message"]
-    assert citation["version"] == PROJECT["version"] and citation["title"].startswith(f"{PROJECT['name']}: ")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"] and citation["title"].startswith(f"{project['name']}: ")
     assert (REPOSITORY / "LICENSE").read_text().startswith(f"{citation['license']} License")
-    assert f"under the {citation['license']} licence" in README
     fields = dict(re.findall(r"^  (\w+)\s*= \{(.+)\}", README.partition("```bibtex")[2], re.MULTILINE))
     paper, (baseline,) = citation["preferred-citation"], citation["references"]
     authors = " and ".join(f"{author['given-names']} {author['family-names']}" for author in paper["authors"])
     found = {"author": authors, "title": paper["title"], "booktitle": paper["collection-title"]}
     assert fields == found | {"year": str(paper["year"])}
     assert paper["title"] in citation["title"] and baseline["title"] in " ".join(README.split())
-    keys = {"cff-version", "message", "type", "title", "abstract", "version", "license", "authors", "keywords"}
-    assert set(citation) == keys | {"preferred-citation", "references"}
-
-
-@pytest.mark.parametrize("place", SHELL)
-def test_commands_are_targets_of_make_and_programs_that_exist(place):
-    text = SHELL[place]
-    targets, programs = re.findall(r"\bmake (\w+)", text), re.findall(r"python -m ([\w.]+)", text)
-    assert targets or programs
-    assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets), targets
-    for program in programs:
-        assert program == "pytest" or (REPOSITORY / program.replace(".", "/")).with_suffix(".py").is_file(), program
-    for path in re.findall(r"(?:tests|reports)/[\w./]+\w", text):
-        assert (REPOSITORY / path).exists(), path
 
 
 def test_the_workflow_checks_and_then_runs_the_graph_with_pinned_actions_and_a_cached_environment():
@@ -60,32 +36,27 @@ def test_the_workflow_checks_and_then_runs_the_graph_with_pinned_actions_and_a_c
     assert uses and all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action) for action in uses)
     caches = [step["with"] for step in STEPS if step.get("uses", "").startswith("actions/cache@")]
     assert [cache["path"] for cache in caches] == [".venv"] * 2 and len({cache["key"] for cache in caches}) == 1
-    files = re.findall(r"'([^']+)'", re.findall(r"hashFiles\((.*?)\)", caches[0]["key"])[0])
-    assert {path.name for pattern in files for path in REPOSITORY.glob(pattern)} >= {"Makefile", "requirements.txt"}
-    (profile,) = set(re.findall(r"-S profile=(\w+)", SHELL["workflow"]))
+    shell = "\n".join(step.get("run", "") for step in STEPS)
+    (profile,) = set(re.findall(r"-S profile=(\w+)", shell))
     assert profile in yaml.safe_load((REPOSITORY / "params.yaml").read_text())["profiles"]
     order = ["make lint", "make test", "dvc metrics diff", "stages.grid", "reports/tables/tables.md", "cml comment"]
-    assert sorted(order, key=SHELL["workflow"].index) == order
+    assert sorted(order, key=shell.index) == order
 
 
 def test_pythons_are_those_of_the_project_everywhere():
     named = [step["with"]["python-version"] for step in STEPS if "setup-python" in step.get("uses", "")]
-    named += re.findall(
-        r"python:(\S+?)(?:-slim)?$", "\n".join([INSTRUCTIONS[0][1], DEVCONTAINER["image"]]), re.MULTILINE
-    )
+    image = json.loads((REPOSITORY / ".devcontainer/devcontainer.json").read_text())["image"]
+    named += [re.search(r"python:([\d.]+)", text)[1] for text in (INSTRUCTIONS[0][1], image)]
     assert len(named) == 4 and all(f"python{version}" in MAKEFILE for version in named)
 
 
 def test_the_image_copies_what_is_there_installs_by_make_and_ends_as_a_user():
-    names = [name for name, _ in INSTRUCTIONS]
-    assert names[0] == "FROM" and set(names) <= {"FROM", "RUN", "USER", "WORKDIR", "ARG", "COPY", "ENV", "CMD"}
-    for name, words in INSTRUCTIONS:
-        if name == "COPY":
-            sources = [word for word in words.split()[:-1] if not word.startswith("--")]
-            assert all((REPOSITORY / source).exists() for source in sources), sources
+    copied = [words.split()[:-1] for name, words in INSTRUCTIONS if name == "COPY"]
+    sources = [word for words in copied for word in words if not word.startswith("--")]
+    assert len(sources) > 3 and all((REPOSITORY / source).exists() for source in sources), sources
     user = [words for name, words in INSTRUCTIONS if name == "USER"][-1]
     assert user != "root" and f"useradd --create-home {user}" in DOCKERFILE
-    assert ["ARG", "CPU=1"] in INSTRUCTIONS and "make setup CPU=$CPU" in DOCKERFILE and "ifdef CPU" not in MAKEFILE
+    assert ["ARG", "CPU=1"] in INSTRUCTIONS and "make setup CPU=$CPU" in DOCKERFILE
     assert "$(filter 1,$(CPU))" in MAKEFILE  # so that CPU=0 is with CUDA
 
 
@@ -107,8 +78,3 @@ def test_the_hooks_are_the_commands_of_make_lint_by_the_ruff_of_the_lock():
     assert [words[1] for words in entries] == of_make == ["format", "check"]
     (locked,) = re.findall(r"^ruff==(\S+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
     assert importlib.metadata.version("ruff") == locked
-
-
-def test_links_of_the_page_for_contributors_lead_somewhere():
-    links = re.findall(r"\]\(([^)#:]+)\)", (REPOSITORY / "CONTRIBUTING.md").read_text())
-    assert len(links) >= 4 and all((REPOSITORY / link).exists() for link in links)
