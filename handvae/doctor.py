@@ -22,12 +22,22 @@ from handvae.report.style import GREY, styled
 REPROJECTION_PX = 1.0
 BONE_MM = (3.0, 130.0)  # the mean length of any bone of any skeleton here
 BENT = 0.35  # of the largest possible value of the handedness test: below it a hand is too flat to tell
-AGREEING_MASK = 0.8  # of the visible joints: real photographs and the synthetic sets have 1.0
-AGREEING_DEPTH = 0.5  # of all joints: fingers hide each other, labels are rough; the synthetic sets have 0.84 to 0.99
+# where visible joints lie in an image, the least share of them that does so, and what may be wrong below it
+ON_MASK = (
+    "lie on their own hand's mask",
+    0.8,  # real photographs and the synthetic sets have 1.0
+    "K or labels of other images, mirrored images, or masks whose left hands do not have 2 to 17 and right hands 18 "
+    "to 33?",
+)
+ON_DEPTH = (
+    "have measured flesh before them",
+    0.5,  # of all joints: fingers hide each other, labels are rough; the synthetic sets have 0.84 to 0.99
+    "labels of other images, or another camera?",
+)
 FLESH_MM = (15.0, 60.0)  # so far behind and before a joint its flesh may be measured
 SHEET_COLUMNS = 4
-FINGER_COLOURS = ("#D55E00", "#E69F00", "#009E73", "#56B4E9", "#CC79A7")  # thumb to little finger, Okabe and Ito
-PALM_COLOUR = "#F0E442"
+COLOURS = ("#D55E00", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#F0E442")  # Okabe and Ito
+COLOUR_OF = dict(zip((*FINGERS, "palm"), COLOURS, strict=True))
 
 
 @dataclass(frozen=True)
@@ -76,8 +86,7 @@ def _examine_bones(hands: Hands, lines: list[str], problems: list[str]) -> None:
         if len(numbers) > 1 and children[numbers[1]] == parents[numbers[0]]:  # NYU's fingers run from the tip
             numbers.reverse()
         texts = [f"to {joints[children[number]]} {means[number]:.1f} ± {spreads[number]:.1f}" for number in numbers]
-        name = "palm" if finger is None else FINGERS[finger]
-        lines.append(f"  {name}: from {joints[parents[numbers[0]]]} {', '.join(texts)}")
+        lines.append(f"  {finger}: from {joints[parents[numbers[0]]]} {', '.join(texts)}")
     within = [lengths_mm[hands.subject == subject].std(axis=0).max() for subject in np.unique(hands.subject)]
     where = f"within each of {len(within)} subjects or sequences" if len(within) > 1 else "from hand to hand"
     lines.append(f"bones vary by {max(within):.1f} mm at most {where} (0: the labels are fits of a rigid hand)")
@@ -114,18 +123,12 @@ def examine_images(agreements: list[np.ndarray], samples: list[Sample | DepthSam
     A colour image without a mask tells nothing (STB): then `agreements` is empty, and only a person can see it.
     """
     lines, problems = [], []
-    joints = np.concatenate(agreements) if agreements else np.zeros(0, bool)
-    depth = bool(samples) and isinstance(samples[0], DepthSample)
+    joints = np.concatenate([np.zeros(0, bool), *agreements])
     if joints.size:
-        where = "have measured flesh before them" if depth else "lie on their own hand's mask"
+        where, least, hint = ON_DEPTH if isinstance(samples[0], DepthSample) else ON_MASK
         share = joints.mean()
         lines.append(f"{100 * share:.0f} % of the visible joints in {len(samples):,} of {total:,} images {where}")
-        if share < (AGREEING_DEPTH if depth else AGREEING_MASK):
-            colour_hint = (
-                "K or labels of other images, mirrored images, or masks whose left hands do not have 2 to 17 and right "
-                "hands 18 to 33?"
-            )
-            hint = "labels of other images, or another camera?" if depth else colour_hint
+        if share < least:
             problems.append(f"only {100 * share:.0f} % of the visible joints {where}: {hint}")
     unseen = sum(isinstance(sample, Sample) and not sample.visible.any() for sample in samples)
     if unseen:
@@ -149,9 +152,7 @@ def depth_agreement(sample: DepthSample) -> np.ndarray:
 
 
 def evenly(items: list, count: int) -> list:
-    """`count` of the items at even distances, fewer if there are not so many."""
-    if not items:
-        return []
+    """`count` of the items, of which there are some, at even distances; fewer if there are not so many."""
     picked = np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))
     return [items[number] for number in picked]
 
@@ -168,10 +169,9 @@ def contact_sheet(samples: list[Sample | DepthSample], skeleton: Skeleton, title
         _draw_sample(axes, sample, skeleton)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
-    fingers = sorted(_bones_by_finger(skeleton), key=lambda finger: len(FINGERS) if finger is None else finger)
-    keys = [Line2D([], [], color=_colour(finger), linewidth=3) for finger in fingers]
-    names = ["palm" if finger is None else FINGERS[finger] for finger in fingers]
-    figure.legend(keys, names, loc="outside upper right", ncols=len(keys), fontsize=7.5, frameon=False)
+    fingers = [finger for finger in COLOUR_OF if finger in _bones_by_finger(skeleton)]
+    keys = [Line2D([], [], color=COLOUR_OF[finger], linewidth=3) for finger in fingers]
+    figure.legend(keys, fingers, loc="outside upper right", ncols=len(keys), fontsize=7.5, frameon=False)
     return figure
 
 
@@ -187,20 +187,16 @@ def _draw_sample(axes, sample: Sample | DepthSample, skeleton: Skeleton) -> None
         axes.imshow(depth_mm, cmap=colours, vmin=z_mm - half_mm, vmax=z_mm + half_mm, interpolation="nearest")
     for finger, bones in _bones_by_finger(skeleton).items():
         lines = [sample.uv_px[list(bone)] for bone in bones]
-        axes.add_collection(LineCollection(lines, colors=_colour(finger), linewidths=1.6, capstyle="round"))
+        axes.add_collection(LineCollection(lines, colors=COLOUR_OF[finger], linewidths=1.6, capstyle="round"))
     axes.plot(*sample.uv_px.T, linestyle="none", marker="o", markersize=2.4, color="white", mec="black", mew=0.5)
     axes.set(xlim=(centre[0] - half_px, centre[0] + half_px), ylim=(centre[1] + half_px, centre[1] - half_px))
     axes.set_title(sample.name, fontsize=7, pad=3)
 
 
-def _colour(finger: int | None) -> str:
-    return PALM_COLOUR if finger is None else FINGER_COLOURS[finger]
-
-
-def _bones_by_finger(skeleton: Skeleton) -> dict[int | None, list[tuple[int, int]]]:
-    """Bones by the finger that their outer end belongs to, 0 thumb to 4 little finger; None for the palm's own."""
-    groups: dict[int | None, list[tuple[int, int]]] = {}
+def _bones_by_finger(skeleton: Skeleton) -> dict[str, list[tuple[int, int]]]:
+    """Bones by the finger that their outer end belongs to, or by "palm"."""
+    groups: dict[str, list[tuple[int, int]]] = {}
     for bone in skeleton.bones:
         finger = skeleton.joints[bone[1]].partition("_")[0]
-        groups.setdefault(FINGERS.index(finger) if finger in FINGERS else None, []).append(bone)
+        groups.setdefault(finger if finger in FINGERS else "palm", []).append(bone)
     return groups

@@ -22,6 +22,7 @@ COLUMNS = {  # of each table, those that are read here
     "claims": ("claim", "place", "statistic", "value", "low", "high", "seeds", "criterion", "verdict", "data"),
 }
 OF_IMAGES = ("table1", "table2", "depth", "semi_supervised")  # those that name test images in `kind` and `data`
+REMEDY = "`dvc repro --single-item --force report` writes it"
 LINES = ("In short", "What ran", "Data", "Claims")  # of summary.md
 
 
@@ -47,54 +48,43 @@ class Artifacts:
 
 def read(folder: Path) -> Artifacts:
     """InputError, naming the file, where one is missing or is not what the report writes."""
-    tables = {name: _table(folder / f"{name}.csv", columns) for name, columns in COLUMNS.items()}
-    captions = folder / "captions.json"
     try:
-        figures = {name: words["title"] for name, words in json.loads(_text(captions)).items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{captions}: expected a title for each figure, found {error!r}; {_remedy()}") from error
-    return Artifacts(tables, _summary(folder / "summary.md"), _notices(folder / "tables.md"), figures)
+        tables = {name: _table(folder / f"{name}.csv", columns) for name, columns in COLUMNS.items()}
+        figures = _figures(folder / "captions.json")
+        return Artifacts(tables, _summary(folder / "summary.md"), _notices(folder / "tables.md"), figures)
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: expected a table of the report, found no file; {REMEDY}") from error
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path)
         frame = frame.astype({name: "Int64" for name in frame if name.endswith("seeds")})  # blanks are in some
-    except FileNotFoundError as error:
-        raise _missing(path) from error
     except (ValueError, TypeError) as error:  # pandas' own errors are among them
-        raise InputError(f"{path}: expected a table, found one that is broken ({error}); {_remedy()}") from error
+        raise InputError(f"{path}: expected a table, found one that is broken ({error}); {REMEDY}") from error
     if lacking := [name for name in columns if name not in frame]:
-        raise InputError(f"{path}: expected the columns {', '.join(lacking)}, found none of them; {_remedy()}")
+        raise InputError(f"{path}: expected the columns {', '.join(lacking)}, found none of them; {REMEDY}")
     return frame
 
 
+def _figures(path: Path) -> dict[str, str]:
+    try:
+        return {name: words["title"] for name, words in json.loads(path.read_text("utf-8")).items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: expected a title for each figure, found {error!r}; {REMEDY}") from error
+
+
 def _summary(path: Path) -> dict[str, str]:
-    lines = dict(re.findall(r"^- \*\*(.+?)\*\*: (.*)$", _text(path), re.MULTILINE))
+    lines = dict(re.findall(r"^- \*\*(.+?)\*\*: (.*)$", path.read_text("utf-8"), re.MULTILINE))
     if lacking := [label for label in LINES if label not in lines]:
-        raise InputError(f"{path}: expected the lines {', '.join(lacking)}, found none of them; {_remedy()}")
+        raise InputError(f"{path}: expected the lines {', '.join(lacking)}, found none of them; {REMEDY}")
     return lines
 
 
 def _notices(path: Path) -> str:
     """What stands between the heading and the introduction: nothing where the run has all rows, trained as in print."""
     opening = WORDS["introduction"].partition(".")[0]
-    before, found, _ = _text(path).partition(f"\n{opening}.")
-    if not found:
-        raise InputError(f"{path}: expected the introduction “{opening}.”, found none; {_remedy()}")
+    before, separator, _ = path.read_text("utf-8").partition(f"\n{opening}.")
+    if not separator:
+        raise InputError(f"{path}: expected the introduction “{opening}.”, found none; {REMEDY}")
     return before.removeprefix("# Tables").strip()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-
-
-def _missing(path: Path) -> InputError:
-    return InputError(f"{path}: expected a table of the report, found no file; {_remedy()}")
-
-
-def _remedy() -> str:
-    return "`dvc repro --single-item --force report` writes it"
