@@ -28,15 +28,15 @@ def test_wide_text_is_named_with_what_to_do_whether_it_is_marked_or_not(tmp_path
     path = tmp_path / "a.txt"
     for start in ("12.5 1", "test_seq_1/image_0000.png 1", "\r\n1", "-1"):
         path.write_bytes(start.encode(wide))
-        message = refusal(list, text.records(path, 10))
-        assert message == f"{path}: expected text in UTF-8, found UTF-16 or UTF-32; save it as UTF-8"
+        message = f"{path}: expected text in UTF-8, found UTF-16 or UTF-32; save it as UTF-8"
+        assert refusal(list, text.records(path, 10)) == refusal(encoding.decoded, path, path.read_bytes()) == message
 
 
 def test_plain_and_short_files_lose_nothing(tmp_path):
     path = tmp_path / "a.txt"
-    for content in (b"", b"1", b"12\n", b"1 2 3", "ä".encode(), MARK[:2], b"\0\0\0\0"):
+    for content in (b"", b"1", b"12\n", "ä".encode(), MARK[:2], b"\0\0\0\0"):
         path.write_bytes(content)
         assert [tokens for _, tokens in text.records(path, 9)] == ([content.split()] if content else [])
-        assert encoding.mark_bytes(path, content) == 0
-    path.write_bytes(MARK)
-    assert list(text.records(path, 9)) == []
+    assert encoding.decoded(path, MARK + "é: ü".encode()) == "é: ü"
+    message = refusal(encoding.decoded, path, b"# of\n# \xfc\n")
+    assert message == f"{path}: line 2: expected text in UTF-8, found another encoding; save it as UTF-8"

@@ -37,11 +37,6 @@ def load(tmp_path, monkeypatch):
     return load
 
 
-def load_bytes(content: bytes, tmp_path) -> params.Params:
-    (tmp_path / "params.yaml").write_bytes(content)
-    return params.load(tmp_path / "params.yaml")
-
-
 def parent_of(tree: dict, path: str) -> tuple[dict, str]:
     """Where the last key of a path of keys stands, and that key."""
     *way, last = path.split("/")
@@ -62,14 +57,10 @@ def test_own_experiment_is_the_top_level_and_the_grid_does_not_depend_on_it(para
     before, changed = load(params_tree), load({**params_tree, "variant": 4})
     assert before.experiment(params.OWN).variant == 1 and changed.experiment(params.OWN).variant == 4
     assert before.experiments == changed.experiments
+    experiment = load({**params_tree, "invariances": "T+S"}).own
+    assert experiment.scale_invariant and not experiment.hand_side_given
     with pytest.raises(InputError, match=r"no experiment 'rhd-rgb-v9' under experiments: .*rhd-2d-v1"):
         before.experiment("rhd-rgb-v9")
-
-
-def test_invariances_are_read_from_their_letters(params_tree, load):
-    owns = [load({**params_tree, "invariances": letters}).own for letters in ("T+S+H", "T+S", "T+H", "T")]
-    assert [own.scale_invariant for own in owns] == [True, True, False, False]
-    assert [own.hand_side_given for own in owns] == [True, False, True, False]
 
 
 def every_key(tree, path=""):
@@ -239,12 +230,3 @@ def test_a_list_of_one_is_as_without_brackets_and_a_tilde_is_the_home_folder(par
     assert data["icvl"].source == ["/home/me/Training.tar.gz", "http://host/~me/Testing.tar.gz"]
     assert data["icvl"].references == {"labels": "/home/me/labels.txt", "REN": "REN.txt"}
     assert (data["nyu"].source, data["stb"].source) == ("/home/me/mine", "synthetic")
-
-
-def test_params_with_a_byte_order_mark_are_read_and_other_encodings_are_named(load, params_tree, tmp_path):
-    assert load_bytes(b"\xef\xbb\xbf" + TEXT.encode(), tmp_path) == load(params_tree)
-    for encoding in ("utf-16", "utf-32-be"):
-        with pytest.raises(InputError, match=r"params\.yaml: .* found UTF-16 or UTF-32; save it as UTF-8$"):
-            load_bytes(TEXT.encode(encoding), tmp_path)
-    with pytest.raises(InputError, match=r"params\.yaml: line 2: .* found another encoding; save it as UTF-8$"):
-        load_bytes(b"# of\n# \xfc\n" + TEXT.encode(), tmp_path)
