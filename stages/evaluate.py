@@ -1,7 +1,5 @@
 """models/<name>/ -> predictions, metrics and curves of a row of the grid, or of your experiment."""
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -102,21 +100,17 @@ def predicted(
 
 
 def result_text(dataset: str, summary: dict[str, float | int | None]) -> str:
+    text = f"mean EPE on {dataset.upper()} {summary['epe_mean_mm']:.1f} mm; "
+    text += f"the mean pose has {summary['mean_pose_epe_mm']:.1f} mm"
     previous = summary.get("previous_frame_epe_mm")
-    return (
-        f"mean EPE on {dataset.upper()} {summary['epe_mean_mm']:.1f} mm; "
-        f"the mean pose has {summary['mean_pose_epe_mm']:.1f} mm"
-        + ("" if previous is None else f", the true pose of the frame before {previous:.1f} mm")
-    )
+    return text if previous is None else f"{text}, the true pose of the frame before {previous:.1f} mm"
 
 
 def curves_text(curves: dict[str, list[tuple]], measure: str) -> str:
     """CSV of the curve of one set, or of each set's in a column of its own; all have the same thresholds."""
     header = ["threshold_mm", *([measure] if len(curves) == 1 else [f"{measure}_{dataset}" for dataset in curves])]
     rows = [(points[0][0], *(share for _, share in points)) for points in zip(*curves.values(), strict=True)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()
+    return "".join(",".join(map(str, row)) + "\n" for row in [header, *rows])
 
 
 def attributes(name: str, settings: Settings, dataset: str, processed: dict[str, object]) -> dict[str, object]:

@@ -6,8 +6,8 @@ and the code make, or where the code is not that of the commit which README.md n
 """
 
 import json
-import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from handvae.base import atomic, params, yaml_text
+from handvae.base import atomic, params, workers, yaml_text
 from handvae.base.errors import InputError
 from handvae.report import pages, tables_page
 from stages import command_line, run
@@ -121,13 +121,11 @@ def versions() -> str:
 
 def machine() -> str:
     """The processor and its cores, and the GPU where there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    name = platform.processor() or platform.machine()
-    if (facts := Path("/proc/cpuinfo")).exists():
-        models = [line for line in facts.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].split(":", 1)[1].strip() if models else name
+    facts, name = Path("/proc/cpuinfo"), platform.processor() or platform.machine()
+    if facts.exists() and (model := re.search(r"^model name\s*: (.*\S)", facts.read_text(), re.MULTILINE)):
+        name = model[1]
     gpu = f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {cores} cores{gpu}"
+    return f"{name}, {workers.cores()} cores{gpu}"
 
 
 def time_text(runs: Path, profile: str, commit: str) -> str:

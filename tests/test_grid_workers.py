@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 import ray
@@ -41,21 +42,16 @@ def test_a_folder_that_a_node_does_not_see_is_one_line(one_core, tmp_path):
 
 
 def test_workers_that_are_lost_again_and_again_and_a_lost_head_node_are_one_line(one_core, tmp_path, monkeypatch):
-    def lost(error):
-        def raise_it(*_, **__):
-            raise error
-
-        return raise_it
-
     with monkeypatch.context() as patched:
-        patched.setattr(ray, "get", lost(ray.exceptions.WorkerCrashedError()))
+        patched.setattr(ray, "get", Mock(side_effect=ray.exceptions.WorkerCrashedError()))
         (outcome,) = outcomes_of(tmp_path)
     assert outcome.error.startswith("its worker was lost 4 times") and "\n" not in outcome.error
-    monkeypatch.setattr(ray, "wait", lost(ray.exceptions.RaySystemError("the head node\nis gone")))
-    expected = "Ray was lost, finished rows are kept, the same command goes on: RaySystemError: .*the head node is gone"
-    with pytest.raises(InputError, match=expected) as refused:
+    monkeypatch.setattr(ray, "wait", Mock(side_effect=ray.exceptions.RaySystemError("the head node\nis gone")))
+    expected = (
+        "Ray was lost, finished rows are kept, the same command goes on: RaySystemError: .*the head node is gone$"
+    )
+    with pytest.raises(InputError, match=expected):
         outcomes_of(tmp_path)
-    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("workers", "rows", "expected"), [(None, 9, (2, 1.0)), (3, 9, (3, 0.5)), (8, 1, (1, 1.0))])
@@ -103,7 +99,9 @@ def test_a_cut_lock_of_dvc_is_kept_beside_the_last_whole_one_and_a_good_one_stay
         assert capsys.readouterr().out == told
 
 
-def test_a_clone_is_of_tracked_files_and_new_code_not_of_new_data(tmp_path):
+def test_a_clone_is_of_tracked_files_and_new_code_not_of_new_data_and_needs_git(tmp_path):
+    with pytest.raises(InputError, match=r"not a git repository.*; expected a git checkout; or use --workers 1$"):
+        clones.make(tmp_path, 1, [])
     tracked = {"stages/a.py", "dvc.yaml", "docs/a.md", "Makefile"}
     new = {"stages/new.py", "handvae/model/new.py", "notebooks/new.ipynb", "new.yaml", "dvc.lock"}
     for name in (*tracked, "reports/a.csv", ".gitignore"):
@@ -115,11 +113,6 @@ def test_a_clone_is_of_tracked_files_and_new_code_not_of_new_data(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert sorted(clones.files_of(tmp_path)) == sorted(tracked | new | {".gitignore"})
-
-
-def test_where_there_is_no_git_a_clone_is_refused_in_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"not a git repository.*; expected a git checkout; or use --workers 1$"):
-        clones.make(tmp_path, 1, [])
 
 
 def test_what_another_run_left_at_work_is_swept_and_nothing_else(tmp_path):
@@ -151,10 +144,10 @@ def test_a_signal_while_a_command_is_started_reaches_it_and_no_other_is_started(
         return process
 
     monkeypatch.setattr(processes.subprocess, "Popen", then_a_signal)
-    code = "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(5))"
+    code = "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(5)); open('ready', 'w')"
     try:
         interrupts.listen()
-        assert interrupts.run([sys.executable, "-c", f"{code}; open('ready', 'w'); time.sleep(20)"], tmp_path) == 5
+        assert interrupts.run([sys.executable, "-c", f"{code}; time.sleep(20)"], tmp_path) == 5
         with pytest.raises(KeyboardInterrupt, match="interrupted; the same command goes on from here"):
             interrupts.run([sys.executable, "-c", ""], tmp_path)
     finally:

@@ -18,7 +18,6 @@ from tests.conftest import REPOSITORY
 LOCK = [Requirement(line) for line in (REPOSITORY / "requirements.txt").read_text().splitlines() if line[:1].isalnum()]
 PINNED = {one.name: str(one.specifier)[2:] for one in LOCK if not one.marker or one.marker.evaluate()}
 CUDA = re.compile("nvidia-|cuda-|triton$")
-FOR_CPU = {name for name in PINNED if name.startswith("torch")}
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine"),
@@ -49,7 +48,7 @@ def indexes(tmp_path_factory):
     for name, version in PINNED.items():
         needs = importlib.metadata.requires(name) or []
         add_wheel(folder / "pypi", name, version, needs)
-        if name in FOR_CPU:
+        if name.startswith("torch"):
             without = [need for need in needs if not CUDA.match(canonicalize_name(Requirement(need).name))]
             add_wheel(folder / "cpu", name, f"{version}+cpu", without)
     return folder
@@ -70,18 +69,14 @@ def installed(folder: Path) -> dict[str, str]:
     return {canonicalize_name(one.name): one.version for one in found if one.name not in ("pip", "wheel")}
 
 
-def test_setup_installs_what_the_lock_says(tmp_path, indexes):
-    ran = set_up(tmp_path, indexes)
+@pytest.mark.parametrize("cpu", [False, True])
+def test_setup_installs_what_the_lock_says_and_for_cpus_nothing_of_cuda(tmp_path, indexes, cpu):
+    words = ("CPU=1", f"TORCH_CPU_INDEX={(indexes / 'cpu').as_uri()}") if cpu else ()
+    ran = set_up(tmp_path, indexes, *words)
     assert ran.returncode == 0, ran.stderr
-    assert installed(tmp_path) == PINNED
-
-
-def test_setup_for_cpus_installs_the_same_versions_but_nothing_of_cuda(tmp_path, indexes):
-    ran = set_up(tmp_path, indexes, "CPU=1", f"TORCH_CPU_INDEX={(indexes / 'cpu').as_uri()}")
-    assert ran.returncode == 0, ran.stderr
-    of_cpu = {name: f"{version}+cpu" for name, version in PINNED.items() if name in FOR_CPU}
-    assert set(of_cpu) == {"torch", "torchvision"}
-    assert installed(tmp_path) == {name: v for name, v in PINNED.items() if not CUDA.match(name)} | of_cpu
+    of_cpu = {name: f"{PINNED[name]}+cpu" for name in ("torch", "torchvision")}
+    without_cuda = {name: version for name, version in PINNED.items() if not CUDA.match(name)}
+    assert installed(tmp_path) == (without_cuda | of_cpu if cpu else PINNED)
 
 
 def test_setup_without_the_index_for_cpus_fails_and_takes_no_other_build(tmp_path, indexes):

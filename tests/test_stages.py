@@ -88,11 +88,11 @@ def test_every_program_says_what_it_does_and_refuses_words_that_it_does_not_know
         assert "\n" not in line and said.out == said.err == ""
 
 
-def test_outside_the_environment_every_program_says_so_in_one_line():
+def test_outside_the_environment_a_program_says_so_in_one_line():
     def started(*words):  # -S: no packages
         return subprocess.run([sys.executable, "-S", *words], cwd=REPOSITORY, capture_output=True, text=True)
 
-    for program in PROGRAMS:
+    for program in ("stages.train", "stages.grid", "stages.doctor"):
         ran = started("-m", program)
         assert ran.returncode == 1 and ran.stdout == "" and ran.stderr.count("\n") == 1
         assert ran.stderr.startswith(f"error: {sys.executable} has no package ") and "make setup" in ran.stderr

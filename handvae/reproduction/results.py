@@ -43,7 +43,6 @@ def _joined(means: pd.DataFrame, medians: pd.DataFrame) -> pd.DataFrame:
 def _task_section(name: str, task: paper.Task, rows: pd.DataFrame) -> str:
     if rows.empty:
         return f"### {name}\n\n{NONE}"
-    tested = bool(rows["kind"].eq(PUBLISHED).any())
     header = ["model", "mean: the paper", "mean: this run", "median: the paper", "median: this run"]
     baseline = [f"{paper.BASELINE_MM[statistic][list(paper.TASKS).index(task)]:.2f}" for statistic in (MEAN, MEDIAN)]
     lines = [["[38], T+S+H", baseline[0], "–", baseline[1], "–", "–"]]
@@ -51,11 +50,16 @@ def _task_section(name: str, task: paper.Task, rows: pd.DataFrame) -> str:
         together = ", RHD and STB together" if "+" in row["trained_on"] else ""
         errors = [text for statistic in (MEAN, MEDIAN) for text in (_printed(row, statistic), _ours(row, statistic))]
         lines.append([f"variant {row['variant']}, {row['invariances']}{together}", *errors, row["verdict"]])
-    if tested:
-        header.append("the paper's mean, seen from ours")
-    cells = markdown_table(header, [line[: len(header)] for line in lines])
+    cells = _with_verdicts(header, lines, rows)
     kinds = ", ".join(dict.fromkeys(rows["kind"]))
     return "\n\n".join([f"### {name}, {kinds}", cells, " ".join([*_remarks(rows), _order(rows)]).strip()])
+
+
+def _with_verdicts(header: list[str], lines: list[list[str]], rows: pd.DataFrame) -> str:
+    """A table whose last column, the verdicts, is there only where a row is of the published images."""
+    if rows["kind"].eq(PUBLISHED).any():
+        return markdown_table([*header, "the paper's mean, seen from ours"], lines)
+    return markdown_table(header, [line[:-1] for line in lines])
 
 
 def _remarks(rows: pd.DataFrame) -> list[str]:
@@ -86,9 +90,6 @@ def _order(rows: pd.DataFrame) -> str:
 def _depth_section(rows: pd.DataFrame) -> str:
     if rows.empty:
         return f"### Depth -> 3D\n\n{NONE}"
-    tested = bool(rows["kind"].eq(PUBLISHED).any())
-    header = ["test, encoder", "mean: the paper", "mean: this run", "mean pose"]
-    header += ["the paper's mean, seen from ours"] * tested
     lines = [
         [
             *(f"{row['test']}, {row['encoder']}, {row['kind']}", _printed(row, MEAN, 1), _ours(row, MEAN)),
@@ -96,7 +97,7 @@ def _depth_section(rows: pd.DataFrame) -> str:
         ]
         for row in rows.to_dict("records")
     ]
-    cells = markdown_table(header, [line[: len(header)] for line in lines])
+    cells = _with_verdicts(["test, encoder", "mean: the paper", "mean: this run", "mean pose"], lines, rows)
     remark = "Errors are absolute. The paper prints one mean for each encoder and does not name the set."
     return f"### Depth -> 3D\n\n{cells}\n\n{remark}"
 
