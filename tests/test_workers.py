@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from handvae.base import workers
@@ -66,24 +67,11 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
     script.write_text(CHILD)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}  # conftest's constant would import torch
     parent = subprocess.Popen([sys.executable, script, told], env=environment)
-    worker = wait_for(lambda: told.exists() and told.read_text(), 30)
-    assert is_alive(worker)
+    for _ in range(600):
+        if told.exists() and told.read_text():
+            break
+        time.sleep(0.05)
+    worker = psutil.Process(int(told.read_text()))
     parent.kill()
     parent.wait()
-    wait_for(lambda: not is_alive(worker), 5)
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.05)
-    raise AssertionError("the wait was in vain")
+    assert psutil.wait_procs([worker], timeout=5)[1] == []
