@@ -10,10 +10,10 @@ from typing import NoReturn
 from handvae.base.errors import InputError
 
 
-def _without_a_package(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _without_a_package(error_type: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Outside the environment one line instead of a traceback; all other exceptions as they were."""
     if not isinstance(error, ModuleNotFoundError) or (error.name or "").startswith(("handvae", "stages")):
-        return sys.__excepthook__(kind, error, trace)
+        return sys.__excepthook__(error_type, error, trace)
     advice = "activate the environment (`source .venv/bin/activate`), or make it first (`make setup`)"
     print(f"error: {sys.executable} has no package {error.name}: {advice}", file=sys.stderr)
 

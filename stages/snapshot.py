@@ -79,12 +79,12 @@ def commit_of_code() -> str:
     return commit
 
 
-def check_up_to_date(what: object, targets: Sequence[str], remedy: str) -> None:
-    """InputError, which names `what`, where stages or what they stand on are not what params.yaml and the code make."""
+def check_up_to_date(subject: object, targets: Sequence[str], remedy: str) -> None:
+    """InputError, which names `subject`, where stages are not what params.yaml and the code make of their inputs."""
     if stages := list(dvc_status(targets)):
         more = f" and {len(stages) - NAMED} more" * (len(stages) > NAMED)
         raise InputError(
-            f"{what}: expected the results of params.yaml as it is, found changes (dvc status) in "
+            f"{subject}: expected the results of params.yaml as it is, found changes (dvc status) in "
             f"{', '.join(stages[:NAMED])}{more}; run `{remedy}`"
         )
 

@@ -23,7 +23,7 @@ def test_the_whole_graph_leaves_every_table_figure_and_page(clone):
         *("metrics.json", "metrics_pck.csv", "training.csv", "own_experiment.html", "index.html", "reproduction.md"),
         *(f"metrics/{name}{end}" for name in ROWS for end in (".json", "_pck.csv")),
         *(f"training/{name}.csv" for name in ROWS),
-        *(f"tables/{name}.{kind}" for name in read for kind in ("csv", "tex")),
+        *(f"tables/{name}.{suffix}" for name in read for suffix in ("csv", "tex")),
         *(f"tables/{name}.csv" for name in ("paired", "parameters_layers", "claims")),
         *(f"tables/tsne_{name}.csv" for name in ("fig01", "fig08a", "fig08b")),
         *(f"tables/{name}.md" for name in ("tables", "claims", "paired", "summary")),
@@ -61,7 +61,7 @@ def test_a_snapshot_is_taken_of_a_whole_run_and_of_no_other(clone, monkeypatch):
     snapshot.main("results/tiny")
     page = Path("results/tiny/README.md").read_text()
     assert f"| models | {len(ROWS)}: {len(ROWS)} rows of 1 seed |" in page and "| MSRA15, 1 folds, ResNet-18 |" in page
-    pages = [Path(place, "index.html").read_text() for place in ("reports", "results/tiny")]
+    pages = [Path(folder, "index.html").read_text() for folder in ("reports", "results/tiny")]
     assert ["own_experiment.html" in page for page in pages] == [True, False]
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(params.replace("\nseeds: 1", "\nseeds: 2"))
@@ -104,8 +104,8 @@ def test_an_experiment_of_ones_own_reruns_nothing_of_the_grid_and_its_page_metri
 def test_what_dvc_shows_is_ones_own_and_a_rows_numbers_and_curves_can_be_asked_for(clone):
     """By the commands in README."""
     own, row = "reports/metrics.json", "reports/metrics/rhd-2d-v1"
-    shown = [run("dvc", "metrics", "show", "--json", *names, cwd=clone).stdout for names in ([], [f"{row}.json"])]
-    files_of = [set(json.loads(text)[""]["data"]) for text in shown]
+    texts = [run("dvc", "metrics", "show", "--json", *names, cwd=clone).stdout for names in ([], [f"{row}.json"])]
+    files_of = [set(json.loads(text)[""]["data"]) for text in texts]
     assert files_of == [{own}, {f"{row}.json"}]
     run("dvc", "plots", "show", "-x", "threshold_mm", f"{row}_pck.csv", "-o", "dvc_plots", cwd=clone)
     page = (clone / "dvc_plots/index.html").read_text()

@@ -75,13 +75,13 @@ def wait_for(condition, process: subprocess.Popen, folder: Path):
 
 def at_work(folder: Path, *words: str) -> list[psutil.Process]:
     """The processes that work in a folder's clones, with these words in their command."""
-    found = []
+    busy = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             inside = Path(process.cwd()).is_relative_to(folder / ".grid") and process.status() != psutil.STATUS_ZOMBIE
             if inside and set(words) <= set(process.cmdline()):
-                found.append(process)
-    return found
+                busy.append(process)
+    return busy
 
 
 def test_a_killed_grid_and_a_killed_worker_on_two_ray_nodes_end_in_the_bytes_of_a_serial_run(again, clone):
@@ -112,7 +112,9 @@ def test_a_killed_grid_and_a_killed_worker_on_two_ray_nodes_end_in_the_bytes_of_
             return first and second and (first[0], second[0])
 
         training, other = wait_for(of_both_rows, process, again)
-        on = [next(parent for parent in one.parents() if parent.name() == "raylet") for one in (training, other)]
+        on = [
+            next(parent for parent in process.parents() if parent.name() == "raylet") for process in (training, other)
+        ]
         assert on[0] != on[1]  # a row a node
         next(parent for parent in training.parents() if parent.name().startswith("ray::")).kill()
         assert process.wait(180) == 0, lines(again)
@@ -125,11 +127,11 @@ def test_a_killed_grid_and_a_killed_worker_on_two_ray_nodes_end_in_the_bytes_of_
     ended = [json.loads(line)["ended"] for line in (again / ".grid/runs.jsonl").read_text().splitlines()]
     assert ended == [None, "KeyboardInterrupt", "finished"]
     words = ("processed/rhd.h5", "processed/stb.h5", *chain.from_iterable(map(paths_of, TOGETHER)))
-    expected, found = files(clone, words), files(again, words)
-    assert list(expected) == list(found) and len(expected) == 2 + 7 * len(TOGETHER)
-    assert [name for name in expected if expected[name] != found[name]] == []
+    serial, parallel = files(clone, words), files(again, words)
+    assert list(serial) == list(parallel) and len(serial) == 2 + 7 * len(TOGETHER)
+    assert [name for name in serial if serial[name] != parallel[name]] == []
     of_clone, of_again = (
         yaml.load((folder / "dvc.lock").read_text(), yaml.CSafeLoader)["stages"] for folder in (clone, again)
     )
-    for stage in (f"{kind}_paper@{row}" for row in TOGETHER for kind in ("train", "evaluate")):
+    for stage in (f"{step}_paper@{row}" for row in TOGETHER for step in ("train", "evaluate")):
         assert of_again[stage] == of_clone[stage]

@@ -117,8 +117,8 @@ def test_a_clone_is_of_tracked_files_and_new_code_not_of_new_data_and_needs_git(
 
 def test_what_another_run_left_at_work_is_swept_and_nothing_else(tmp_path):
     left, others = (
-        [subprocess.Popen(SLEEP, env=processes.environment(tmp_path / place)) for place in places]
-        for places in ((".", ".grid/workers/0", ".grid/rows/a"), ("..", "other", "other/.grid/workers/0"))
+        [subprocess.Popen(SLEEP, env=processes.environment(tmp_path / folder)) for folder in folders]
+        for folders in ((".", ".grid/workers/0", ".grid/rows/a"), ("..", "other", "other/.grid/workers/0"))
     )
     try:
         time.sleep(0.3)

@@ -80,7 +80,7 @@ def outputs() -> dict[str, bool]:
     for entry in STAGES.values():
         each = entry.get("foreach", [None])
         for item in rows if each == "${experiments}" else each:
-            for written in chain.from_iterable(entry.get("do", entry).get(kind, []) for kind in OUTPUTS):
+            for written in chain.from_iterable(entry.get("do", entry).get(key, []) for key in OUTPUTS):
                 path, kept = next(iter(written.items())) if isinstance(written, dict) else (written, {})
                 paths[path.replace("${item}", str(item)).replace("${key}", str(item))] = kept.get("cache", True)
     return paths

@@ -25,8 +25,8 @@ def test_the_citation_is_of_this_version_and_of_the_paper_that_readme_names():
     fields = dict(re.findall(r"^  (\w+)\s*= \{(.+)\}", README.partition("```bibtex")[2], re.MULTILINE))
     paper, (baseline,) = citation["preferred-citation"], citation["references"]
     authors = " and ".join(f"{author['given-names']} {author['family-names']}" for author in paper["authors"])
-    found = {"author": authors, "title": paper["title"], "booktitle": paper["collection-title"]}
-    assert fields == found | {"year": str(paper["year"])}
+    cited = {"author": authors, "title": paper["title"], "booktitle": paper["collection-title"]}
+    assert fields == cited | {"year": str(paper["year"])}
     assert paper["title"] in citation["title"] and baseline["title"] in " ".join(README.split())
 
 
@@ -69,8 +69,8 @@ def test_the_image_takes_along_nothing_that_git_ignores():
 
 def test_the_hooks_are_the_commands_of_make_lint_by_the_ruff_of_the_lock():
     repositories = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
-    assert [one["repo"] for one in repositories] == ["local"]  # nothing is fetched
-    hooks = [hook for one in repositories for hook in one["hooks"]]
+    assert [repository["repo"] for repository in repositories] == ["local"]  # nothing is fetched
+    hooks = [hook for repository in repositories for hook in repository["hooks"]]
     entries = [shlex.split(hook["entry"]) for hook in hooks]
     assert all(words[0] == ".venv/bin/ruff" and "--force-exclude" in words for words in entries)
     assert {hook["language"] for hook in hooks} == {"system"}

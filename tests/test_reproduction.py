@@ -54,12 +54,12 @@ def test_the_numbers_are_those_of_the_files_and_all_of_the_mean_errors_are_there
     page = page_of(folder)
     written = decimals("".join(path.read_text() for path in folder.glob("*.csv")))
     baseline = {number for of_statistic in paper.BASELINE_MM.values() for number in of_statistic}
-    shown = decimals(part(page, "## Results") + part(page, "## Claims"))
-    assert len(shown) > 60 and shown <= written | baseline
+    printed = decimals(part(page, "## Results") + part(page, "## Claims"))
+    assert len(printed) > 60 and printed <= written | baseline
     for name in ("table1", "table2", "depth"):
         frame = pd.read_csv(folder / f"{name}.csv")
         columns = ["epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high", "paper_epe_mean_mm"]
-        assert set(frame[columns].dropna().to_numpy().ravel()) <= shown
+        assert set(frame[columns].dropna().to_numpy().ravel()) <= printed
         assert all(f" over {seeds} seeds" in page for seeds in frame["seeds"] if seeds > 1)
     assert "figures/fig04a.png" in page
 

@@ -16,10 +16,10 @@ from tests.conftest import REPOSITORY
 def requirements(name: str) -> list[Requirement]:
     lines = (REPOSITORY / name).read_text().splitlines()
     read = [Requirement(line.partition(" #")[0]) for line in lines if line[:1].isalnum()]
-    return [one for one in read if not one.marker or one.marker.evaluate()]
+    return [wanted for wanted in read if not wanted.marker or wanted.marker.evaluate()]
 
 
-PINNED = {one.name: str(one.specifier).removeprefix("==") for one in requirements("requirements.txt")}
+PINNED = {pin.name: str(pin.specifier).removeprefix("==") for pin in requirements("requirements.txt")}
 
 
 @pytest.mark.skipif(importlib.metadata.version("torch") != PINNED["torch"], reason="made with CPU=1: no CUDA here")

@@ -15,7 +15,7 @@ from handvae.report.tables_page import readme_table1
 from stages import run, snapshot
 from tests.conftest import REPOSITORY
 
-PLACE = Path("results/night")
+TARGET = Path("results/night")
 
 
 def git(*arguments):
@@ -52,8 +52,8 @@ def set_params(old, new):
 
 
 def test_a_snapshot_holds_the_report_and_says_how_it_was_made(tmp_path, commit, capsys):
-    snapshot.main(str(PLACE))
-    made, reports = files(PLACE), files("reports")
+    snapshot.main(str(TARGET))
+    made, reports = files(TARGET), files("reports")
     for name in ("params.yaml", "dvc.lock"):
         assert made.pop(name) == Path(name).read_bytes()
     del reports["index.html"]
@@ -66,13 +66,13 @@ def test_a_snapshot_holds_the_report_and_says_how_it_was_made(tmp_path, commit, 
     assert re.fullmatch(r"Python 3\.\d+\.\d+, torch \d.*", facts["versions"]) and facts["machine"].endswith(" cores")
     assert facts["time"] == "not known: no .grid/runs.jsonl, which stages.grid writes"
     assert readme_table1(pd.read_csv("reports/tables/table1.csv")) in page and str(tmp_path) not in page
-    assert all((PLACE / target).exists() for target in re.findall(r"\]\(([^)]+)\)", page))
+    assert all((TARGET / target).exists() for target in re.findall(r"\]\(([^)]+)\)", page))
     assert f"{len(made) + 4} files, " in capsys.readouterr().out
     # the same run makes the same bytes, and an earlier snapshot is replaced whole
-    first = files(PLACE)
-    (PLACE / "figures/fig99.png").write_bytes(b"of an earlier version")
-    snapshot.main(str(PLACE))
-    assert files(PLACE) == first
+    first = files(TARGET)
+    (TARGET / "figures/fig99.png").write_bytes(b"of an earlier version")
+    snapshot.main(str(TARGET))
+    assert files(TARGET) == first
 
 
 def test_the_command_is_that_of_the_changes_to_the_commits_parameters(commit):
@@ -107,10 +107,10 @@ def test_the_time_is_that_of_this_profiles_runs_of_rows_with_this_code(commit):
     assert time_after("handvae/new.py") == "not known: no run of profile small and this code in .grid/runs.jsonl"
 
 
-def refused(place=PLACE):
+def refused(folder=TARGET):
     """The one line that the program ends with."""
     with pytest.raises(SystemExit) as ended:
-        run(snapshot.main, str(place))
+        run(snapshot.main, str(folder))
     assert "\n" not in str(ended.value)
     return str(ended.value)
 
@@ -120,13 +120,13 @@ def test_code_that_is_not_the_commits_is_refused(commit, name, changed):
     Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_text("other")
     assert f"error: {changed}: expected the code as in commit {commit[:12]}, found changes" in refused()
-    assert not PLACE.exists()
+    assert not TARGET.exists()
 
 
 def test_a_folder_with_anything_else_is_refused_and_stays():
     before = files(".")
-    for place in (".", "reports", "params.yaml"):
-        assert f"error: {place}: expected a" in refused(place)
+    for folder in (".", "reports", "params.yaml"):
+        assert f"error: {folder}: expected a" in refused(folder)
     assert files(".") == before
 
 
@@ -135,4 +135,4 @@ def test_without_a_repository_or_a_report_one_line_says_so():
     assert "reports/tables/depth.csv" in refused()
     shutil.rmtree(".git")
     assert "`git rev-parse HEAD` failed and said: fatal: not a git repository" in refused()
-    assert not PLACE.exists()
+    assert not TARGET.exists()

@@ -68,8 +68,8 @@ def commit_all(folder: Path, message: str) -> None:
 def files(folder: Path, words: tuple[str, ...] = ("",)) -> dict[str, bytes]:
     """The artifacts but raw data whose paths have one of the words in them."""
     patterns = ("data/[!r]*/*", "models/**/*", "reports/**/*")
-    found = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
-    names = sorted(str(path.relative_to(folder)) for path in found)
+    paths = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+    names = sorted(str(path.relative_to(folder)) for path in paths)
     return {name: (folder / name).read_bytes() for name in names if any(word in name for word in words)}
 
 

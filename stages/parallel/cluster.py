@@ -73,8 +73,8 @@ def connect(workers: int | None, rows: int, cores: int, on_gpu: bool) -> tuple[i
     try:
         ray.init(address=address or "local", **({} if address else own), **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        what = f"RAY_ADDRESS={address}: no Ray cluster answers" if address else "Ray does not start; try --workers 1"
-        raise InputError(f"{what}: {str(error).splitlines()[0]}") from error
+        trouble = f"RAY_ADDRESS={address}: no Ray cluster answers" if address else "Ray does not start; try --workers 1"
+        raise InputError(f"{trouble}: {str(error).splitlines()[0]}") from error
     resources = ray.cluster_resources()
     cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0)) if on_gpu else 0
     workers = min(workers or min(gpus, cpus) or cpus, rows)
