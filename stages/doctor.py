@@ -57,17 +57,15 @@ def verdict(name: str, folder: str) -> str:
 def located(name: str) -> Path:
     """Where the set of params.yaml lies. InputError with the command that brings it, if it is not there yet."""
     data = params.load().data[name]
-    synthetic = data.source == "synthetic"
-    if sources.source_type(data.source) == "folder" and not synthetic:
+    if data.source != "synthetic" and sources.source_type(data.source) == "folder":
         return Path(data.source)
     try:
         manifest = json.loads((RAW / f"{name}.json").read_text())
     except (OSError, ValueError):
         manifest = {}
-    source_type = "synthetic" if synthetic else ""
-    wanted = [download.describe(name, source_type, data, published) for published in (False, True)]
+    wanted = [download.describe(name, data, published) for published in (False, True)]
     if manifest.get("description") not in wanted or not Path(manifest["root"]).is_dir():
-        source = "synthetic hands" if synthetic else sources.short_name(data.source)
+        source = "synthetic hands" if data.source == "synthetic" else sources.short_name(data.source)
         raise InputError(
             f"{RAW / name}: expected {source}, found nothing, or what is left of another source; run "
             f"`dvc repro download@{name}`"
@@ -84,16 +82,14 @@ def problems_of(name: str, root: Path) -> list[str]:
     print(f"\n{name}: {TITLES[name]}'s layout\n  frames: {counts} ({published})")
     for note in facts["notes"]:
         print(f"  note: {note}")
-    examinations = [doctor.examine(dataset.labelled_hands(root))]
-    print("\n".join(f"  {line}" for line in examinations[0].lines), flush=True)
-    frames = dataset.frames_with_images(root)
-    if frames:
-        examinations.append(examined_images(name, root, frames))
-        print("\n".join(f"  {line}" for line in examinations[1].lines))
-    else:
+    labels = doctor.examine(dataset.labelled_hands(root))
+    print("\n".join(f"  {line}" for line in labels.lines), flush=True)
+    if not (frames := dataset.frames_with_images(root)):
         print("  no image is here, only labels: no picture of them")
-    problems = [problem for examination in examinations for problem in examination.problems]
-    return problems + protocol_problems(name, root)
+        return labels.problems + protocol_problems(name, root)
+    images = examined_images(name, root, frames)
+    print("\n".join(f"  {line}" for line in images.lines))
+    return labels.problems + images.problems + protocol_problems(name, root)
 
 
 def examined_images(name: str, root: Path, frames: list) -> doctor.Examination:

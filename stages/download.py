@@ -38,7 +38,7 @@ def main(*words: str) -> None:
     facts["published"] &= source_type != "synthetic"  # at full size the synthetic set has the same counts
     if source_type == "folder" and source != data.source:  # the same manifest as in the workspace
         root = os.path.relpath(root, workspace.folder())
-    description = describe(name, source_type, data, facts["published"])
+    description = describe(name, data, facts["published"])
     written = {"kind": source_type, "description": description, "root": str(root), **facts}
     write_text(manifest, json.dumps(written, indent=1) + "\n")
     counts = ", ".join(f"{split} {of_split['frames']:,}" for split, of_split in facts["splits"].items())
@@ -47,9 +47,9 @@ def main(*words: str) -> None:
         print(f"{name}: note: {note}")
 
 
-def describe(name: str, source_type: str, data: params.Source, published: bool) -> str:
+def describe(name: str, data: params.Source, published: bool) -> str:
     """What reports call the data: never a path, which would say where and not what."""
-    if source_type == "synthetic":
+    if data.source == "synthetic":
         return f"synthetic hands (seed {data.seed})"
     return TITLES[name] if published else f"{sources.short_name(data.source)} ({TITLES[name]}'s layout)"
 

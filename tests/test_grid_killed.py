@@ -112,10 +112,8 @@ def test_a_killed_grid_and_a_killed_worker_on_two_ray_nodes_end_in_the_bytes_of_
             return first and second and (first[0], second[0])
 
         training, other = wait_for(of_both_rows, process, again)
-        on = [
-            next(parent for parent in process.parents() if parent.name() == "raylet") for process in (training, other)
-        ]
-        assert on[0] != on[1]  # a row a node
+        nodes_of = [[parent for parent in row.parents() if parent.name() == "raylet"] for row in (training, other)]
+        assert nodes_of[0] and nodes_of[1] and nodes_of[0] != nodes_of[1]  # a row a node
         next(parent for parent in training.parents() if parent.name().startswith("ray::")).kill()
         assert process.wait(180) == 0, lines(again)
     finally:

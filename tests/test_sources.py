@@ -112,8 +112,12 @@ def test_a_list_with_a_bad_entry_is_refused_before_anything_is_fetched(server, p
         saved(tmp_path / "other", file, ZIPS["B1.zip"])
     source = name if "://" in name else tmp_path / "other" / name
     assert expected in refusal(cache, [*pieces, source], find=whole)
-    for sha256 in (["0" * 64, None], "0" * 64):
-        assert "and null or one SHA-256 for each, found" in refusal(cache, pieces, sha256)
+    assert server.asked("name") == []
+
+
+def test_sums_of_another_number_are_refused_before_anything_is_fetched(server, pieces, cache):
+    for source, sha256 in ((pieces, ["0" * 64, None]), (pieces, "0" * 64), (server.url, [None, None]), ([], None)):
+        assert "expected archives, and null or one SHA-256 for each, found" in refusal(cache, source, sha256)
     assert server.asked("name") == []
 
 

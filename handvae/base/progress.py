@@ -47,6 +47,7 @@ class Progress(tqdm):
         self.n = self.initial = done
 
     def advance_to(self, done: int) -> None:
+        """Like `advance`, to `done` of the total; nothing if that many are counted already."""
         if done > self.n:
             self.advance(done - self.n)
 

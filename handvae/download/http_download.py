@@ -101,11 +101,12 @@ def _fetch_rest(url: str, file: Path) -> None:
     with _get(url, headers) as response:
         if "html" in response.headers.get("Content-Type", "").lower():
             raise InputError(f"{url}: expected an archive, found an HTML page")
+        part = response.headers.get("Content-Range", "").partition("-")[0], _validator(response)
         if response.status_code != 206:
             start = 0
             file.write_bytes(b"")  # before the record: a new record must never stand beside old bytes
             write_text(file.parent / _RECORD, json.dumps({"url": url, "validator": _validator(response)}))
-        elif not start or _part(response) != (f"bytes {start}", headers["If-Range"]):
+        elif not start or part != (f"bytes {start}", headers["If-Range"]):
             file.unlink(missing_ok=True)
             raise requests.ConnectionError("a part of another file")
         _receive(response, file, start)
@@ -115,11 +116,6 @@ def _validator(response: requests.Response) -> str | None:
     """What tells this version of the file from others: a strong ETag or the date of its last change."""
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified")
-
-
-def _part(response: requests.Response) -> tuple[str, str | None]:
-    """Where in the file a part begins, as in "bytes 700", and its version."""
-    return response.headers.get("Content-Range", "").partition("-")[0], _validator(response)
 
 
 def _receive(response: requests.Response, file: Path, start: int) -> None:

@@ -39,7 +39,10 @@ def fetch(parts: Sequence[Archive], target: Path, downloads: Path, check: Check)
     known = _known(target, parts)
     if not all(map(_is_unpacked, parts, known)):
         try:
-            files = [_file(part, downloads) for part in parts]
+            files = [
+                http_download.download(part.source, downloads / part.stem) if part.is_address else Path(part.source)
+                for part in parts
+            ]
         finally:
             with suppress(OSError):
                 downloads.rmdir()  # if it is empty
@@ -73,10 +76,6 @@ def _is_unpacked(part: Archive, identity: dict) -> bool:
     if part.sha256 is not None:
         return identity.get("sha256") == part.sha256.lower()
     return identity.get("url") == part.source and http_download.is_current(part.source, identity["validator"])
-
-
-def _file(part: Archive, downloads: Path) -> Path:
-    return http_download.download(part.source, downloads / part.stem) if part.is_address else Path(part.source)
 
 
 def _identity(part: Archive, file: Path) -> dict:
