@@ -21,7 +21,7 @@ demo: $(READY) ## the repository's models on synthetic pictures of every set, an
 	python -m stages.demo
 
 test: $(READY) lint ## linter and tests
-	python -m pytest
+	python -m pytest -n auto --dist loadfile
 
 lint: $(READY) ## format and linter, nothing is changed
 	ruff format --check .
