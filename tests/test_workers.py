@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -74,4 +75,8 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
     worker = psutil.Process(int(told.read_text()))
     parent.kill()
     parent.wait()
-    assert psutil.wait_procs([worker], timeout=5)[1] == []
+    end_s = time.monotonic() + 5
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while worker.status() != psutil.STATUS_ZOMBIE:  # in a container it may stay one
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
