@@ -18,7 +18,7 @@ from handvae.datasets import rhd, sets
 from handvae.datasets.sample import Sample
 from handvae.datasets.sets import DATASETS
 from handvae.detection import frames, scores
-from handvae.detection.detect import Detector
+from handvae.detection.detect import Detection, Detector
 from handvae.model import checkpoints, devices
 from handvae.prediction import models, poses
 from handvae.prediction.boxes import HandBox
@@ -53,39 +53,49 @@ def main(*words: str) -> None:
 def of_set(name: str, test: list, detector: Detector, trained: checkpoints.Trained | None) -> dict[str, object]:
     """The numbers of one set. A pose model, if there is one, is scored on the hand of each frame that the protocol
     scores: on all of them with their true boxes, and on those that the detector sees with either box."""
-    counts, true_mm, detected_mm, seen = scores.Counts(), [], [], []
+    counts, errors_mm = scores.Counts(), []
     with Progress(f"evaluate detector {name}", len(test), "frames") as progress:
         for start in range(0, len(test), BATCH):
             part = test[start : start + BATCH]
-            read = [DATASETS[name].read(frame)[0] for frame in part]
-            detections = detector.detect([sample.image_u8 for sample in read])
-            for frame, sample, of_frame in zip(part, read, detections, strict=True):
+            samples = [DATASETS[name].read(frame)[0] for frame in part]
+            detections = detector.detect([sample.image_u8 for sample in samples])
+            for frame, sample, of_frame in zip(part, samples, detections, strict=True):
                 hands = frames.every_hand(name, frame, sample)
                 counts.add([frames.square_px(hand) for hand in hands], [hand.side for hand in hands], of_frame)
+            if trained is not None:
+                errors_mm += with_either_box(trained, samples, detections)
             progress.advance(len(part))
-            if trained is None:
-                continue
-            shown = [pair for pair in zip(read, detections, strict=True) if pair[0].visible.any()]
-            numbers = [scores.matches([frames.square_px(sample)], of_frame)[0] for sample, of_frame in shown]
-            true_mm += epe_mm(trained, [(sample, true_box(sample)) for sample, _ in shown])
-            hits = [
-                (sample, to_box(of_frame[number], of_frame[number].hand_side))
-                for (sample, of_frame), number in zip(shown, numbers, strict=True)
-                if number is not None
-            ]
-            detected_mm += epe_mm(trained, hits)
-            seen += [number is not None for number in numbers]
     if trained is None:
         return counts.row()
-    of_those = [of_hand for of_hand, is_seen in zip(true_mm, seen, strict=True) if is_seen]
+    seen = [(with_true, detected) for with_true, detected in errors_mm if detected is not None]
     return {
         **counts.row(),
         "model": trained.settings.name,
-        "epe_true_boxes_mm": mean_mm(true_mm),
-        "hands_seen": len(detected_mm),
-        "epe_of_those_true_boxes_mm": mean_mm(of_those),
-        "epe_of_those_detected_boxes_mm": mean_mm(detected_mm),
+        "epe_true_boxes_mm": mean_mm([with_true for with_true, _ in errors_mm]),
+        "hands_seen": len(seen),
+        "epe_of_those_true_boxes_mm": mean_mm([with_true for with_true, _ in seen]),
+        "epe_of_those_detected_boxes_mm": mean_mm([detected for _, detected in seen]),
     }
+
+
+def with_either_box(
+    trained: checkpoints.Trained, samples: list[Sample], detections: list[list[Detection]]
+) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Of each hand that shows a joint the errors (J,), see `epe_mm`: with its true box, and with the detector's.
+
+    None where the detector does not see it.
+    """
+    seen = {
+        number: scores.matches([frames.square_px(sample)], detections[number])[0]
+        for number, sample in enumerate(samples)
+        if sample.visible.any()
+    }
+    true_mm = epe_mm(trained, [(samples[number], true_box(samples[number])) for number in seen])
+    hits = [(samples[number], to_box(hand, hand.hand_side)) for number, hand in seen.items() if hand]
+    detected_mm = iter(epe_mm(trained, hits))
+    return [
+        (of_hand, next(detected_mm) if hand else None) for of_hand, hand in zip(true_mm, seen.values(), strict=True)
+    ]
 
 
 def mean_mm(errors_mm: list[np.ndarray]) -> float:
@@ -98,7 +108,7 @@ def mean_mm(errors_mm: list[np.ndarray]) -> float:
 
 def true_box(sample: Sample) -> HandBox:
     crop = frames.hand_square(sample)
-    return HandBox(*map(float, crop.top_left_px), crop.side_px, sample.side, None, "labels")
+    return HandBox(*map(float, crop.top_left_px), crop.side_px, sample.side)
 
 
 def epe_mm(trained: checkpoints.Trained, hands: list[tuple[Sample, HandBox]]) -> list[np.ndarray]:

@@ -8,6 +8,8 @@ without --scale-bone-mm an adult's mean is taken. With --camera the input is a d
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,11 @@ import torch
 
 from handvae.base.errors import InputError
 from handvae.detection.detect import Detector
+from handvae.model.checkpoints import Trained
 from handvae.prediction import boxes, models, pictures, poses
 from handvae.prediction.boxes import BoxFile, HandBox
 from handvae.prediction.finders import detector_path, from_detector
-from handvae.prediction.hands import ColourPredictor, DepthPredictor, Frame
+from handvae.prediction.hands import ColourPredictor, DepthPredictor, Find
 from handvae.prediction.outputs import Writer
 from stages import command_line, run
 
@@ -29,58 +32,47 @@ def main(*words: str) -> None:
     given = parsed(words)
     files = pictures.inputs(given.inputs)
     trained, path = models.load(given.model, torch.device("cpu"))
-    writer = Writer(given.out, trained, path)
-    wanted = "depth" if given.camera else "rgb"
-    poses.check_input(trained, wanted, files[0])
-    if given.camera:
-        predict_depth(given, files, trained, writer)
-    else:
-        predictor = ColourPredictor(trained, finder(given), given.scale_bone_mm, given.side)
-        failures = []
-        for name in files:
-            try:
-                (writer.video if pictures.is_video(name) else writer.picture)(name, predictor)
-            except InputError as error:
-                if len(files) == 1:
-                    raise
-                print(f"error: {error}", file=sys.stderr)
-                failures.append(name)
-        if failures:
-            raise InputError(
-                f"{len(failures)} of {len(files)} inputs have no prediction, see above; the others are written"
-            )
-
-
-def predict_depth(given: argparse.Namespace, files: list[str], trained, writer: Writer) -> None:
-    fx, fy, cx, cy = given.camera
-    camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-
-    def box_in(image_hw: tuple[int, int]) -> HandBox | None:
-        return given.box and boxes.square(given.box, image_hw, "--box", **by_hand(given))
-
-    predictor = DepthPredictor(trained, camera, given.cube_mm, given.side, box_in)
+    poses.check_input(trained, "depth" if given.camera else "rgb", files[0])
+    write, failed = writing(given, trained, Writer(given.out, trained, path)), 0
     for name in files:
-        writer.depth(name, predictor)
+        try:
+            write(name)
+        except InputError as error:
+            if len(files) == 1:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
+    if failed:
+        raise InputError(f"{failed} of {len(files)} inputs have no prediction, see above; the others are written")
 
 
-def finder(given: argparse.Namespace):
+def writing(given: argparse.Namespace, trained: Trained, writer: Writer) -> Callable[[str], None]:
+    """What predicts the hands of one input and writes its files."""
+    if given.camera:
+        fx, fy, cx, cy = given.camera
+        camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+        predictor = DepthPredictor(trained, camera, given.cube_mm, given.side, partial(box_by_hand, given))
+        return lambda name: writer.depth(name, predictor)
+    predictor = ColourPredictor(trained, finder(given), given.scale_bone_mm, given.side)
+    return lambda name: (writer.video if pictures.is_video(name) else writer.picture)(name, predictor)
+
+
+def finder(given: argparse.Namespace) -> Find:
     """How the boxes of frames are known."""
-    if given.box:
-        return lambda frames: [[boxes.square(given.box, hw(frame), frame.name, **by_hand(given))] for frame in frames]
-    if given.whole_image:
-        return lambda frames: [[boxes.whole(hw(frame), given.side)] for frame in frames]
+    if given.box or given.whole_image:
+        return lambda frames: [[box_by_hand(given, frame.name, frame.image_u8.shape[:2])] for frame in frames]
     if given.boxes:
         file = BoxFile.read(given.boxes)
-        return lambda frames: [file.of(Path(frame.name).name, frame.number, hw(frame)) for frame in frames]
+        return lambda frames: [file.of(frame) for frame in frames]
     return from_detector(Detector.load(detector_path(given.detector)), given.side)
 
 
-def hw(frame: Frame) -> tuple[int, int]:
-    return frame.image_u8.shape[:2]
-
-
-def by_hand(given: argparse.Namespace) -> dict:
-    return {"hand_side": given.side, "confidence": None, "source": "--box"}
+def box_by_hand(given: argparse.Namespace, name: str, image_hw: tuple[int, int]) -> HandBox | None:
+    """That of --box, or of --whole-image, in the picture `name`; None without both."""
+    height, width = image_hw
+    if given.whole_image:
+        return boxes.square((0.0, 0.0, width, height), image_hw, name, hand_side=given.side, source="--whole-image")
+    return given.box and boxes.square(given.box, image_hw, name, hand_side=given.side, source="--box")
 
 
 def parsed(words: tuple[str, ...]) -> argparse.Namespace:

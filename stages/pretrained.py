@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 
 from handvae.base import atomic, params
-from handvae.detection import network
 from handvae.detection.detect import Detector
 from handvae.model import checkpoints
 from handvae.prediction import card, directions, models, portable
@@ -74,12 +73,12 @@ def write_list(folder: Path) -> None:
 def write_detector(folder: Path, loaded: params.Params, trained_of: dict[str, str], facts: dict[str, str]) -> None:
     """The detector as it is, and its card with the table of its scores, and of what its boxes cost the models of the
     rows that `trained_of` names by set."""
-    _, settings, thresholds, data = network.load(DETECTOR)
     detector, scores = Detector.load(DETECTOR), []
+    certain, sure_of_side = detector.thresholds.certain, 100 * detector.thresholds.sure_of_side
     facts |= {
-        "trained on": data,
-        "thresholds, set on a part of the training frames": f"a hand from a score of {thresholds.certain:g} on, "
-        f"its side from a probability of {100 * thresholds.sure_of_side:g} % on",
+        "trained on": detector.data,
+        "thresholds, set on a part of the training frames": f"a hand from a score of {certain:g} on, "
+        f"its side from a probability of {sure_of_side:g} % on",
     }
     for name in SETS:
         row = trained_of.get(name)
@@ -87,8 +86,8 @@ def write_detector(folder: Path, loaded: params.Params, trained_of: dict[str, st
         test = labelled(name, loaded, "test", sys.maxsize)
         scores.append({"dataset": name, **evaluate_detector.of_set(name, test, detector, trained)})
     atomic.write_bytes(folder / NAME, DETECTOR.read_bytes())
-    table, size_bytes = pd.DataFrame(scores), DETECTOR.stat().st_size
-    text = card.detector_text(size_bytes, facts, table, settings.picture_px)
+    picture_px = detector.settings.picture_px
+    text = card.detector_text(DETECTOR.stat().st_size, facts, pd.DataFrame(scores), picture_px)
     atomic.write_text(folder / f"{DETECTOR.stem}.md", text)
 
 

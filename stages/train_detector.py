@@ -13,7 +13,7 @@ from handvae.base import params
 from handvae.base.dataset_params import frames_options
 from handvae.base.progress import tracked
 from handvae.datasets.sets import DATASETS
-from handvae.detection import frames, network, settings, thresholds, training
+from handvae.detection import frames, settings, thresholds, training
 from handvae.detection.detect import Detector
 from handvae.model import devices
 from stages import command_line, run
@@ -27,22 +27,20 @@ def main(*words: str) -> None:
     command_line("stages.train_detector", __doc__).parse_args(words)
     loaded, chosen = params.load(), settings.load()
     devices.make_repeatable(devices.choose("cpu"))
-    parts, held_out = [], {}
+    parts, held_out = [], []
     for name in SETS:
         of_set = labelled(name, loaded, "train", chosen.most_frames)
         first_held_out = len(of_set) - max(1, round(chosen.validation * len(of_set)))
         parts.append(frames.pictures(name, of_set[:first_held_out], chosen.picture_px, name))
-        held_out[name] = of_set[first_held_out:]
-    pictures = frames.concatenated(parts)
-    steps = chosen.steps[loaded.profile_name]
+        held_out.append((name, of_set[first_held_out:]))
+    pictures, steps = frames.concatenated(parts), chosen.steps[loaded.profile_name]
     of_sides = replace(loaded.profile.training["rgb"], steps=steps)
     trained = training.train(pictures, chosen, of_sides, steps, SIDES_START)
-    detector = Detector(trained, chosen, thresholds.OPEN)
-    validation = [frame for name in SETS for frame in detected(name, held_out[name], detector)]
-    limits = thresholds.choose(validation, chosen.sides_right)
     data = "; ".join(f"{name.upper()}: {read_manifest(manifest(name))['description']}" for name in SETS)
-    path = Path("models/detector.safetensors")
-    network.save(path, trained, chosen, limits, data)
+    detector, path = Detector(trained, chosen, thresholds.OPEN, data), Path("models/detector.safetensors")
+    validation = [frame for name, of_set in held_out for frame in detected(name, of_set, detector)]
+    limits = thresholds.choose(validation, chosen.sides_right)
+    replace(detector, thresholds=limits).save(path)
     print(
         f"{path}: trained on {len(pictures.images_u8):,} pictures, {path.stat().st_size / 1e6:.1f} MB; by "
         f"{len(validation):,} others a hand counts from a score of {limits.certain:g} on, its side is said from "

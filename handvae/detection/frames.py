@@ -2,9 +2,8 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,17 +19,13 @@ FRAMES_A_TASK = 16
 CONTEXT_PX = 80  # of a stored crop, the middle CROP_PX of which are the hand's square
 
 
-@dataclass(frozen=True)
-class Pictures:
+class Pictures(NamedTuple):
     """Frames of one or more sets, each shrunk into a square whose rest is grey."""
 
     images_u8: np.ndarray  # (N, P, P, 3)
     squares_px: np.ndarray  # (N, 2, 3) float32: u, v of the middle and the side of the left and the right hand, or NaN
     crops_u8: np.ndarray  # (M, K, K, 3) around each hand, with a margin
     sides: np.ndarray  # (M,) of the crops: joints.LEFT or RIGHT
-
-
-FIELDS = [field.name for field in dataclasses.fields(Pictures)]
 
 
 def to_picture(image_hw: tuple[int, int], picture_px: int) -> np.ndarray:
@@ -72,15 +67,15 @@ def pictures(name: str, frames: Sequence[Any], picture_px: int, label: str) -> P
     """Read frames of the set `name` by all cores; those without a hand are left out."""
     tasks = [frames[start : start + FRAMES_A_TASK] for start in range(0, len(frames), FRAMES_A_TASK)]
     read = workers.in_order(partial(_read, name, picture_px), tasks, workers.cores())
-    parts = [part for part in tracked(read, f"read {label}", len(tasks), "blocks") if len(part.images_u8)]
-    return concatenated(parts)
+    return concatenated([part for part in tracked(read, f"read {label}", len(tasks), "blocks") if part])
 
 
 def concatenated(parts: Sequence[Pictures]) -> Pictures:
-    return Pictures(*(np.concatenate([getattr(part, key) for part in parts]) for key in FIELDS))
+    return Pictures(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _read(name: str, picture_px: int, frames: Sequence[Any]) -> Pictures:
+def _read(name: str, picture_px: int, frames: Sequence[Any]) -> Pictures | None:
+    """None where no frame has a hand."""
     images, squares, crops, sides = [], [], [], []
     for samples in (DATASETS[name].read(frame) for frame in frames):
         seen = [sample for sample in samples if sample.visible.any() and sample.trainable]
@@ -96,6 +91,4 @@ def _read(name: str, picture_px: int, frames: Sequence[Any]) -> Pictures:
             of_sides[sample.side] = [*geometry.transform_px(crop.centre_px, transform), crop.side_px * transform[0, 0]]
         images.append(resample(image_u8, transform, picture_px))
         squares.append(of_sides)
-    if not images:
-        return Pictures(*(np.zeros(0) for _ in FIELDS))
-    return Pictures(np.stack(images), np.stack(squares), np.stack(crops), np.array(sides))
+    return Pictures(np.stack(images), np.stack(squares), np.stack(crops), np.array(sides)) if images else None

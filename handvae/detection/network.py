@@ -4,19 +4,13 @@ The first is in the manner of Zhou, Wang and Krähenbühl, "Objects as Points" (
 middles, and at each of them an offset and a size. A hand's side is too small a thing for a shrunk picture.
 """
 
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from handvae.base import atomic
-from handvae.base.checked import convert
 from handvae.base.errors import InputError
-from handvae.detection.settings import DetectorSettings
-from handvae.model import half_precision, initial
+from handvae.model import initial
 from handvae.model.networks import ResNet, initialise
 
 STRIDE = 4  # picture pixels a cell of the maps
@@ -24,14 +18,6 @@ HEAT, OFFSET, SIZE = 0, slice(1, 3), 3  # channels: of a hand's middle; u and v 
 CROP_PX, SIDE_WIDTH = 64, 16  # of the second network: what it sees, the channels of its first layer
 HEAT_START = -4.0  # of its bias: few cells hold a hand
 POSE_TRUNK = "encoders.rgb.trunk."  # what a pose model's weights call the part that the second network has too
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Set on the validation part, see handvae.detection.thresholds."""
-
-    certain: float  # a hand's score from which on it counts as seen
-    sure_of_side: float  # the probability of a side from which on it is said
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -92,29 +78,3 @@ class DetectorNetwork(nn.Module):
     def right_hand(self, crops: torch.Tensor) -> torch.Tensor:
         """A mirrored right hand is a left one, so the logit of the mirrored crop counts with the other sign."""
         return (self.side(crops) - self.side(crops.flip(3))) / 2
-
-
-def save(path: Path, network: DetectorNetwork, settings: DetectorSettings, thresholds: Thresholds, data: str) -> None:
-    """One file: weights in half precision, the settings, the thresholds, and what it was trained on."""
-    metadata = {
-        "detector": json.dumps(asdict(settings)),
-        "thresholds": json.dumps(asdict(thresholds)),
-        "data": data,
-    }
-    atomic.write_bytes(path, half_precision.file_bytes(network.state_dict(), metadata))
-
-
-def load(path: Path) -> tuple[DetectorNetwork, DetectorSettings, Thresholds, str]:
-    """The network in evaluation mode, settings, thresholds, data. InputError for a file that `save` did not write."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata, names = file.metadata() or {}, file.keys()
-            weights = {name: file.get_tensor(name).float() for name in names}
-        settings = convert(json.loads(metadata["detector"]), DetectorSettings)
-        thresholds = convert(json.loads(metadata["thresholds"]), Thresholds)
-        network = DetectorNetwork(settings.width)
-        network.load_state_dict(weights)
-    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, InputError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: expected a detector, `dvc repro train_detector` makes one: {text}") from error
-    return network.eval(), settings, thresholds, metadata["data"]

@@ -18,21 +18,17 @@ def overlap(first_px: np.ndarray, second_px: np.ndarray) -> float:
     return common / (float(first_px[2]) ** 2 + float(second_px[2]) ** 2 - common)
 
 
-def square(detection: Detection) -> np.ndarray:
-    return np.array([*detection.centre_px, detection.side_px])
-
-
-def matches(squares_px: Sequence[np.ndarray], detections: Sequence[Detection]) -> list[int | None]:
-    """For each true square (3,) the number of the detection that is it, None if it was missed.
+def matches(squares_px: Sequence[np.ndarray], detections: Sequence[Detection]) -> list[Detection | None]:
+    """For each true square (3,) the detection that is it, None if it was missed.
 
     Detections choose in their order, the surest first, the square they overlap most; none is chosen twice.
     """
-    result: list[int | None] = [None] * len(squares_px)
-    for number, detection in enumerate(detections):
-        free = [index for index, chosen in enumerate(result) if chosen is None]
-        overlaps = {index: overlap(squares_px[index], square(detection)) for index in free}
+    result: list[Detection | None] = [None] * len(squares_px)
+    for detection in detections:
+        square_px = np.array([*detection.centre_px, detection.side_px])
+        overlaps = {i: overlap(squares_px[i], square_px) for i, chosen in enumerate(result) if chosen is None}
         if overlaps and max(overlaps.values()) >= SAME:
-            result[max(overlaps, key=overlaps.get)] = number
+            result[max(overlaps, key=overlaps.get)] = detection
     return result
 
 
@@ -48,15 +44,12 @@ class Counts:
 
     def add(self, squares_px: Sequence[np.ndarray], sides: Sequence[int], detections: Sequence[Detection]) -> None:
         """A frame: its true squares and sides, and what was detected."""
-        found = matches(squares_px, detections)
+        hands = matches(squares_px, detections)
         self.frames += 1
         self.hands += len(squares_px)
         self.detections += len(detections)
-        self.seen += sum(number is not None for number in found)
-        self.right_side += sum(
-            number is not None and detections[number].hand_side == side
-            for side, number in zip(sides, found, strict=True)
-        )
+        self.seen += sum(hand is not None for hand in hands)
+        self.right_side += sum(hand.hand_side == side for side, hand in zip(sides, hands, strict=True) if hand)
 
     def row(self) -> dict[str, float]:
         """Recall and precision of hands, and among those seen the share whose side is right, in percent."""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handvae.detection.detect import Detection
-from handvae.detection.network import Thresholds
+from handvae.detection.detect import Detection, Thresholds
 from handvae.detection.scores import Counts, matches
 
 OPEN = Thresholds(certain=0.05, sure_of_side=0.5)  # what the detector says before they are set
@@ -54,11 +53,10 @@ def harmonic_mean(frames: Sequence[Frame], certain: float) -> float:
 
 def sides_of(frames: Sequence[Frame], certain: float) -> tuple[np.ndarray, np.ndarray]:
     """Of the hands that are seen (H,): the probability of the side that is said, and whether it is right."""
-    shares, is_right = [], []
-    for frame in frames:
-        seen = frame.above(certain)
-        for side, number in zip(frame.sides, matches(frame.squares_px, seen), strict=True):
-            if number is not None:
-                shares.append(seen[number].side_share)
-                is_right.append(seen[number].hand_side == side)
-    return np.array(shares), np.array(is_right, bool)
+    seen = [
+        (hand.side_share, hand.hand_side == side)
+        for frame in frames
+        for side, hand in zip(frame.sides, matches(frame.squares_px, frame.above(certain)), strict=True)
+        if hand is not None
+    ]
+    return np.array([share for share, _ in seen]), np.array([is_right for _, is_right in seen], bool)

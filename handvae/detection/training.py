@@ -19,7 +19,6 @@ from handvae.model.schedules import rate_share
 GAIN = 0.25  # of each colour, in both directions
 JOINED, CUT = 0.3, (0.35, 0.65)  # share of the pictures whose right part is another's, and where they are cut
 PEAK_OF_SIDE = 1 / 10  # of a hand's square: the standard deviation of its peak
-OFFSET_WEIGHT, SIZE_WEIGHT = 1.0, 1.0
 WARMUP_SHARE = 0.05
 
 
@@ -34,8 +33,6 @@ class Warp:
 
 OF_PICTURES = Warp(30.0, 0.2, (0.6, 1.6))  # hands may lie anywhere
 OF_CROPS = Warp(45.0, 0.08, (0.85, 1.2))  # as a detected square is off
-
-Targets = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def train(
@@ -155,7 +152,7 @@ def joined(x: torch.Tensor, squares_px: torch.Tensor, generator: torch.Generator
     return mixed.contiguous(memory_format=torch.channels_last), squares_px
 
 
-def targets(squares_px: torch.Tensor, picture_px: int) -> Targets:
+def targets(squares_px: torch.Tensor, picture_px: int) -> tuple[torch.Tensor, ...]:
     """What the maps should say of squares (B, 2, 3), NaN for none.
 
     The heat (B, C, C), 1 at the cell of a hand's middle; the numbers (M, 2) of sample and cell of the hands in the
@@ -186,8 +183,7 @@ def detection_loss(
     elsewhere = -((1 - heat) ** 4) * probability**2 * F.logsigmoid(-logits)
     sample, cell = index.unbind(1)
     flat = maps.flatten(2)
-    regression = OFFSET_WEIGHT * (flat[sample, OFFSET, cell] - offset).abs().sum()
-    regression = regression + SIZE_WEIGHT * (flat[sample, SIZE, cell] - size).abs().sum()
+    regression = (flat[sample, OFFSET, cell] - offset).abs().sum() + (flat[sample, SIZE, cell] - size).abs().sum()
     return (at_hand.sum() + elsewhere.sum() + regression) / max(1, len(index))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.datasets.rhd_annotations import SIDE_NAMES
+from handvae.prediction.pictures import Frame
 
-SIDE_NUMBERS = {name: number for number, name in SIDE_NAMES.items()}
+SIDE_NUMBERS = {None: None} | {name: number for number, name in SIDE_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class HandBox:
     left_px: float
     top_px: float
     side_px: float
-    hand_side: int | None  # joints.LEFT or RIGHT; None: not known
-    confidence: float | None  # a detector's, 0 to 1
-    source: str  # who says so, for the output
+    hand_side: int | None = None  # joints.LEFT or RIGHT; None: not known
+    confidence: float | None = None  # a detector's, 0 to 1
+    source: str = ""  # who says so, for the output
 
     @property
     def corners_px(self) -> tuple[float, float, float, float]:
@@ -55,12 +56,6 @@ def square(corners_px: tuple[float, float, float, float], image_hw: tuple[int, i
     return HandBox(left_px, top_px, side_px, **known)
 
 
-def whole(image_hw: tuple[int, int], hand_side: int | None) -> HandBox:
-    """The square around the whole picture, for one that is a crop around a hand already."""
-    height, width = image_hw
-    return square((0.0, 0.0, width, height), image_hw, "", hand_side=hand_side, confidence=None, source="--whole-image")
-
-
 def corners(text: str) -> tuple[float, float, float, float]:
     """x0,y0,x1,y1 as typed. ValueError for anything else."""
     x0, y0, x1, y1 = map(float, text.split(","))
@@ -91,12 +86,9 @@ class BoxFile:
         for number, entry in enumerate(listed):
             try:
                 key = str(entry["file"]), int(entry.get("frame", 0))
-                x0, y0, x1, y1 = (float(value) for value in entry["box"])
-                side = entry.get("side")
-                known = {
-                    "hand_side": None if side is None else SIDE_NUMBERS[side],
-                    "confidence": None if entry.get("confidence") is None else float(entry["confidence"]),
-                }
+                x0, y0, x1, y1 = map(float, entry["box"])
+                side, confidence = SIDE_NUMBERS[entry.get("side")], entry.get("confidence")
+                known = {"hand_side": side, "confidence": None if confidence is None else float(confidence)}
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise InputError(
                     f"{path}: entry {number}: expected file, box [x0, y0, x1, y1] and, if known, frame, side (left or "
@@ -105,10 +97,8 @@ class BoxFile:
             entries.setdefault(key, []).append({"corners_px": (x0, y0, x1, y1), **known})
         return cls(path, entries)
 
-    def of(self, name: str, frame: int, image_hw: tuple[int, int]) -> list[HandBox]:
+    def of(self, frame: Frame) -> list[HandBox]:
         """The boxes of one frame; none if the file names none."""
-        where = f"{self.path}: {name}"
-        return [
-            square(image_hw=image_hw, where=where, source=self.path.name, **entry)
-            for entry in self.entries.get((name, frame), [])
-        ]
+        name = Path(frame.name).name
+        known = {"image_hw": frame.image_u8.shape[:2], "where": f"{self.path}: {name}", "source": self.path.name}
+        return [square(**box, **known) for box in self.entries.get((name, frame.number), [])]

@@ -12,14 +12,10 @@ INPUTS = {
     "joints_2d": "the 21 2D joints of one hand, in a crop around it",
     "depth": "a depth crop of {px} x {px} pixels, a cube around one hand",
 }
-SYNTHETIC = """\
-- **Real photographs**: it has seen synthetic hands only. On real ones its errors are much larger than those above.
-- Images with two hands, with objects held, with gloves, or with a hand that the crop cuts off.
-- Anything that must be right: its errors are centimetres for some hands."""
-REAL = """\
-- Images that differ from those of the dataset: other cameras, other views, other people.
-- Images with two hands, with objects held, with gloves, or with a hand that the crop cuts off.
-- Anything that must be right: its errors are centimetres for some hands."""
+SYNTHETIC = (
+    "**Real photographs**: it has seen synthetic hands only. On real ones its errors are much larger than those above."
+)
+REAL = "Images that differ from those of the dataset: other cameras, other views, other people."
 
 
 def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: dict[str, float], data: str) -> str:
@@ -37,7 +33,8 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
         "steps": f"{settings.training.steps:,} of {settings.training.batch_size} samples",
         **{key: facts[key] for key in ("made by", "commit", "versions")},
     }
-    return Template(Path(__file__).with_name("card.md").read_text("utf-8")).substitute(
+    return _filled(
+        "card.md",
         name=settings.name,
         task=task(settings),
         variant=experiment.variant,
@@ -46,7 +43,7 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
         origin="the middle of the crop's cube" if experiment.input == "depth" else "the palm",
         size=f"{size_bytes / 1e6:.1f} MB",
         facts="\n".join(f"| {key} | {value} |" for key, value in rows.items()),
-        limits=SYNTHETIC if "synthetic" in data else REAL,
+        limit=SYNTHETIC if "synthetic" in data else REAL,
     )
 
 
@@ -54,7 +51,8 @@ def detector_text(size_bytes: int, facts: dict[str, str], scores: pd.DataFrame, 
     """Markdown. `facts`: how it was made, by name; `scores`: the table of stages.evaluate_detector."""
     header = [column.replace("_", " ").replace(" percent", ", %").replace(" mm", ", mm") for column in scores]
     lines = [header, ["---"] * len(header), *scores.astype(object).fillna("–").astype(str).to_numpy().tolist()]
-    return Template(Path(__file__).with_name("detector_card.md").read_text("utf-8")).substitute(
+    return _filled(
+        "detector_card.md",
         px=picture_px,
         size=f"{size_bytes / 1e6:.1f} MB",
         facts="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
@@ -70,5 +68,9 @@ def task(settings: Settings) -> str:
 
 def list_text(lines: list[str]) -> str:
     """README.md of the folder of models, from the lines of its table."""
-    text = Path(__file__).with_name("list.md").read_text("utf-8")
-    return Template(text).substitute(lines="\n".join(lines))
+    return _filled("list.md", lines="\n".join(lines))
+
+
+def _filled(template: str, **values: object) -> str:
+    """The text of a template beside this file."""
+    return Template(Path(__file__).with_name(template).read_text("utf-8")).substitute(values)

@@ -1,13 +1,14 @@
 """Boxes by the detector: where it lies, and its hands as boxes for the pose model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from handvae.base.errors import InputError
 from handvae.detection.detect import Detection, Detector
 from handvae.prediction import models
 from handvae.prediction.boxes import HandBox
-from handvae.prediction.hands import Frame
+from handvae.prediction.hands import Find
+from handvae.prediction.pictures import Frame
 
 NAME = f"{models.DETECTOR}{models.SUFFIX}"
 
@@ -25,7 +26,7 @@ def detector_path(given: Path | None) -> Path:
     )
 
 
-def from_detector(detector: Detector, side: int | None) -> Callable[[Sequence[Frame]], list[list[HandBox]]]:
+def from_detector(detector: Detector, side: int | None) -> Find:
     """The boxes of frames by the detector. `side`: of every hand, None: as the detector says.
 
     Of a hand whose side it does not know the box has none, so that a model that must know it asks.

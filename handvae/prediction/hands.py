@@ -12,19 +12,11 @@ from handvae.base.joints import RIGHT, Skeleton
 from handvae.model.checkpoints import Trained
 from handvae.prediction import poses
 from handvae.prediction.boxes import HandBox
+from handvae.prediction.pictures import Frame
 from handvae.preprocessing import depth_crops
 
+Find = Callable[[Sequence[Frame]], list[list[HandBox]]]  # the boxes of each frame
 NEAREST_PERCENT = 1.0  # of the measured pixels: the hand is taken for what is nearest to the camera
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A picture, or a frame of a video."""
-
-    name: str  # of the file
-    number: int
-    time_s: float
-    image_u8: np.ndarray  # (H, W, 3)
 
 
 @dataclass(frozen=True)
@@ -42,10 +34,10 @@ class Hand:
 
 @dataclass(frozen=True)
 class ColourPredictor:
-    """Predicts the hands of RGB frames. `find`: the boxes of each of some frames."""
+    """Predicts the hands of RGB frames."""
 
     trained: Trained
-    find: Callable[[Sequence[Frame]], list[list[HandBox]]]
+    find: Find
     scale_bone_mm: float | None  # None: an adult's
     hand_side: int | None  # of every hand; None: as the box says
 
@@ -55,17 +47,16 @@ class ColourPredictor:
         InputError where the model wants a side that neither box nor user tells.
         """
         boxes = [
-            [self._with_side(box, frame) for box in found]
-            for frame, found in zip(frames, self.find(frames), strict=True)
+            [self._with_side(box, frame) for box in of_frame]
+            for frame, of_frame in zip(frames, self.find(frames), strict=True)
         ]
-        flat = [(frame.image_u8, box) for frame, found in zip(frames, boxes, strict=True) for box in found]
+        flat = [(frame.image_u8, box) for frame, of_frame in zip(frames, boxes, strict=True) for box in of_frame]
         if not flat:
             return [[] for _ in frames]
         bone_mm = poses.ADULT_SCALE_BONE_MM if self.scale_bone_mm is None else self.scale_bone_mm
         predicted = poses.predict(self.trained, poses.colour_split(self.trained, *zip(*flat, strict=True), bone_mm))
-        hands = [self._hand(predicted, number, box, bone_mm) for number, (_, box) in enumerate(flat)]
-        ends = np.cumsum([len(found) for found in boxes])
-        return [hands[end - len(found) : end] for end, found in zip(ends, boxes, strict=True)]
+        hands = (self._hand(predicted, number, box, bone_mm) for number, (_, box) in enumerate(flat))
+        return [[next(hands) for _ in of_frame] for of_frame in boxes]
 
     def _with_side(self, box: HandBox, frame: Frame) -> HandBox:
         if self.hand_side is not None:
@@ -80,13 +71,11 @@ class ColourPredictor:
 
     def _hand(self, predicted: poses.Poses, number: int, box: HandBox, bone_mm: float) -> Hand:
         settings = self.trained.settings
-        scale = {
-            "scale": f"learned from the training set (no division by the scale bone), unit {settings.joint_unit_mm} mm"
-        }
-        if settings.joint_unit_mm is None:
+        unit_mm, laid = settings.joint_unit_mm, "joints laid into the box by a parallel projection"
+        scale = {"scale": f"learned from the training set (no division by the scale bone), unit {unit_mm} mm"}
+        if unit_mm is None:
             whose = "an adult's mean; give --scale-bone-mm" if self.scale_bone_mm is None else "--scale-bone-mm"
             scale = {"scale_bone_mm": bone_mm, "scale_bone_from": whose}
-        laid = "joints laid into the box by a parallel projection" if predicted.crop_uv_px is None else "2D decoder"
         return Hand(
             settings.skeleton,
             predicted.joints_mm[number],
@@ -95,17 +84,13 @@ class ColourPredictor:
             box,
             box.hand_side,
             {
-                **_side_facts(settings.experiment.hand_side_given, self.hand_side, box),
+                "side_from": box.source if self.hand_side is None else "--side",
+                "side_used_by_model": settings.experiment.hand_side_given,
                 **scale,
                 "camera": "none",
-                "pixels_from": laid,
+                "pixels_from": laid if predicted.crop_uv_px is None else "2D decoder",
             },
         )
-
-
-def _side_facts(is_used: bool, given: int | None, box: HandBox | None) -> dict[str, object]:
-    source = "--side" if given is not None else box.source if box else "not known"
-    return {"side_from": source, "side_used_by_model": is_used}
 
 
 @dataclass(frozen=True)
@@ -116,14 +101,14 @@ class DepthPredictor:
     camera: np.ndarray  # (3, 3)
     cube_mm: float
     hand_side: int | None
-    find: Callable[[tuple[int, int]], HandBox | None]  # the box of an image of this height and width, if any
+    find: Callable[[str, tuple[int, int]], HandBox | None]  # the box of an image by its name, height and width, if any
 
     def hand(self, name: str, depth_mm: np.ndarray) -> Hand:
         """InputError where nothing was measured, in the box if there is one, or the side must be told."""
         settings = self.trained.settings
         if self.hand_side is None and settings.experiment.hand_side_given:
             raise InputError(f"{name}: {settings.name} must be told the side; give --side left or --side right")
-        box = self.find(depth_mm.shape)
+        box = self.find(name, depth_mm.shape)
         centre_mm = self._centre_mm(name, depth_mm, box)
         side = RIGHT if self.hand_side is None else self.hand_side
         split = poses.depth_split(self.trained, [depth_mm], [self.camera], [centre_mm], self.cube_mm, [side])
@@ -137,7 +122,8 @@ class DepthPredictor:
             box,
             self.hand_side,
             {
-                **_side_facts(settings.experiment.hand_side_given, self.hand_side, None),
+                "side_from": "not known" if self.hand_side is None else "--side",
+                "side_used_by_model": settings.experiment.hand_side_given,
                 "cube_mm": self.cube_mm,
                 "cube_centre_mm": [round(float(value), 2) for value in centre_mm],
                 "camera": self.camera.tolist(),

@@ -115,8 +115,8 @@ def layers(decoder: nn.Module) -> list[Layer]:
     # torch's features are (channel, pixel), those of the page (pixel, channel)
     weight = first.weight.reshape(channels, 16, -1).swapaxes(0, 1).reshape(first.weight.shape)
     result = [first._replace(weight=weight, bias=first.bias.reshape(channels, 16).T.ravel())]
-    of_blocks = list(decoder.blocks)[1:]
-    for number, (module, norm, _) in enumerate(zip_longest(*[iter(of_blocks)] * 3)):
+    of_blocks = list(decoder.blocks)[1:]  # convolution, norm, ReLU and so on; the last convolution has no norm
+    for number, (module, norm) in enumerate(zip_longest(of_blocks[::3], of_blocks[1::3])):
         scale, bias = _folded(module.bias, norm)
         weight = (module.weight.detach().double() * scale[:, None, None]).permute(0, 2, 3, 1)
         sizes = module.in_channels, module.out_channels, 4 << number

@@ -1,6 +1,7 @@
 """A trained model as one ONNX graph, from its input to what its decoders make of it, and the words to use it by."""
 
 import json
+import math
 import warnings
 
 import onnx
@@ -28,7 +29,6 @@ RANGES = {
     "joints_2d": "u and v of each joint in pixels of the crop, less those of joint 0, over half the crop's side",
 }
 SIDE = "left hand [1, 0], right hand [0, 1]"
-AXES = "x right, y down, z away from the camera"
 
 
 class Graph(nn.Module):
@@ -41,12 +41,11 @@ class Graph(nn.Module):
 
     def forward(self, x: torch.Tensor, side_onehot: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
         mu, log_var = self.model.encode(self.source, x, side_onehot)
-        decoded = (self._decoded(target, mu) for target in self.targets)
+        decoded = []
+        for target in self.targets:
+            y = self.model.decode(target, mu)
+            decoded.append(y if target in IMAGE_CHANNELS else y.unflatten(1, (-1, DIMENSIONS[target])))
         return *decoded, mu, log_var
-
-    def _decoded(self, target: str, z: torch.Tensor) -> torch.Tensor:
-        y = self.model.decode(target, z)
-        return y if target in IMAGE_CHANNELS else y.unflatten(1, (-1, DIMENSIONS[target]))
 
 
 def export(trained: Trained, trained_on: str, only: str | None = None) -> bytes:
@@ -95,9 +94,8 @@ def targets(settings: Settings, only: str | None = None) -> tuple[str, ...]:
 def input_shapes(settings: Settings) -> dict[str, tuple[int, ...]]:
     """The graph's inputs by name, their shapes without the batch."""
     source = settings.experiment.input
-    shapes = {source: _shape(settings, source)}
-    if source in DIMENSIONS:
-        shapes[source] = (len(settings.skeleton) * DIMENSIONS[source],)
+    shape = _shape(settings, source)
+    shapes = {source: shape if source in IMAGE_CHANNELS else (math.prod(shape),)}
     return shapes | ({"side_onehot": (2,)} if settings.experiment.hand_side_given else {})
 
 
@@ -116,7 +114,9 @@ def metadata(trained: Trained, trained_on: str, decoded: tuple[str, ...]) -> dic
     """What the file says of itself; `inputs`, `outputs`, `joints` and `settings` are JSON."""
     settings = trained.settings
     unit, to_mm = _unit(settings)
-    ranges = RANGES | {TARGET: f"{AXES}; relative to {_origin(settings)}; {to_mm} to get mm"}
+    origin = "the cube's centre" if settings.experiment.input == "depth" else "the palm (joint 0)"
+    frame = f"x right, y down, z away from the camera; relative to {origin}"
+    ranges = RANGES | {TARGET: f"{frame}; {to_mm} to get mm"}
     inputs = {
         name: f"(batch, {', '.join(map(str, shape))}): {RANGES.get(name, SIDE)}"
         for name, shape in input_shapes(settings).items()
@@ -133,7 +133,7 @@ def metadata(trained: Trained, trained_on: str, decoded: tuple[str, ...]) -> dic
         "inputs": json.dumps(inputs),
         "outputs": json.dumps(outputs | {name: f"(batch, {LATENT}): {text}" for name, text in LATENTS.items()}),
         "joints": json.dumps(settings.skeleton.joints),
-        "frame": f"{AXES}; relative to {_origin(settings)}",
+        "frame": frame,
         "joints_3d_unit": unit,
         "joints_3d_to_mm": to_mm,
         "licence": "MIT",
@@ -157,10 +157,6 @@ def _unit(settings: Settings) -> tuple[str, str]:
         bone = " to ".join(settings.skeleton.joints[joint] for joint in SCALE_BONE)
         return "scale_bone", f"multiply by the length in mm of this hand's bone from {bone}"
     return "fixed", f"multiply by {settings.joint_unit_mm:g}"
-
-
-def _origin(settings: Settings) -> str:
-    return "the cube's centre" if settings.experiment.input == "depth" else "the palm (joint 0)"
 
 
 def _remove_notes(model: onnx.ModelProto) -> None:

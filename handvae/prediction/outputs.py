@@ -3,7 +3,6 @@
 import csv
 import io
 import itertools
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from handvae.base.errors import InputError
 from handvae.base.progress import Progress
 from handvae.model import interrupts
 from handvae.model.checkpoints import Trained
-from handvae.prediction import depth_view, overlay, pictures, records, videos
-from handvae.prediction.hands import ColourPredictor, DepthPredictor, Frame, Hand
+from handvae.prediction import overlay, pictures, records, videos
+from handvae.prediction.hands import ColourPredictor, DepthPredictor, Hand
 
 FRAMES_AT_ONCE = 32  # of a video
 VIDEO_HANDS = 2  # drawn beside a video's frame
@@ -39,7 +38,7 @@ class Writer:
     def picture(self, name: str, predictor: ColourPredictor) -> None:
         """<stem>.json and <stem>.png. InputError where there is no hand."""
         image_u8 = pictures.read_rgb_u8(Path(name))
-        (hands,) = predictor.hands([Frame(name, 0, 0.0, image_u8)])
+        (hands,) = predictor.hands([pictures.Frame(name, 0, 0.0, image_u8)])
         if not hands:
             raise InputError(f"{name}: {NO_HAND}")
         self._write(name, image_u8, hands)
@@ -50,7 +49,7 @@ class Writer:
             raise InputError(f"{name}: expected a depth image, 16-bit grey in mm, found a video")
         depth_mm = pictures.read_depth_mm(Path(name))
         hand = predictor.hand(name, depth_mm)
-        self._write(name, depth_view.grey(depth_mm, float(np.median(hand.joints_mm[:, 2])), predictor.cube_mm), [hand])
+        self._write(name, overlay.grey(depth_mm, float(np.median(hand.joints_mm[:, 2])), predictor.cube_mm), [hand])
 
     def video(self, name: str, predictor: ColourPredictor) -> None:
         """<stem>.csv and <stem>.mp4. Ctrl-C ends a webcam's, and both files are whole."""
@@ -59,20 +58,20 @@ class Writer:
         with (
             interrupts.noted(STOPPING) if live else nullcontext([]) as signals,
             videos.opened(name) as video,
-            videos.writing(stem.with_name(f"{stem.name}.mp4"), video.rate) as mp4,
+            videos.writing(stem.with_name(f"{stem.name}.mp4"), video.rate) as add_frame,
             atomic.replacing_file(stem.with_name(f"{stem.name}.csv")) as partial,
             open(partial, "w", newline="") as file,
             _progress(name, video.frame_count) as progress,
         ):
-            table = csv.writer(file, lineterminator="\n")
+            table, frames = csv.writer(file, lineterminator="\n"), video.frames()
             table.writerow(records.csv_header(skeleton))
-            for frames in _batched(name, video, 1 if live else FRAMES_AT_ONCE):
-                for frame, hands in zip(frames, predictor.hands(frames), strict=True):
+            while batch := list(itertools.islice(frames, 1 if live else FRAMES_AT_ONCE)):
+                for frame, hands in zip(batch, predictor.hands(batch), strict=True):
                     table.writerows(records.csv_rows(frame, hands, skeleton))
-                    mp4.add(overlay.draw(frame.image_u8, drawn(hands), VIDEO_HANDS))
+                    add_frame(overlay.draw(frame.image_u8, drawn(hands), VIDEO_HANDS))
                     seen, count = seen + bool(hands), count + 1
                 if progress is not None:
-                    progress.advance(len(frames))
+                    progress.advance(len(batch))
                 if signals:
                     break
         print(f"{name}: hands in {seen:,} of {count:,} frames -> {stem}.csv, {stem}.mp4")
@@ -101,9 +100,3 @@ def drawn(hands: list[Hand]) -> list[overlay.DrawnHand]:
 def _progress(name: str, frame_count: int) -> AbstractContextManager[Progress | None]:
     """None where nobody knows how many frames there will be."""
     return Progress(f"predict {Path(name).name}", frame_count, "frames") if frame_count else nullcontext()
-
-
-def _batched(name: str, video: videos.Video, at_once: int) -> Iterator[list[Frame]]:
-    frames = (Frame(name, frame.number, frame.time_s, frame.image_u8) for frame in video.frames())
-    while batch := list(itertools.islice(frames, at_once)):
-        yield batch

@@ -63,6 +63,15 @@ def draw(image_u8: np.ndarray, hands: list[DrawnHand], rows: int | None = None) 
     return np.asarray(canvas.reduce(SMOOTH))
 
 
+def grey(depth_mm: np.ndarray, hand_mm: float, cube_mm: float) -> np.ndarray:
+    """A depth image (H, W) as a picture (H, W, 3): near is bright, and the hand, `hand_mm` away, has most of the range.
+
+    What was not measured is black.
+    """
+    nearness = np.clip(0.5 - (depth_mm - hand_mm) / (2 * cube_mm), 0.08, 1.0)
+    return np.repeat((255 * np.where(depth_mm > 0, nearness, 0.0)).astype(np.uint8)[..., None], 3, axis=2)
+
+
 def _view(joints_mm: np.ndarray, turn_deg: float, cell_px: int) -> np.ndarray:
     """The joints (J, 2) in pixels of a cell, seen by a camera that has gone round the vertical axis by `turn_deg`."""
     centred = joints_mm - (joints_mm.min(axis=0) + joints_mm.max(axis=0)) / 2

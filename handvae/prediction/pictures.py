@@ -1,7 +1,9 @@
 """Pictures and depth images of one's own, whatever program wrote them, and the files that a folder holds."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,16 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".m
 DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")  # of Pillow: 16-bit grey
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A picture, or a frame of a video."""
+
+    name: str  # of the file
+    number: int
+    time_s: float
+    image_u8: np.ndarray  # (H, W, 3)
+
+
 def read_rgb_u8(path: Path) -> np.ndarray:
     """(H, W, 3) RGB of a picture in any format that Pillow reads, turned as its EXIF data say.
 
@@ -22,17 +34,14 @@ def read_rgb_u8(path: Path) -> np.ndarray:
     one file the first. InputError for a file that is no picture, is damaged, or has over MAX_PIXELS.
     """
     with _opened(path) as image:
-        try:
-            image.load()
-            turned = ImageOps.exif_transpose(image)
-            if turned.mode in DEPTH_MODES:  # Pillow would cut off what is over 255
-                return np.repeat((np.asarray(turned) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-            if turned.has_transparency_data:
-                turned = turned.convert("RGBA")
-                turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
-            return np.array(turned.convert("RGB"))
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"{path}: expected a whole picture, found one that does not decode ({error})") from error
+        image.load()
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode in DEPTH_MODES:  # Pillow would cut off what is over 255
+            return np.repeat((np.asarray(turned) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        if turned.has_transparency_data:
+            turned = turned.convert("RGBA")
+            turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
+        return np.array(turned.convert("RGB"))
 
 
 def read_depth_mm(path: Path) -> np.ndarray:
@@ -40,20 +49,22 @@ def read_depth_mm(path: Path) -> np.ndarray:
     with _opened(path) as image:
         if image.mode not in DEPTH_MODES:
             raise InputError(f"{path}: expected depth in mm, a 16-bit grey picture, found one of mode {image.mode}")
-        try:
-            return np.array(image).astype(np.float32)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"{path}: expected a whole picture, found one that does not decode ({error})") from error
+        return np.array(image).astype(np.float32)
 
 
-def _opened(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The picture, not yet decoded. InputError where it cannot be opened, is too large, or does not decode inside."""
     limit = f"expected at most {MAX_PIXELS / 1e6:.0f} million pixels"
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # Pillow's limit is a warning first, which nobody reads; ours is below its error
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Pillow's limit is a warning first, which nobody reads; ours is below its error
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
             image = Image.open(path)
+        with image:
+            if image.width * image.height > MAX_PIXELS:
+                size = f"{image.width:,} x {image.height:,} px"
+                raise InputError(f"{path}: {limit}, found {size}; make it smaller first")
+            yield image
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: {limit}; make it smaller first ({error})") from error
     except FileNotFoundError:
@@ -61,12 +72,7 @@ def _opened(path: Path) -> Image.Image:
     except UnidentifiedImageError:
         raise InputError(f"{path}: expected a picture, found a file that Pillow cannot read as one") from None
     except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path}: expected a whole picture: {error}") from error
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width:,} x {image.height:,} px"
-        image.close()
-        raise InputError(f"{path}: {limit}, found {size}; make it smaller first")
-    return image
+        raise InputError(f"{path}: expected a whole picture that can be read ({error})") from error
 
 
 def is_video(name: str) -> bool:

@@ -119,21 +119,15 @@ def predict(trained: Trained, split: Split) -> Poses:
         samples_mm = torch.stack([_decoded_mm(model, split, rows, sample(mu, log_var, z)) for z in noise])
         spread_mm.append(samples_mm.var(dim=0).sum(dim=2).sqrt())
         if "joints_2d" in model.decoders:
-            crop_uv_px.append(model.decode("joints_2d", mu).view(len(rows), -1, 2) * split.crop_px / 2)
-    relative_px = torch.cat(crop_uv_px).numpy() if crop_uv_px else None
-    return Poses(torch.cat(joints_mm).numpy(), torch.cat(spread_mm).numpy(), _in_crop(relative_px, split.crop_px))
+            relative_px = model.decode("joints_2d", mu).view(len(rows), -1, 2) * split.crop_px / 2
+            # laid as the reference cuts a crop: the middle finger's MCP in its middle
+            crop_uv_px.append(relative_px - relative_px[:, MIDDLE_MCP, None] + (split.crop_px - 1) / 2)
+    joints_mm, spread_mm = torch.cat(joints_mm).numpy(), torch.cat(spread_mm).numpy()
+    return Poses(joints_mm, spread_mm, torch.cat(crop_uv_px).numpy() if crop_uv_px else None)
 
 
 def _decoded_mm(model: CrossModalVAE, split: Split, rows: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     return split.to_mm(rows, model.decode(TARGET, z).view(len(rows), -1, 3))
-
-
-def _in_crop(relative_px: np.ndarray | None, crop_px: int) -> np.ndarray | None:
-    """Palm-relative pixels (M, J, 2) laid so that the middle finger's MCP is in the crop's middle, as the reference
-    cuts it."""
-    if relative_px is None:
-        return None
-    return relative_px - relative_px[:, MIDDLE_MCP, None] + (crop_px - 1) / 2
 
 
 def pixels(poses: Poses, hand: int, box: HandBox, crop_px: int) -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 
 from handvae.base.joints import Skeleton
 from handvae.datasets.rhd_annotations import SIDE_NAMES
-from handvae.prediction.hands import Frame, Hand
+from handvae.prediction.hands import Hand
+from handvae.prediction.pictures import Frame
 
 AXES = ("x_mm", "y_mm", "z_mm")
 HEAD = ("frame", "time_s", "hand", "side", "confidence", "box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px")

@@ -1,9 +1,8 @@
 """Videos and webcams frame by frame, and the video that is written beside them: streams, whatever their length."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,16 +12,10 @@ from av.error import FFmpegError
 
 from handvae.base import atomic
 from handvae.base.errors import InputError
+from handvae.prediction.pictures import Frame
 
 DEFAULT_RATE = Fraction(30)  # of a webcam or a file that does not tell its own
 WEBCAMS = {"linux": ("/dev/video{}", "v4l2"), "darwin": ("{}:none", "avfoundation")}
-
-
-@dataclass(frozen=True)
-class VideoFrame:
-    number: int
-    time_s: float
-    image_u8: np.ndarray  # (H, W, 3)
 
 
 class Video:
@@ -36,14 +29,14 @@ class Video:
         length_s = float(container.duration / av.time_base) if container.duration else 0.0
         self.frame_count = self._stream.frames or round(length_s * float(self.rate))
 
-    def frames(self) -> Iterator[VideoFrame]:
+    def frames(self) -> Iterator[Frame]:
         """Every frame, turned as the file says (telephones film sideways). InputError where it cannot be decoded."""
         number = -1
         try:
             for number, frame in enumerate(self._container.decode(self._stream)):
                 image_u8 = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
                 time_s = number / float(self.rate) if frame.time is None else frame.time
-                yield VideoFrame(number, time_s, np.ascontiguousarray(image_u8))
+                yield Frame(self.name, number, time_s, np.ascontiguousarray(image_u8))
         except FFmpegError as error:
             raise InputError(
                 f"{self.name}: expected a whole video, frame {number + 1} does not decode: {error}"
@@ -55,9 +48,10 @@ class Video:
 @contextmanager
 def opened(name: str) -> Iterator[Video]:
     """A video file, or the webcam `webcam:<number>`. InputError where it cannot be opened or holds no video."""
-    if not name.startswith("webcam:") and not Path(name).is_file():
+    live = name.startswith("webcam:")
+    if not live and not Path(name).is_file():
         raise InputError(f"{name}: expected a picture, a video, a folder or webcam:0, found no file")
-    source, driver = _webcam(name) if name.startswith("webcam:") else (name, None)
+    source, driver = _webcam(name) if live else (name, None)
     try:
         container = av.open(source, format=driver)
     except (FFmpegError, OSError, ValueError) as error:
@@ -76,31 +70,22 @@ def _webcam(name: str) -> tuple[str, str]:
     return pattern.format(number), driver
 
 
-class Mp4:
-    """An H.264 file to which frames of one size are added; sides of an odd number of pixels lose one."""
-
-    def __init__(self, container: av.container.OutputContainer, rate: Fraction):
-        self._container, self._rate, self._stream = container, rate, None
-
-    def add(self, image_u8: np.ndarray) -> None:
-        """Append a frame (H, W, 3) RGB."""
-        height, width = (side // 2 * 2 for side in image_u8.shape[:2])
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=self._rate.limit_denominator(1001))
-            self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-            self._stream.options = {"crf": "20", "preset": "veryfast"}
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image_u8[:height, :width]), format="rgb24")
-        self._container.mux(self._stream.encode(frame))
-
-    def finish(self) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-
-
 @contextmanager
-def writing(path: Path, rate: Fraction) -> Iterator[Mp4]:
-    """A new MP4, which appears under its name when it is complete."""
+def writing(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], None]]:
+    """What adds a frame (H, W, 3) RGB to a new H.264 file, which appears under its name when it is complete.
+
+    All frames have one size; sides of an odd number of pixels lose one.
+    """
     with atomic.replacing_file(path) as partial, av.open(str(partial), "w", format="mp4") as container:
-        video = Mp4(container, rate)
-        yield video
-        video.finish()
+        stream = container.add_stream("libx264", rate=rate.limit_denominator(1001))
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "20", "preset": "veryfast"}
+
+        def add(image_u8: np.ndarray) -> None:
+            height, width = (side // 2 * 2 for side in image_u8.shape[:2])
+            if not stream.codec_context.is_open:
+                stream.width, stream.height = width, height
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image_u8[:height, :width]), format="rgb24")
+            container.mux(stream.encode(frame))
+
+        yield add
+        container.mux(stream.encode())
