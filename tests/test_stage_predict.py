@@ -159,9 +159,12 @@ def test_a_depth_image_with_its_camera(run):
     assert np.allclose(centre_mm, [(149.5 - 160) / 240 * 500, (129.5 - 120) / 240 * 500, 500], atol=3)
     projected = joints(hand)[:, :2] / joints(hand)[:, 2:] * 240 + (160, 120)
     assert np.allclose(projected, joints(hand, "uv_px"), rtol=1e-3, atol=0.1) and len(hand["joints"]) == 16
-    Image.fromarray(np.zeros((240, 320), np.uint16)).save("depth.png")
+    Image.fromarray(np.zeros((240, 320), np.uint16)).save("empty.png")
     with pytest.raises(InputError, match="found nothing measured in the box"):
-        run(*DEPTH, *BOX, model="icvl-resnet18")
+        run("empty.png", *DEPTH[1:], *BOX, model="icvl-resnet18")
+    with pytest.raises(InputError, match="1 of 2 inputs have no prediction"):
+        run("empty.png", *DEPTH, model="icvl-resnet18", out="both")
+    assert Path("both/depth.json").read_bytes() == Path("out/depth.json").read_bytes()
 
 
 def write_video(count: int) -> None:
