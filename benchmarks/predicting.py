@@ -17,8 +17,9 @@ from handvae.model.checkpoints import Trained
 from handvae.model.settings import settings_of
 from handvae.model.vae import CrossModalVAE
 from handvae.prediction import boxes, overlay
-from handvae.prediction.hands import ColourPredictor, Frame
+from handvae.prediction.hands import ColourPredictor
 from handvae.prediction.outputs import drawn
+from handvae.prediction.pictures import Frame
 
 ROW = "rhd-rgb-v1"
 FRAMES, IMAGE_HW = 128, (480, 640)

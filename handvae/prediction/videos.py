@@ -78,7 +78,7 @@ def writing(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], None]
     """
     with atomic.replacing_file(path) as partial, av.open(str(partial), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate.limit_denominator(1001))
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "20", "preset": "veryfast"}
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "20", "preset": "veryfast", "threads": "1"}
 
         def add(image_u8: np.ndarray) -> None:
             height, width = (side // 2 * 2 for side in image_u8.shape[:2])
