@@ -9,7 +9,7 @@ from pathlib import Path
 
 from handvae.base import atomic, params
 from handvae.report import pages
-from handvae.report.results import read_results
+from handvae.report.predictions import read_results
 from stages import command_line, run
 
 

@@ -6,10 +6,9 @@ computed by the evaluate stage.
 """
 
 import json
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Container
 from pathlib import Path
 
 import nbformat
@@ -41,38 +40,30 @@ def main(*words: str) -> None:
     if left_out:
         counted = f"{len(left_out)} of {len(settings.experiments)} rows left out"
         print(f"report: {counted}: {'; '.join(reasons(left_out))}; `{COMMAND}` makes one", flush=True)
-    inputs = {result.input for result in results}
-    note = grid_results.departures(settings.profile.augmentation, inputs, settings.profile_name)
-    profile = summary.profile_text(settings.profile_name, settings.profile)
-    texts, answer = table_texts(results, left_out, note, profile)
+    texts, answer = table_texts(results, left_out, settings)
     figures, embeddings = figures_of(results, settings)
     texts |= {f"tsne_{name}.csv": csv_table(frame) for name, frame in embeddings.items()}
     print(f"report: made {len(texts)} tables and {len(figures)} figures", flush=True)
-    files: dict[str, str | bytes] = {f"{name}.png": style.png_bytes(drawn.figure) for name, drawn in figures.items()}
     words = {name: {key: getattr(drawn, key) for key in CAPTION} for name, drawn in figures.items()}
     texts["captions.json"] = json.dumps(words, indent=1, ensure_ascii=False) + "\n"  # DVC would draw it among figures
-    with_results = {result.experiment: settings.experiments[result.experiment] for result in results}
-    opening = summary.picture_of(results)
+    pictures = {f"{name}.png": style.png_bytes(drawn.figure) for name, drawn in figures.items()}
+    folders = {TABLES: texts, FIGURES: pictures} | copies(settings.experiments)
+    opening, tested = summary.picture_of(results), {result.experiment for result in results}
+    with_results = {name: row for name, row in settings.experiments.items() if name in tested}
     with tempfile.TemporaryDirectory() as scratch:  # a notebook that fails leaves reports/ as it was
-        write_all(scratch / TABLES, texts)
-        write_all(scratch / FIGURES, files)
-        for folder in (METRICS, TRAINING):
-            shutil.copytree(folder, Path(scratch, "reports", folder.name))
+        write_all(folders, scratch)
         notebooks = pages.executed_notebooks(with_results, list(figures), opening, scratch)
     to_view = viewer.viewer_data(results, PROCESSED)
     page = pages.index_page(notebooks, to_view, results, answer, figures.get(opening), left_out)
+    folders[NOTEBOOKS] = {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()}
     remove_left_over(settings.experiments)
-    write_all(TABLES, texts)
-    write_all(FIGURES, files)
-    for folder in (METRICS, TRAINING):
-        write_all(Path("reports", folder.name), {path.name: path.read_bytes() for path in folder.iterdir()})
-    write_all(NOTEBOOKS, {f"{name}.ipynb": nbformat.writes(notebook) + "\n" for name, notebook in notebooks.items()})
+    write_all(folders)
     atomic.write_text(PAGE, page)
     print(f"report: wrote {TABLES}, {FIGURES}, {NOTEBOOKS} and {PAGE}", flush=True)
 
 
 def table_texts(
-    results: list[Result], left_out: list[LeftOut], note: str, profile: str
+    results: list[Result], left_out: list[LeftOut], settings: Params
 ) -> tuple[dict[str, str], list[summary.Line]]:
     """File name -> text: CSV of every table, LaTeX of those that a page holds, Markdown of all that are to be read; and
     the lines that the page opens with."""
@@ -83,7 +74,10 @@ def table_texts(
     layers = parameters.layer_table(shapes)
     made = tables.tables_of(results, counts, layers)
     claims = tables.claims_table(results, counts, made["paired"].frame)
-    answer = summary.answer(results, made["depth"].frame, made["beyond"].frame, claims, profile)
+    sizes = summary.profile_text(settings.profile_name, settings.profile)
+    answer = summary.answer(results, made["depth"].frame, made["beyond"].frame, claims, sizes)
+    inputs = {result.input for result in results}
+    note = grid_results.departures(settings.profile.augmentation, inputs, settings.profile_name)
     return tables.texts_of(made) | {
         "parameters_layers.csv": csv_table(layers),
         "claims.csv": csv_table(claims),
@@ -104,20 +98,33 @@ def figures_of(results: list[Result], settings: Params) -> tuple[dict[str, Capti
     return dict(sorted(figures.items())), embeddings
 
 
-def remove_left_over(experiments: Iterable[str]) -> None:
+def copies(experiments: Container[str]) -> dict[Path, dict[str, bytes]]:
+    """The metrics and losses of the grid's rows, for git: by folder of reports/ and file name."""
+    folders = {Path("reports", folder.name): sorted(folder.iterdir()) for folder in (METRICS, TRAINING)}
+    return {
+        copy: {path.name: path.read_bytes() for path in paths if experiment_of(path) in experiments}
+        for copy, paths in folders.items()
+    }
+
+
+def remove_left_over(experiments: Container[str]) -> None:
     """Delete what experiments that are not in params.yaml any more have left beside those that are."""
-    known = set(experiments)
     for path in sorted([*PREDICTIONS.glob("*.h5"), *METRICS.glob("*"), *TRAINING.glob("*")]):
-        if path.stem.removesuffix("_pck") not in known:
+        if experiment_of(path) not in experiments:
             path.unlink()
             print(f"report: deleted {path}: no such experiment in params.yaml", flush=True)
 
 
-def write_all(folder: Path, contents: dict[str, str | bytes]) -> None:
-    """The folder with these files and no others."""
-    with atomic.replacing_folder(folder) as partial:
-        for name, content in contents.items():
-            (partial / name).write_bytes(content.encode() if isinstance(content, str) else content)
+def experiment_of(path: Path) -> str:
+    return path.stem.removesuffix("_pck")
+
+
+def write_all(folders: dict[Path, dict[str, str | bytes]], root: str = ".") -> None:
+    """Each folder, under `root`, with these files and no others."""
+    for folder, files in folders.items():
+        with atomic.replacing_folder(root / folder) as partial:
+            for name, content in files.items():
+                (partial / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 if __name__ == "__main__":

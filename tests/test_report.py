@@ -19,7 +19,7 @@ from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.evaluation import statistics
 from handvae.model.settings import settings_of
-from handvae.report.results import expected_of
+from handvae.report.predictions import expected_of
 from stages import report
 from tests import fabricated
 from tests.conftest import REPOSITORY

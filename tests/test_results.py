@@ -7,8 +7,7 @@ import pytest
 
 from handvae.base import params
 from handvae.base.errors import InputError
-from handvae.report.predictions import read_arrays
-from handvae.report.results import OtherSettingsError, expected_of, read_results
+from handvae.report.predictions import OtherSettingsError, expected_of, read_arrays, read_results
 from tests.conftest import REPOSITORY
 from tests.test_tables import numbers, result, seeds
 

@@ -23,8 +23,7 @@ import yaml
 from handvae.base import params
 from handvae.model import devices, training
 from handvae.preprocessing import store
-from handvae.report.predictions import read_arrays, read_frames
-from handvae.report.results import read_results
+from handvae.report.predictions import read_arrays, read_frames, read_results
 from stages import download, evaluate, preprocess, run, train
 from tests.conftest import REAL, REPOSITORY, needs_real
 from tests.test_batches import write_hands

@@ -1,7 +1,6 @@
 """Beyond the paper: variant 5, its parts, and variant 1 for as long, beside the paper's variants on the same frames."""
 
 import json
-from collections.abc import Sequence
 
 import h5py
 import numpy as np
@@ -59,7 +58,7 @@ def _rows(models: list[Result]) -> list[dict[str, object]]:
             row |= comparison.numbers_of("lower_percent", number_of(improvement_percent, best, number))
         rows.append(row)
         if f"{TURNED}epe_mean_mm" in model.metrics:
-            turned = {key.removeprefix(TURNED): value for key, value in model.metrics.items() if TURNED in key}
+            turned = {key.removeprefix(TURNED): value for key, value in model.metrics.items() if key.startswith(TURNED)}
             lower = dict.fromkeys((f"lower_percent{end}" for end in ENDS), np.nan)
             if best is not None:
                 before = models[best].metrics["epe_mean_mm"]
@@ -130,6 +129,6 @@ def _number(value: float, digits: str) -> str:
 
 def _lower(row: dict[str, object]) -> str:
     """Without an interval where turned crops were averaged: these are not paired frame by frame."""
-    values: Sequence[float] = [row[f"lower_percent{end}"] for end in ENDS]
+    values = (row[f"lower_percent{end}"] for end in ENDS)
     texts = [signed(value, digits=1) for value in values if not pd.isna(value)]
     return f"{texts[0]} [{texts[1]}, {texts[2]}]" if len(texts) == 3 else (texts or ["–"])[0]

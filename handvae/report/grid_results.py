@@ -11,7 +11,8 @@ from handvae.base.params import Params
 from handvae.base.sections import Augmentation
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
-from handvae.report.results import LeftOut, OtherSettingsError, Result, read_results
+from handvae.report.predictions import OtherSettingsError, read_results
+from handvae.report.results import LeftOut, Result
 from handvae.report.text import COMMAND
 
 HELD_OUT = "scored on a held-out part of the training split, not on the test split (validation)"

@@ -1,35 +1,20 @@
-"""Results of experiments: settings, metrics, and where the predictions lie. Which of them a table or a figure is about.
+"""Results of experiments: settings, metrics, where the predictions lie. Which of them a table or figure is about."""
 
-The two files of an experiment must fit its settings in params.yaml, so that no table is made from what an earlier
-setting left behind. Rows of the grid without results are left out, and named.
-"""
-
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
+import numpy as np
 
 from handvae.base.errors import InputError
 from handvae.base.joints import SKELETON_OF, SKELETONS, Skeleton
-from handvae.base.params import Experiment
 from handvae.report import paper
 
 STATISTICS = ("epe_mean_mm", "epe_median_mm")
 # the same over hidden joints too, which is what [38]'s 2D->3D evaluation counts: a column of its own beside that task's
 ALL_JOINTS = {"epe_mean_mm": "epe_mean_all_joints_mm", "epe_median_mm": "epe_median_all_joints_mm"}
 ALL_JOINTS_TASK: paper.Task = ("rhd", "joints_2d")
+WEAK, COLLAPSED = 2 / 3, 0.95  # errors in shares of the mean pose's from which a model has learned little, or nothing
 ENDS = ("", "_low", "_high")  # of a statistic's name: the number, the ends of its interval
-SOURCE_KEYS = ("source", "synthetic", "published")  # attributes of predictions that params.yaml does not decide
-
-
-class OtherSettingsError(InputError):
-    """Results that are whole, but of other settings or other data than those asked for; `why` says which."""
-
-    def __init__(self, message: str, why: str) -> None:
-        super().__init__(message)
-        self.why = why
 
 
 @dataclass(frozen=True)
@@ -151,74 +136,32 @@ class Result:
 Model = list[Result]  # one result, or on MSRA one for each subject left out
 
 
-def read_results(predictions: Path, metrics: Path, name: str, experiment: Experiment, profile: str) -> list[Result]:
-    """The results of an experiment of params.yaml, one for each set that it is tested on.
-
-    `predictions` is an HDF5 file, `metrics` a JSON file; where there are two sets, each has a group, or a key, of its
-    name. Raises InputError naming the file that is missing or broken, OtherSettingsError where it does not fit.
-    """
-    results = []
-    for dataset in experiment.datasets:
-        group = dataset if len(experiment.datasets) > 1 else "/"
-        facts, counts = _read_header(predictions, expected_of(name, experiment, profile, dataset), group)
-        numbers = _read_metrics(metrics, group, depth=experiment.input == "depth")
-        for key, count in counts.items():
-            if (in_metrics := numbers.get(key, 1)) != count:
-                message = f"{metrics}: expected the {count} {key} of {predictions}, found {in_metrics}"
-                raise OtherSettingsError(message, f"metrics and predictions of different {key}")
-        results.append(Result(**facts, metrics=numbers, predictions=predictions, group=group))
-    return results
+def mean_errors_mm(model: Model) -> tuple[float, float]:
+    """A model's mean EPE over its folds, and that of the training set's mean pose, which looks at no input."""
+    keys = ("epe_mean_mm", "mean_pose_epe_mm")
+    return tuple(float(np.mean([result.metrics[key] for result in model])) for key in keys)
 
 
-def expected_of(name: str, experiment: Experiment, profile: str, dataset: str) -> dict[str, str | int | float]:
-    """The attributes that the predictions of an experiment on `dataset` must carry."""
-    keys = ("input", "variant", "invariances", "encoder", "label_fraction", "validation", "recipe")
-    settings = {key: getattr(experiment, key) for key in keys}
-    settings |= {"trained_on": experiment.dataset, "test_subject": experiment.test_subject or ""}
-    return {"experiment": name, "dataset": dataset, "profile": profile, **settings}
+def share_of_mean_pose(model: Model) -> float:
+    """A model's mean EPE over that of the mean pose."""
+    epe_mm, mean_pose_mm = mean_errors_mm(model)
+    return epe_mm / mean_pose_mm
 
 
-def _read_header(path: Path, expected: dict[str, object], group: str) -> tuple[dict[str, object], dict[str, int]]:
-    """The attributes that a Result has, as plain Python values, and the numbers of frames and seeds."""
-    try:
-        with h5py.File(path) as file:
-            attributes = file[group].attrs.items()
-            stored = {key: value.item() if hasattr(value, "item") else value for key, value in attributes}
-            seeds = 1 + sum(name.startswith("seed-") for name in file[group])
-            counts = {"frames": len(file[group]["row"]), "seeds": seeds}
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: expected the predictions that the evaluate stage writes, found: {error}") from error
-    for key, value in expected.items():
-        if (actual := stored.get(key)) != value:
-            message = f"{path}: expected {key} {value!r} as in params.yaml, found {actual!r}"
-            why = f"results of {key} {actual!r} where params.yaml has {value!r}"
-            raise OtherSettingsError(message, why if key in stored else f"results of a version without {key}")
-    for key in SOURCE_KEYS:
-        if key not in stored:
-            raise InputError(f"{path}: expected the attribute {key}, found {', '.join(stored)}")
-    return {key: stored[key] for key in (*expected, *SOURCE_KEYS)}, counts
-
-
-def _read_metrics(path: Path, group: str, depth: bool) -> dict[str, float]:
-    try:
-        numbers = json.loads(path.read_text())
-        numbers = numbers if group == "/" else numbers[group]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected the metrics that the evaluate stage writes, found: {error}") from error
-    ends = (*ENDS, "_sd") if "seeds" in numbers else ENDS
-    with_interval = ["epe_mean_mm"] if depth else [*STATISTICS, *ALL_JOINTS.values()]
-    keys = [f"{statistic}{end}" for statistic in with_interval for end in ends]
-    keys += ["epe_median_mm", "mean_pose_epe_mm", "frames", "blocks"]
-    for key in [*keys, *([] if depth else ["auc_20_50", "auc_21_50", "auc_0_50"])]:
-        if key not in numbers:
-            raise InputError(f"{path}: expected the key {key}, found {', '.join(numbers)}")
-    # JSON has no NaN: null is the end of an interval that there is not
-    return {key: math.nan if value is None else value for key, value in numbers.items()}
+def weakness(model: Model) -> str:
+    """A sentence on a model that has learned little or nothing; "" of all others."""
+    first, share = model[0], share_of_mean_pose(model)
+    if share < WEAK:
+        return ""
+    few = f", {100 * first.label_fraction:g} % of the labels" if first.label_fraction < 1 else ""
+    name = f"{first.task_name}, variant {first.variant}{few}"
+    word, learned = ("Collapsed", "nothing") if share >= COLLAPSED else ("Weak", "little")
+    return f"{word}: {name} has learned {learned}. Its error is {100 * share:.0f} % of the mean pose's."
 
 
 def best(results: list[Result], task: paper.Task) -> Result | None:
     """The experiment of a colour task, with T+S+H, of the lowest mean EPE; None where the task has none."""
-    models = [result for result in results if result.compared and (result.task, result.invariances) == (task, "T+S+H")]
+    models = (result for result in results if result.compared and (result.task, result.invariances) == (task, "T+S+H"))
     return min(models, key=lambda result: result.metrics["epe_mean_mm"], default=None)
 
 
@@ -257,12 +200,8 @@ def depth_models(results: list[Result], dataset: str) -> list[Model]:
 
 def best_depth_models(results: list[Result], dataset: str) -> dict[str, Model]:
     """The best model of each encoder, best first: that of most folds, then of the lowest mean EPE."""
-
-    def rank(model: Model) -> tuple[int, float]:
-        return -len(model), sum(result.metrics["epe_mean_mm"] for result in model) / len(model)
-
     models: dict[str, Model] = {}
-    for model in sorted(depth_models(results, dataset), key=rank):
+    for model in sorted(depth_models(results, dataset), key=lambda model: (-len(model), mean_errors_mm(model))):
         models.setdefault(model[0].encoder, model)
     return models
 

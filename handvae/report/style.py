@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from handvae.base.joints import Skeleton
-from handvae.report.results import Model
+from handvae.report.results import Model, weakness
 from handvae.report.text import WORDS
-from handvae.report.weakness import weakness
 
 BLUE, RED, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
 ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"

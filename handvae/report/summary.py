@@ -1,16 +1,13 @@
 """The answer that the page opens with, from the results, the depth table and the claims: did the reproduction work?"""
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from handvae.base.sections import Profile
 from handvae.evaluation.uncertainty import LEAST_SEEDS
 from handvae.report import claims, paper
 from handvae.report.paper import DIRECTIONS
-from handvae.report.results import Result, best
+from handvae.report.results import WEAK, Result, best, mean_errors_mm, share_of_mean_pose, weakness
 from handvae.report.text import WORDS
-from handvae.report.weakness import WEAK, share_of_mean_pose, weakness
 
 Line = tuple[str, str]  # a label, and one sentence or several
 TABLE1 = paper.TABLES["table1"]
@@ -58,7 +55,12 @@ def data_text(results: list[Result]) -> str:
     sets: dict[str, list[str]] = {}
     for result in results:
         sets.setdefault(result.provenance, []).append(result.dataset.upper())
-    return " ".join(WORDS["data"][kind].format(sets=_listed(dict.fromkeys(names))) for kind, names in sets.items())
+    texts = []
+    for provenance, names in sets.items():
+        *names, last = dict.fromkeys(names)
+        listed = f"{', '.join(names)} and {last}" if names else last
+        texts.append(WORDS["data"][provenance].format(sets=listed))
+    return " ".join(texts)
 
 
 def _in_short(results: list[Result]) -> str:
@@ -86,24 +88,20 @@ def _learned(results: list[Result]) -> str:
 
 def _errors(results: list[Result], depth: pd.DataFrame) -> dict[str, list[str]]:
     """By what is predicted from, the lowest mean EPE on each set, beside the mean pose and the paper's lowest."""
-    errors: dict[str, list[str]] = {"RGB image -> 3D": [], "2D joints -> 3D": [], "Depth image -> 3D": []}
-    for task, name in paper.TASKS.items():
+    labels = {"rgb": "RGB image -> 3D", "joints_2d": "2D joints -> 3D", "depth": "Depth image -> 3D"}
+    errors: dict[str, list[str]] = {label: [] for label in labels.values()}
+    for task, variant in paper.BEST_VARIANT.items():
         if model := best(results, task):
-            variant = min(TABLE1.rows_mm, key=lambda variant, task=task: TABLE1.cell_mm(variant, task))
             printed = f"{TABLE1.cell_mm(variant, task):.1f} mm, variant {variant}"
-            label = "2D joints -> 3D" if task[1] == "joints_2d" else "RGB image -> 3D"
-            mean_pose_mm = model.metrics["mean_pose_epe_mm"]
-            set_name = name.split()[-1]
-            ours = f"{set_name}, variant {model.variant}"
-            errors[label].append(_beside(ours, model.metrics["epe_mean_mm"], mean_pose_mm, printed))
+            name = f"{model.dataset.upper()}, variant {model.variant}"
+            errors[labels[model.input]].append(_beside(name, *mean_errors_mm([model]), printed))
     whole = depth[~depth["test"].str.contains("sequence", regex=False)]
     for _, rows in whole.groupby(whole["test"].str.split(",").str[0], sort=False):
         row = rows.loc[rows["epe_mean_mm"].idxmin()]
-        printed = (
-            "" if pd.isna(row["paper_epe_mean_mm"]) else f"{row['paper_epe_mean_mm']:.1f} mm, of a set it does not name"
-        )
-        ours = f"{row['test']}, {row['encoder']}"
-        errors["Depth image -> 3D"].append(_beside(ours, row["epe_mean_mm"], row["mean_pose_epe_mm"], printed))
+        printed_mm = row["paper_epe_mean_mm"]
+        printed = "" if pd.isna(printed_mm) else f"{printed_mm:.1f} mm, of a set it does not name"
+        name = f"{row['test']}, {row['encoder']}"
+        errors[labels["depth"]].append(_beside(name, row["epe_mean_mm"], row["mean_pose_epe_mm"], printed))
     return errors
 
 
@@ -114,71 +112,47 @@ def _beside(name: str, epe_mm: float, mean_pose_mm: float, printed: str) -> str:
 
 def _latent_space(claimed: pd.DataFrame) -> list[Line]:
     """How far the modalities lie apart."""
-    apart = {}
-    for claim in ("mixes", "separates"):
+    texts = []
+    for claim, trained in (("mixes", "trained across modalities"), ("separates", "each is trained by itself")):
         rows = claimed[(claimed["claim"] == WORDS["claims"][claim]["text"]) & claimed["value"].notna()]
         if len(rows):
-            apart[claim] = rows["value"].iloc[0]
-    texts = []
-    if "mixes" in apart:
-        texts.append(f"{apart['mixes']:.0f} when trained across modalities")
-    if "separates" in apart:
-        texts.append(f"{apart['separates']:.0f} when each is trained by itself")
+            texts.append(f"{rows['value'].iloc[0]:.0f} when {trained}")
     scale = "0: RGB, 2D and 3D are mixed as if shuffled; 100: each lies by itself"
     return [("Latent space", f"10-NN purity of the modalities: {', '.join(texts)} ({scale}).")] if texts else []
 
 
 def _beyond(beyond: pd.DataFrame) -> list[Line]:
     """Variant 5 with all labels, beside the best of variants 1 to 4."""
-    rows = beyond[(beyond["variant"] == 5) & (beyond["label_percent"] == 100)]
-    texts = [
-        f"{row['task']}: {row['epe_mean_mm']:.1f} mm{_turned(row)}, {abs(row['lower_percent']):.0f} % "
-        f"{'lower' if row['lower_percent'] > 0 else 'higher'}"
-        for row in rows.to_dict("records")
-        if not pd.isna(row["lower_percent"])
-    ]
+    texts = []
+    for row in beyond[(beyond["variant"] == 5) & (beyond["label_percent"] == 100)].to_dict("records"):
+        turned = f" with {row['turned_crops']:.0f} turned crops" if row["turned_crops"] > 1 else ""
+        if not pd.isna(lower := row["lower_percent"]):
+            than = f"{abs(lower):.0f} % {'lower' if lower > 0 else 'higher'}"
+            texts.append(f"{row['task']}: {row['epe_mean_mm']:.1f} mm{turned}, {than}")
     if not texts:
         return []
     return [("Beyond the paper", f"Variant 5 against the best of variants 1 to 4. {'. '.join(texts)}.")]
 
 
-def _turned(row: dict[str, object]) -> str:
-    return f" with {row['turned_crops']:.0f} turned crops" if row["turned_crops"] > 1 else ""
-
-
 def _claims(claimed: pd.DataFrame) -> str:
     """How many measurements of the paper's claims hold, do not hold and cannot be told, and which do and do not."""
-    verdicts = claimed["verdict"].str.partition(" (")[0]
-    measured = claimed[verdicts != claims.ABSENT]
-    counts = verdicts[measured.index].value_counts()
-    holds, fails = counts.get(claims.HOLDS, 0), counts.get(claims.FAILS, 0)
-    untold = len(measured) - holds - fails
-    one_seed = int((measured["seeds"].eq(1) & ~verdicts[measured.index].isin([claims.HOLDS, claims.FAILS])).sum())
-    counted = (
-        f"Of {len(measured)} measurements of {measured['claim'].nunique()} claims {holds} hold, {fails} do not hold"
-    )
-    parts = [f"{counted}, {untold} cannot be told."]
-    if one_seed:
-        these = "These" if one_seed == untold else f"{one_seed} of these"
+    measured = claimed[claimed["verdict"] != claims.ABSENT]
+    side = measured["verdict"].str.split(" (", regex=False).str[0]
+    holds, fails = measured[side == claims.HOLDS], measured[side == claims.FAILS]
+    untold = measured[~side.isin([claims.HOLDS, claims.FAILS])]
+    counted = f"{len(holds)} hold, {len(fails)} do not hold, {len(untold)} cannot be told"
+    parts = [f"Of {len(measured)} measurements of {measured['claim'].nunique()} claims {counted}."]
+    if one_seed := int(untold["seeds"].eq(1).sum()):
+        these = "These" if one_seed == len(untold) else f"{one_seed} of these"
         parts.append(f"{these} have one training seed; a verdict needs {LEAST_SEEDS}.")
-    for verdict, label in ((claims.HOLDS, "Holds"), (claims.FAILS, "Does not hold")):
-        named = _listed(_named(measured[verdicts[measured.index] == verdict]), "; ")
-        parts += [f"{label}: {named}."] if named else []
+    parts += [f"{label}: {_named(rows)}." for label, rows in (("Holds", holds), ("Does not hold", fails)) if len(rows)]
     return " ".join(parts)
 
 
-def _named(rows: pd.DataFrame) -> list[str]:
+def _named(rows: pd.DataFrame) -> str:
     """Each claim with the parts of the measurements that tell of which task they are."""
     names = []
     for claim, of_claim in rows.groupby("claim", sort=False):
-        tasks = dict.fromkeys(part for part, colon, _ in of_claim["statistic"].str.partition(": ").to_numpy() if colon)
-        names.append(
-            f"{claim[0].lower()}{claim[1:]} ({', '.join(tasks)})" if tasks else f"{claim[0].lower()}{claim[1:]}"
-        )
-    return names
-
-
-def _listed(names: Iterable[str], comma: str = ", ") -> str:
-    names = list(names)
-    last = " and " if comma == ", " else comma
-    return names[0] if len(names) == 1 else last.join([comma.join(names[:-1]), names[-1]]) if names else ""
+        tasks = dict.fromkeys(text.partition(": ")[0] for text in of_claim["statistic"] if ": " in text)
+        names.append(f"{claim[0].lower()}{claim[1:]}" + (f" ({', '.join(tasks)})" if tasks else ""))
+    return "; ".join(names)

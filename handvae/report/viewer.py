@@ -14,8 +14,7 @@ from PIL import Image
 from handvae.base.errors import InputError
 from handvae.report import hands, paper, style
 from handvae.report.predictions import read_arrays
-from handvae.report.results import Model, Result, best, of_variant
-from handvae.report.weakness import share_of_mean_pose, weakness
+from handvae.report.results import Model, Result, best, mean_errors_mm, of_variant, share_of_mean_pose, weakness
 
 HANDS = 9  # of each model
 PICTURE_PX = 128  # side of a picture at most
@@ -63,8 +62,7 @@ def _predictions(model: Model, processed: Path) -> dict:
 
 def _note(model: Model) -> str:
     """How good the model is, and what it does not see."""
-    epe_mm, mean_pose_mm = (np.mean([r.metrics[key] for r in model]) for key in ("epe_mean_mm", "mean_pose_epe_mm"))
-    parts = [f"Mean error on its test images: {epe_mm:.1f} mm; the mean pose has {mean_pose_mm:.1f} mm."]
+    parts = ["Mean error on its test images: {:.1f} mm; the mean pose has {:.1f} mm.".format(*mean_errors_mm(model))]
     if model[0].input == "joints_2d":
         parts.append("This model sees the 2D joints alone, not the picture.")
     return " ".join([*parts, weakness(model)]).strip()
