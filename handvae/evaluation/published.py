@@ -72,7 +72,7 @@ class Score:
 def score(dataset: str, truth: Path, predictions: Path) -> Score:
     """Score a prediction file against a label file of the same frames in the same order.
 
-    Raises InputError for an unknown set, a bad file (see `read_uvd`), different numbers of frames and labels that do
+    Raises InputError for a bad file (see `read_uvd`), different numbers of frames and labels that do
     not lie in front of the camera. A prediction may lie anywhere: a failed frame of zeros is an error like any other.
     """
     (errors_mm, doubt), thresholds_mm = compared(dataset, truth, predictions), np.array(THRESHOLDS_MM)
@@ -90,7 +90,7 @@ def score(dataset: str, truth: Path, predictions: Path) -> Score:
 
 def compared(dataset: str, truth: Path, predictions: Path) -> tuple[np.ndarray, str]:
     """The errors (N, J) in mm that `score` sums up, and its doubt. InputError as `score`."""
-    evaluation = evaluation_of(dataset)
+    evaluation = EVALUATIONS[dataset]
     true_uvd, pred_uvd = read_uvd(truth, evaluation), read_uvd(predictions, evaluation)
     if len(true_uvd) != len(pred_uvd):
         raise InputError(f"{predictions}: expected {len(true_uvd)} frames as in {truth}, found {len(pred_uvd)}")
@@ -149,12 +149,6 @@ def reference_curves(
             label = f"{method}: mean error {errors_mm.mean():.1f} mm" + (" (not u v d?)" if doubt else "")
             curves.append((label, thresholds_mm, metrics.pcf(errors_mm, thresholds_mm)))
     return curves
-
-
-def evaluation_of(dataset: str) -> Evaluation:
-    if dataset not in EVALUATIONS:
-        raise InputError(f"set: expected one of {', '.join(EVALUATIONS)}, found {text.shown(dataset)}")
-    return EVALUATIONS[dataset]
 
 
 def read_uvd(path: Path, evaluation: Evaluation) -> np.ndarray:

@@ -17,15 +17,15 @@ def layer_table(networks: dict[str, dict[str, tuple[int, ...]]]) -> pd.DataFrame
 
     The shape is that of its weights and biases, outputs first, as one reads it: 64 x 3 x 7 x 7 + 64.
     """
-    rows = []
+    layers: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     for network, shapes in networks.items():
-        layers: dict[str, list[str]] = {}
         for name, shape in shapes.items():
-            layers.setdefault(name.rpartition(".")[0], []).append(" x ".join(map(str, shape)))
-        rows += [(network, layer, " + ".join(parts)) for layer, parts in layers.items()]
-    table = pd.DataFrame(rows, columns=["network", "layer", "shape"])
-    counts = [[prod(map(int, part.split(" x "))) for part in shape.split(" + ")] for shape in table["shape"]]
-    return table.assign(parameters=[sum(parts) for parts in counts])
+            layers.setdefault((network, name.rpartition(".")[0]), []).append(shape)
+    rows = [
+        (*names, " + ".join(" x ".join(map(str, shape)) for shape in shapes), sum(map(prod, shapes)))
+        for names, shapes in layers.items()
+    ]
+    return pd.DataFrame(rows, columns=["network", "layer", "shape", "parameters"])
 
 
 def parameter_table(counts: dict[int, int], layers: pd.DataFrame) -> pd.DataFrame:

@@ -48,9 +48,10 @@ def frame_of(rows: list[dict[str, object]], names: Sequence[str]) -> pd.DataFram
     return frame
 
 
-def verdict(result: Result, interval: tuple[float, float, float], printed: float | None) -> str:
-    """Where the paper's number lies with respect to ours, (number, low, high), if both are of the same images."""
-    if printed is None:
+def verdict(result: Result, interval: tuple[float, float, float], printed: float) -> str:
+    """Where the paper's number lies with respect to ours, (number, low, high), if both are of the same images; NaN: the
+    paper has none."""
+    if math.isnan(printed):
         return "not printed"
     if not result.published:
         return f"not comparable ({result.provenance})"
@@ -162,8 +163,7 @@ def _cell(models: list[dict], statistic: str, all_joints: bool) -> str:
 
 def _mean_pose(frame: pd.DataFrame, task: paper.Task) -> str:
     rows = frame[(frame["task"] == paper.TASKS[task]) & (frame["trained_on"] == task[0])]
-    texts = map("{:.2f}".format, rows["mean_pose_epe_mm"])
-    return "\n".join(dict.fromkeys(texts)) or "–"
+    return "\n".join(dict.fromkeys(map("{:.2f}".format, rows["mean_pose_epe_mm"]))) or "–"
 
 
 def depth_table(results: list[Result]) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def _depth_row(test: str, model: Model, frames: Frames, kept: np.ndarray) -> dic
     del numbers["epe_share_of_mean_pose"]
     numbers = {key: math.nan if value is None else value for key, value in numbers.items()}
     first, interval = model[0], tuple(numbers[f"epe_mean_mm{end}"] for end in ENDS)
-    printed = first.printed_mm.get("epe_mean_mm")
+    printed = first.printed_mm.get("epe_mean_mm", math.nan)
     return {
         "test": test + (f", {len(model)} folds" if first.test_subject else ""),
         "encoder": first.encoder.replace("resnet", "ResNet-"),
@@ -200,8 +200,8 @@ def _depth_row(test: str, model: Model, frames: Frames, kept: np.ndarray) -> dic
         "invariances": first.invariances,
         **numbers,
         "seeds": len(predicted_mm),
-        "paper_epe_mean_mm": math.nan if printed is None else printed,
-        "difference_mm": math.nan if printed is None else interval[0] - printed,
+        "paper_epe_mean_mm": printed,
+        "difference_mm": interval[0] - printed,
         "verdict": verdict(first, interval, printed),
         "kind": first.provenance,
         "data": first.data,
