@@ -15,12 +15,10 @@ from handvae.model.networks import parameter_count
 from handvae.model.settings import settings_of
 from handvae.report import beyond
 from tests.conftest import REPOSITORY
-from tests.test_comparison import hard_frames, trained, write
-from tests.test_tables import result
+from tests.fabricated import MODALITIES, hard_frames, result, trained, write_errors
 
 LOADED = params.load(REPOSITORY / "params.yaml")
-ENCODED = ("rgb", "joints_2d", "joints_3d")
-LATENT = {f"{what}_{name}": np.tile(np.arange(40.0)[:, None], 30) for what in ("mu", "log_var") for name in ENCODED}
+LATENT = {f"{what}_{name}": np.tile(np.arange(40.0)[:, None], 30) for what in ("mu", "log_var") for name in MODALITIES}
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def model(tmp_path):
         if turned_mm is not None:
             metrics |= {"turned_epe_mean_mm": turned_mm, "turned_epe_mean_mm_low": turned_mm - 1, "turned_crops": 3}
             metrics |= {"turned_epe_mean_mm_high": turned_mm + 1, "turned_auc_20_50": 0.75}
-        path = write(tmp_path / f"{name}.h5", seeds_mm, latent=(latent,))
+        path = write_errors(tmp_path / f"{name}.h5", seeds_mm, latent=(latent,))
         with h5py.File(path, "r+") as file:
             file.attrs["settings"] = json.dumps(settings_of(LOADED, name).as_dict())
         keys = ("dataset", "input", "variant", "invariances", "encoder", "label_fraction", "recipe")
@@ -79,8 +77,8 @@ def test_shares_of_labels_are_apart_and_a_task_without_a_variant_of_ours_is_left
 
 def test_the_purity_is_of_the_space_of_three_modalities(model):
     encodings, frames = np.random.default_rng(0).normal(size=(3, 40, 30)), hard_frames()
-    latent = {f"mu_{name}": mu for name, mu in zip(ENCODED, encodings, strict=True)}
-    latent |= {f"log_var_{name}": np.zeros((40, 30)) for name in ENCODED}
+    latent = {f"mu_{name}": mu for name, mu in zip(MODALITIES, encodings, strict=True)}
+    latent |= {f"log_var_{name}": np.zeros((40, 30)) for name in MODALITIES}
     apart = latent | {"mu_rgb": latent["mu_rgb"] + 100}
     mixed, half, without = (
         beyond.beyond_table([model(name, [frames], latent=columns)])["purity"].item()

@@ -8,29 +8,15 @@ from scipy import stats
 from handvae.base.errors import InputError
 from handvae.evaluation import bootstrap, metrics, uncertainty
 from handvae.report import comparison
-from tests.fabricated import write_predictions
-from tests.test_tables import OTHERS, numbers, result, seeds
+from tests.fabricated import hard_frames, numbers, result, seeds, trained
+from tests.fabricated import write_errors as write
+from tests.test_tables import OTHERS
 
 FRAMES = 40
 
 
-def hard_frames(seed=0, joints=21):
-    """Errors (N, J) in mm: some frames are much harder than others, for every model."""
-    generator = np.random.default_rng(seed)
-    return generator.gamma(2, 15, (FRAMES, 1)) + generator.gamma(4, 1, (FRAMES, joints))
-
-
 def some_visible(joints=21):
     return np.random.default_rng(7).random((FRAMES, joints)) < 0.7
-
-
-def write(path, errors_mm, visible=None, **columns):
-    """Predictions off by `errors_mm` (N, J) along z, or of several seeds by those of each; hidden joints by a mile."""
-    seeds_mm = errors_mm if isinstance(errors_mm, list) else [errors_mm]
-    visible = np.ones(seeds_mm[0].shape, bool) if visible is None else visible
-    true_mm = np.random.default_rng(9).normal(size=(*visible.shape, 3)) * 40
-    seeds_mm = [true_mm + np.where(visible, of_seed, 99_999)[..., None] * [0, 0, 1] for of_seed in seeds_mm]
-    return write_predictions(path, seeds_mm, true_mm, visible=visible, **columns)
 
 
 @pytest.fixture
@@ -43,13 +29,6 @@ def model(tmp_path):
         return result(name, predictions=path, **({"metrics": measured} | changes))
 
     return make
-
-
-def trained(errors_mm, count=3, deviation_mm=0.1, seed=5):
-    """Errors (N, J) of some seeds of one way of training, whose means have exactly that standard deviation."""
-    off_mm = np.random.default_rng(seed).normal(size=count)
-    off_mm = (off_mm - off_mm.mean()) / off_mm.std(ddof=1)
-    return [errors_mm + deviation_mm * off for off in off_mm]
 
 
 def only_row(*results):
@@ -141,13 +120,6 @@ def test_verdicts_are_those_after_the_correction_for_all_rows(model):
     assert lost.any() and table.loc[lost, "verdict"].str.match(r"cannot be told \(4 seeds; about \d+ would").all()
     assert set(table.loc[table["p_holm"] < comparison.LEVEL, "verdict"]) == {"a better"}
     assert table.equals(comparison.paired_table(results))
-
-
-def test_models_of_one_seed_are_no_tests_and_cost_the_others_nothing(model):
-    results = [model("a", trained(hard_frames())), model("b", trained(hard_frames() + 5, seed=6), variant=2)]
-    alone = only_row(*results)
-    more = comparison.paired_table([*results, *(model(f"m{v}", hard_frames(v), variant=v) for v in (3, 4))])
-    assert more["p"].notna().sum() == 1 and more["p_holm"].dropna().tolist() == [alone["p_holm"]] == [alone["p"]]
 
 
 def test_pairs_are_of_one_task_and_fold_and_of_the_models_that_the_tables_show(model):

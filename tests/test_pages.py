@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from handvae.base import params
 from handvae.report import pages, style
 from tests.conftest import REPOSITORY
-from tests.test_tables import result
+from tests.fabricated import result
 
 REPORT = ("claims", "tables", "curves", "latent_space", "predictions", "lists")
 HOSTILE = r"_a <b>x</b> & | *y* $\frac{$ 5 % `c` \[z\] </script> [l](u)"

@@ -9,7 +9,7 @@ from handvae.base import params
 from handvae.base.errors import InputError
 from handvae.report.predictions import OtherSettingsError, expected_of, read_arrays, read_results
 from tests.conftest import REPOSITORY
-from tests.test_tables import numbers, result, seeds
+from tests.fabricated import numbers, result, seeds
 
 ROW = params.Experiment("rhd", "rgb", 2, "T+S+H", "resnet18", 0, None, 0.3, 0.0, "ours", "proportional")
 SOURCE = {"source": "synthetic hands", "synthetic": True, "published": False}

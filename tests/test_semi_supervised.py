@@ -9,8 +9,8 @@ import pytest
 from handvae.evaluation import bootstrap, statistics
 from handvae.report import semi_supervised
 from handvae.report.semi_supervised import semi_supervised_table, semi_supervised_text
-from tests.test_comparison import hard_frames, some_visible, trained, write
-from tests.test_tables import result
+from tests.fabricated import hard_frames, result, trained, write_errors
+from tests.test_comparison import some_visible
 
 STATISTICS = {"epe_mean_mm": bootstrap.mean, "epe_median_mm": bootstrap.median}
 NAMES = [f"stb-rgb-v{variant}-l{percent}" for percent in (10, 30, 100) for variant in (1, 3)]
@@ -26,7 +26,7 @@ def write_model(folder, variant, share, errors_mm, **changes):
     metrics |= {"frames": len(block), "blocks": len(block), "mean_pose_epe_mm": 61.0}
     if len(seeds_mm) > 1:
         metrics["seeds"] = len(seeds_mm)
-    path = write(folder / f"{name}.h5", errors_mm, some_visible())
+    path = write_errors(folder / f"{name}.h5", errors_mm, some_visible())
     settings = {"dataset": "stb", "label_fraction": share, "metrics": metrics, "predictions": path}
     return result(name, variant=variant, **settings | changes)
 

@@ -6,7 +6,8 @@ import pytest
 from handvae.report import beyond, summary, tables, tables_page
 from handvae.report.claims import ABSENT
 from handvae.report.text import WORDS
-from tests.test_tables import icvl, msra_fold, numbers, published, result, seeds
+from tests.fabricated import numbers, published, result, seeds
+from tests.test_tables import icvl, msra_fold
 
 MIXES, LITTLE = (WORDS["claims"][name]["text"] for name in ("mixes", "few_labels"))
 

@@ -1,7 +1,6 @@
 """The paper's tables and its depth results from results whose numbers are known."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,41 +9,10 @@ import pytest
 from handvae.base.errors import InputError
 from handvae.base.joints import NYU_EVALUATED
 from handvae.report import paper, tables
-from handvae.report.results import Result, best
-from tests.fabricated import write_predictions
+from handvae.report.results import best
+from tests.fabricated import numbers, published, result, seeds, write_errors, write_predictions
 
 TABLE1, TABLE2, TABLE5, TABLE6 = (paper.TABLES[f"table{number}"] for number in (1, 2, 5, 6))
-
-
-def numbers(epe_mean_mm):
-    """The metrics of a model, with intervals of 0.5 mm to either side."""
-    values = {"epe_mean_mm": epe_mean_mm, "epe_median_mm": epe_mean_mm - 3}
-    values |= {"epe_mean_all_joints_mm": epe_mean_mm + 2, "epe_median_all_joints_mm": epe_mean_mm - 2}
-    ends = {f"{name}{end}": mm + far for name, mm in values.items() for end, far in (("_low", -0.5), ("_high", 0.5))}
-    areas = {"auc_20_50": 0.5, "auc_21_50": 0.5, "auc_0_50": 0.3}
-    return values | ends | areas | {"mean_pose_epe_mm": 41.25, "frames": 2728, "blocks": 2728}
-
-
-def seeds(count=3):
-    """What the metrics of a row of several models say besides."""
-    deviations = {"epe_mean_mm": 1.246, "epe_median_mm": 0.746}
-    deviations |= {"epe_mean_all_joints_mm": 1.5, "epe_median_all_joints_mm": 0.5}
-    return {"seeds": count} | {f"{name}_sd": value for name, value in deviations.items()}
-
-
-def result(experiment, input="rgb", variant=1, epe_mean_mm=25.0, **changes):
-    plain = Result(
-        *(experiment, "rhd", input, variant, "T+S+H", "resnet18", "", 1.0),
-        *("small", "synthetic hands, 2,000 training images"),
-        *(True, False, numbers(epe_mean_mm), Path("none.h5")),
-    )
-    return replace(plain, **changes)
-
-
-def published(experiment, **changes):
-    return result(experiment, **({"source": "RHD", "synthetic": False, "published": True} | changes))
-
-
 GRID = [
     result(f"rhd-{short}-v{variant}", name, variant, 20 + variant)
     for short, name in (("rgb", "rgb"), ("2d", "joints_2d"))
@@ -68,9 +36,8 @@ def test_rows_come_in_the_papers_order_with_the_papers_numbers():
     assert table["experiment"].tolist() == [f"rhd-{task}-v{v}" for task in ("2d", "rgb") for v in (1, 2, 3, 4)]
     assert table["paper_epe_mean_mm"].tolist() == [17.23, 17.82, 17.14, 17.63, 19.73, 19.99, 20.04, 20.35]
     assert table["epe_mean_mm"].tolist() == [21, 22, 23, 24] * 2 and set(table["mean_pose_epe_mm"]) == {41.25}
-    medians = tables.joint_table(GRID, TABLE5)
-    assert medians["paper_epe_median_mm"].tolist() == [14.68, 15.13, 14.46, 14.83, 16.74, 16.97, 16.96, 17.30]
-    assert medians["epe_median_mm"].tolist() == [18, 19, 20, 21] * 2
+    medians = tables.joint_table(GRID, TABLE5)[["paper_epe_median_mm", "epe_median_mm"]].to_numpy().T.tolist()
+    assert medians == [[14.68, 15.13, 14.46, 14.83, 16.74, 16.97, 16.96, 17.30], [18, 19, 20, 21] * 2]
 
 
 def test_models_of_few_labels_and_of_other_variants_change_no_table():
@@ -100,17 +67,11 @@ def test_lifting_stands_over_visible_and_over_all_joints_beside_the_papers_numbe
     assert first["paper_epe_mean_all_joints_mm"] == first["paper_epe_mean_mm"] == 17.23
     assert np.isnan(second["epe_mean_all_joints_mm"]) and second["all_joints_verdict"] == ""
     header, rows = rows_of(models, TABLE1)
-    assert header == [
-        "",
-        *(f"{name}, published" for name in ("2D->3D RHD", "2D->3D RHD, all joints", "RGB->3D RHD")),
-        "RGB->3D STB",
-    ]
-    assert rows[0][1].split("\n") == [
-        *("17.00 [16.50, 17.50]", "sd 1.25 over 3 seeds", "paper 17.23 (ours −0.23)", "inside interval")
-    ]
-    assert rows[0][2].split("\n") == [
-        *("19.00 [18.50, 19.50]", "sd 1.50 over 3 seeds", "paper 17.23 (ours +1.77)", "outside")
-    ]
+    columns = [f"{name}, published" for name in ("2D->3D RHD", "2D->3D RHD, all joints", "RGB->3D RHD")]
+    assert header == ["", *columns, "RGB->3D STB"]
+    visible = "17.00 [16.50, 17.50]\nsd 1.25 over 3 seeds\npaper 17.23 (ours −0.23)\ninside interval"
+    every = "19.00 [18.50, 19.50]\nsd 1.50 over 3 seeds\npaper 17.23 (ours +1.77)\noutside"
+    assert rows[0][1:3] == [visible, every]
     assert rows[0][3].split("\n")[1] == "1 seed" and "seed" not in str(rows_of(GRID, TABLE1))
 
 
@@ -166,14 +127,10 @@ def test_models_of_two_sets_fill_rows_of_their_own_whatever_their_variant():
     assert "trained on RHD and STB" in both[0].data and "trained on" not in own.data
 
 
-def write_depth(path, errors_mm, names, joints=16, evaluated=None, further_seeds_mm=(), **columns):
-    """Predictions that miss every evaluated joint of a frame by that frame's error, and all others by a metre."""
+def write_depth(path, errors_mm, names, joints=16, **columns):
+    """Predictions of one seed (N,), or of several (S, N), that miss every joint of a frame by that frame's error."""
     true_mm = np.random.default_rng(0).normal(0, 50, (len(names), joints, 3)) + [0, 0, 400]
-    seeds_mm = []
-    for of_seed_mm in (errors_mm, *further_seeds_mm):
-        offset_mm = np.full((len(names), joints, 1), 1000.0)
-        offset_mm[:, list(evaluated or range(joints)), 0] = np.array(of_seed_mm)[:, None]
-        seeds_mm.append(true_mm + offset_mm * [0, 0, 1])
+    seeds_mm = [true_mm + np.array(of_seed)[:, None, None] * [0, 0, 1] for of_seed in np.atleast_2d(errors_mm)]
     return write_predictions(path, seeds_mm, true_mm, mean_pose_mm=true_mm + [0, 40, 0], name=names, **columns)
 
 
@@ -182,14 +139,15 @@ def depth_result(path, dataset, encoder="resnet18", **changes):
     return result(path.stem, "depth", dataset=dataset, **(settings | changes))
 
 
-def icvl(path, errors_mm, encoder="resnet18", sequences=None, columns=None, **changes):
+def icvl(path, errors_mm, encoder="resnet18", sequences=None, **changes):
     """A model of ICVL; `sequences`: that of each frame, the first if it is not said."""
-    names = [f"test_seq_{sequence}/{n}" for n, sequence in enumerate(sequences or [1] * len(errors_mm))]
-    return depth_result(write_depth(path, errors_mm, names, **(columns or {})), "icvl", encoder, **changes)
+    frames = np.shape(errors_mm)[-1]
+    names = [f"test_seq_{sequence}/{number}" for number, sequence in enumerate(sequences or [1] * frames)]
+    return depth_result(write_depth(path, errors_mm, names), "icvl", encoder, **changes)
 
 
 def msra_fold(folder, number, errors_mm, columns=None, **changes):
-    names = [f"P{number}/1/{frame}" for frame in range(len(errors_mm))]
+    names = [f"P{number}/1/{frame}" for frame in range(np.shape(errors_mm)[-1])]
     path = write_depth(folder / f"p{number}.h5", errors_mm, names, 21, **(columns or {}))
     return depth_result(path, "msra", test_subject=f"P{number}", **changes)
 
@@ -222,7 +180,9 @@ def test_folds_are_pooled_frame_by_frame_and_none_may_be_there_twice(tmp_path):
 
 
 def test_only_nyus_fourteen_joints_count(tmp_path):
-    path = write_depth(tmp_path / "n.h5", [12, 14], ["test/1", "test/2"], 36, NYU_EVALUATED)
+    errors_mm = np.full((2, 36), 1000.0)
+    errors_mm[:, NYU_EVALUATED] = [[12], [14]]
+    path = write_errors(tmp_path / "n.h5", errors_mm)
     (row,) = tables.depth_table([depth_result(path, "nyu")]).to_dict("records")
     assert row["epe_mean_mm"] == pytest.approx(13)
 
@@ -240,9 +200,9 @@ def test_the_papers_means_are_compared_on_the_published_icvl_alone(tmp_path):
 
 
 def test_seeds_are_the_mean_of_pooled_folds_and_of_parts_as_well(tmp_path):
-    several, seeds_mm = {"metrics": numbers(10.0) | seeds()}, {"further_seeds_mm": ([12, 20], [14, 26])}
-    models = [icvl(tmp_path / "a.h5", [10, 20], sequences=[1, 2], columns=seeds_mm, **several)]
-    models += [msra_fold(tmp_path, n, [10 + n], {"further_seeds_mm": ([20], [30])}, **several) for n in (0, 1)]
+    several = {"metrics": numbers(10.0) | seeds()}
+    models = [icvl(tmp_path / "a.h5", [[10, 20], [12, 20], [14, 26]], sequences=[1, 2], **several)]
+    models += [msra_fold(tmp_path, n, [[10 + n], [20], [30]], **several) for n in (0, 1)]
     table = tables.depth_table(models)
     assert table["test"].tolist() == ["ICVL", "ICVL, sequence 1", "MSRA15, 2 folds"]
     assert table["seeds"].tolist() == [3, 3, 3]

@@ -7,8 +7,7 @@ import pytest
 from handvae.report import parameters, tables_page
 from handvae.report.results import LeftOut
 from handvae.report.text import csv_table
-from tests.test_comparison import hard_frames, write
-from tests.test_tables import result
+from tests.fabricated import hard_frames, result, write_errors
 
 COUNTS = {1: 12_398_387, 2: 13_512_679, 3: 13_233_054, 4: 14_347_346}
 LAYERS = parameters.layer_table(
@@ -19,7 +18,7 @@ NAMES = ["table1", "table2", "table5", "table6", "depth", "semi_supervised", "pa
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    path = write(tmp_path_factory.mktemp("grid") / "predictions.h5", hard_frames())
+    path = write_errors(tmp_path_factory.mktemp("grid") / "predictions.h5", hard_frames())
     return [
         result(f"rhd-{input_}-v{variant}", input_, variant, 20 + variant, predictions=path)
         for input_ in ("rgb", "joints_2d")

@@ -3,7 +3,6 @@
 import base64
 import io
 
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,30 +12,15 @@ from handvae.base.joints import BONES21
 from handvae.preprocessing import store
 from handvae.report import viewer
 from handvae.report.predictions import read_arrays
-from tests.fabricated import CONTEXT_PX, CROP_PX, DEPTH, FRAMES, hands_mm, predicted, seeded, write_processed
+from tests.fabricated import CONTEXT_PX, CROP_PX, DEPTH, FRAMES, WALKED, latent_columns, predicted, write_processed
 
-WALKS, STEPS = 2, 3
-
-
-def add_walks(result):
-    """The group `latent` with WALKS walks of STEPS steps between hands of the set."""
-    true_mm, rows = hands_mm(result.dataset), np.array([[0, 5], [7, 3]])
-    share = np.linspace(0, 1, STEPS)[None, :, None, None]
-    joints_mm = (1 - share) * true_mm[rows[:, 0]][:, None] + share * true_mm[rows[:, 1]][:, None]
-    uv_px = joints_mm[..., :2] * 0.08 + CROP_PX / 2
-    pictures = seeded("walks").integers(0, 255, (WALKS, STEPS, CROP_PX, CROP_PX, 3), dtype=np.uint8)
-    with h5py.File(result.predictions, "r+") as file:
-        latent = file.create_group("latent")
-        latent["walk_row"], latent["walk_rgb_u8"] = rows, pictures
-        latent["walk_uv_px"], latent["walk_projected_px"] = uv_px.astype(np.float32), uv_px.astype(np.float32) + 2
-        latent["walk_joints_mm"] = joints_mm.astype(np.float32)
-    return result
+CROSS = latent_columns("cross")
 
 
 def small_grid(folder):
     """A model from RGB, one from depth and, with its walks, a cross-trained one; their preprocessed sets."""
     results = [predicted(folder, "rhd", "rgb", 20, hidden=False), predicted(folder, "icvl", "depth", 10)]
-    results.append(add_walks(predicted(folder, "rhd", "rgb", 25, variant="cross", hidden=False)))
+    results.append(predicted(folder, "rhd", "rgb", 25, variant="cross", hidden=False, latent=[CROSS]))
     return results, write_processed(folder / "processed", "rhd", "icvl")
 
 
@@ -60,7 +44,7 @@ def test_the_best_model_from_rgb_comes_first_then_those_of_the_depth_sets_then_2
         *(predicted(tmp_path, dataset, "depth", 10) for dataset in ("nyu", "icvl")),
         *(predicted(tmp_path, "msra", "depth", 10, subject=subject) for subject in ("P0", "P1")),
         *(predicted(tmp_path, "rhd", "rgb", error_mm, variant=variant) for error_mm, variant in ((30, 1), (20, 2))),
-        add_walks(predicted(tmp_path, "rhd", "rgb", 1, variant="cross")),
+        predicted(tmp_path, "rhd", "rgb", 1, variant="cross", latent=[CROSS]),
         predicted(tmp_path, "rhd", "joints_2d", 12, variant=4),
     ]
     models = viewer.viewer_data(results, processed)["predictions"]
@@ -99,7 +83,7 @@ def test_hands_are_those_at_evenly_spaced_ranks_of_their_own_error(tmp_path, pro
 def test_a_walks_steps_and_ends_are_those_of_the_file(tmp_path):
     results, processed = small_grid(tmp_path)
     walks = viewer.viewer_data(results, processed)["walks"]
-    assert len(walks["walks"]) == WALKS and walks["bones"] == BONES21
+    assert len(walks["walks"]) == len(WALKED) and walks["bones"] == BONES21
     keys = ("row", "rgb_u8", "joints_mm", "uv_px", "projected_px")
     of_file = read_arrays(results[-1], *(f"latent/walk_{key}" for key in keys))
     margin = (CONTEXT_PX - CROP_PX) // 2
@@ -137,8 +121,7 @@ def test_a_cross_trained_model_without_walks_or_with_broken_ones_is_refused(tmp_
     result = predicted(tmp_path, "rhd", "rgb", 25, variant="cross")
     with pytest.raises(InputError, match=r"rhd-rgb-cross-test-.*\.h5: expected latent/walk_row, .* found none"):
         viewer.viewer_data([result], processed)
-    add_walks(result)
-    with h5py.File(result.predictions, "r+") as file:
-        file["latent/walk_joints_mm"][0, 0, 0, 0] = np.nan
+    broken = CROSS | {"walk_joints_mm": np.full_like(CROSS["walk_joints_mm"], np.nan)}
+    result = predicted(tmp_path, "rhd", "rgb", 25, variant="cross", latent=[broken])
     with pytest.raises(InputError, match="expected finite numbers, found others in latent/walk_joints_mm"):
         viewer.viewer_data([result], processed)
