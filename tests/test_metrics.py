@@ -43,11 +43,8 @@ def test_an_error_between_20_and_21_mm_counts_fully_in_the_reference_auc_and_par
     errors_mm, visible = np.full((1, 1), 21.0), np.ones((1, 1), bool)
     assert metrics.auc_by_trapezoid(errors_mm, visible, metrics.THRESHOLDS_21_50_MM) == pytest.approx(1)
     assert metrics.area_shares(errors_mm, 20, 50) == pytest.approx(29 / 30)
-
-
-def test_area_shares_by_hand():
-    errors_mm = np.array([[35.0, 0], [50, 80]])  # steps at 35 of [20, 50], before it, at its end, beyond it
-    np.testing.assert_allclose(metrics.area_shares(errors_mm, 20, 50), [[0.5, 1], [0, 0]])
+    at_mm = np.array([35.0, 0, 50, 80])  # steps within [20, 50], before it, at its end, beyond it
+    np.testing.assert_allclose(metrics.area_shares(at_mm, 20, 50), [0.5, 1, 0, 0])
 
 
 def test_trapezoid_auc_by_hand():
