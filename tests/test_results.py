@@ -93,3 +93,18 @@ def test_a_model_of_two_sets_has_a_result_on_each(tmp_path):
     assert len(read_arrays(read[1], "row")[0]) == 6000
     with pytest.raises(OtherSettingsError, match="expected profile 'paper'"):
         read_results(*files, name, row, "paper")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "input_", "variant", "invariances", "expected"),
+    [
+        ("rhd", "joints_2d", 4, "T+S+H", {"epe_mean_mm": 17.63, "epe_median_mm": 14.83}),
+        ("stb", "rgb", 3, "T+S", {"epe_mean_mm": 10.16, "epe_median_mm": 9.11}),
+        ("rhd", "rgb", 4, "T", {}),  # fewer invariances: of the best variant only
+        ("rhd", "rgb", "cross", "T+S+H", {}),
+        ("icvl", "depth", 1, "T+H", {"epe_mean_mm": 8.5}),
+        ("nyu", "depth", 1, "T+H", {}),
+    ],
+)
+def test_an_experiment_stands_beside_what_the_paper_prints(dataset, input_, variant, invariances, expected):
+    assert result("x", input_, variant, dataset=dataset, invariances=invariances).printed_mm == expected

@@ -1,9 +1,8 @@
 """The lines that the page opens with: numbers, words for what did not learn, and counted verdicts."""
 
 import pandas as pd
-import pytest
 
-from handvae.report import beyond, summary, tables, tables_page
+from handvae.report import beyond, summary, tables
 from handvae.report.claims import ABSENT
 from handvae.report.text import WORDS
 from tests.fabricated import numbers, published, result, seeds
@@ -103,8 +102,3 @@ def test_the_picture_is_of_the_colour_model_that_is_best_by_its_mean_pose():
     rhd, stb = result("rhd", epe_mean_mm=20.0), result("stb", dataset="stb", epe_mean_mm=15.0)
     assert summary.picture_of([rhd, stb]) == "fig10a" and summary.picture_of([rhd]) == "fig10b"
     assert summary.picture_of([result("2d", "joints_2d")]) == ""
-
-
-@pytest.mark.parametrize("sentences", ["a | b", "5 * 3"])
-def test_the_lines_are_written_as_markdown_too(sentences):
-    assert tables_page.summary_markdown([("Data", sentences)]).startswith("- **Data**: ")
