@@ -33,28 +33,28 @@ def test_both_views_of_a_run_of_frames_are_one_block():
 def test_a_view_that_is_missing_ties_nothing_together_and_tears_nothing_apart():
     moment = strings("m1", "m0", "m2", "m2", "m3", "m3")  # m0 and m1 by one view each
     sequence = strings("left", "right", "left", "right", "left", "right")
-    found = blocks(moment, sequence, np.array([1, 0, 2, 2, 3, 3]), 2)
-    assert found.tolist() == [0, 0, 1, 1, 1, 1]
+    assert blocks(moment, sequence, np.array([1, 0, 2, 2, 3, 3]), 2).tolist() == [0, 0, 1, 1, 1, 1]
 
 
 def test_runs_are_of_frames_in_their_order_and_of_equal_length():
     frame = np.array([30, 10, 20, 0, 50, 40, 60])  # any numbers: one sequence after the other need not start at 0
-    found = blocks(strings(*"abcdefg"), strings(*7 * ["x"]), frame, 3)
-    assert found[np.argsort(frame)].tolist() == [0, 0, 0, 0, 1, 1, 1]  # two runs, no rest of one frame
+    block = blocks(strings(*"abcdefg"), strings(*7 * ["x"]), frame, 3)
+    assert block[np.argsort(frame)].tolist() == [0, 0, 0, 0, 1, 1, 1]  # two runs, no rest of one frame
     sizes = np.bincount(video(702, 100, views=("only",)))
     assert len(sizes) == 7 and set(sizes) == {100, 101}
 
 
-def test_sequences_are_apart_and_rows_without_one_are_a_block_a_moment():
-    moment = strings("a/0", "b/0", "training/00001", "training/00001", "training/00002")
-    sequence = strings("a", "b", "", "", "")
-    assert blocks(moment, sequence, np.zeros(5, int), 10).tolist() == [0, 1, 2, 2, 3]
-
-
-def test_turned_copies_lie_in_the_block_of_their_upright_picture():
-    moment = strings("s/image_0000", "s/image_0001", "s/image_0000", "s/image_0001")
-    sequence = strings("s", "s", "45/s", "45/s")
-    assert blocks(moment, sequence, np.array([0, 1, 0, 1]), 1).tolist() == [0, 1, 0, 1]
+@pytest.mark.parametrize(
+    ("moment", "sequence", "frame", "expected"),
+    [
+        # sequences are apart, and rows without one are a block a moment
+        ("a/0 b/0 t/1 t/1 t/2", ["a", "b", "", "", ""], [0, 0, 0, 0, 0], [0, 1, 2, 2, 3]),
+        # turned copies lie in the block of their upright picture
+        ("s/0 s/1 s/0 s/1", ["s", "s", "45/s", "45/s"], [0, 1, 0, 1], [0, 1, 0, 1]),
+    ],
+)
+def test_moments_and_sequences_decide_what_is_drawn_together(moment, sequence, frame, expected):
+    assert blocks(strings(*moment.split()), strings(*sequence), np.array(frame), 1).tolist() == expected
 
 
 def autocorrelated(videos, frames, rho, generator):

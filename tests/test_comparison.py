@@ -1,6 +1,5 @@
 """Paired comparison on fabricated predictions whose errors are known joint by joint."""
 
-import h5py
 import numpy as np
 import pytest
 from scipy import stats
@@ -109,17 +108,15 @@ def test_holms_correction_by_hand():
 
 
 def test_verdicts_are_those_after_the_correction_for_all_rows(model):
-    results = [
-        model(f"m{number}", trained(hard_frames() + 0.6 * number, 4, 0.3, number), variant=number)
-        for number in range(5)
-    ]
-    table = comparison.paired_table(results)
+    seeds_mm = [trained(hard_frames() + 0.6 * number, 4, 0.3, number) for number in range(5)]
+    results = [model(f"m{number}", of_model, variant=number) for number, of_model in enumerate(seeds_mm)]
+    table = comparison.paired_table([*results, model("one seed", hard_frames(), variant=6)])
+    table = table[table["model_b"] != "one seed"]  # no tests, which cost the others nothing
     assert len(table) == 10
     np.testing.assert_allclose(table["p_holm"], comparison.holm(table["p"].to_numpy())[0])
     lost = (table["p"] < comparison.LEVEL) & (table["p_holm"] >= comparison.LEVEL)
     assert lost.any() and table.loc[lost, "verdict"].str.match(r"cannot be told \(4 seeds; about \d+ would").all()
     assert set(table.loc[table["p_holm"] < comparison.LEVEL, "verdict"]) == {"a better"}
-    assert table.equals(comparison.paired_table(results))
 
 
 def test_pairs_are_of_one_task_and_fold_and_of_the_models_that_the_tables_show(model):
@@ -138,16 +135,6 @@ def test_pairs_are_of_one_task_and_fold_and_of_the_models_that_the_tables_show(m
         ["depth->3D MSRA, P0", "P0-resnet18", "P0-resnet50"],
         ["depth->3D MSRA, P1", "P1-resnet18", "P1-resnet50"],
     ]
-
-
-def test_from_depth_all_evaluated_joints_count_and_no_others(model, tmp_path):
-    others = np.setdiff1d(np.arange(36), (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32))
-    depth = {"dataset": "nyu", "input": "depth", "invariances": "T+H"}
-    pair = [model(name, hard_frames(joints=36), variant=v, **depth) for name, v in (("a", 1), ("b", 2))]
-    with h5py.File(tmp_path / "b.h5", "r+") as file:
-        file["joints_pred_mm"][:, others] += 700
-        file["joints_pred_mm"][: FRAMES // 2, 3, 2] += 28
-    assert only_row(*pair)["difference_mm"] == pytest.approx(-14 / 14)
 
 
 @pytest.mark.parametrize(

@@ -165,28 +165,26 @@ def test_figure_5_shows_other_methods_beside_the_published_sets_only(predicted):
     assert len(lines(curves.curves(models, references)["fig05b"])) == 2
 
 
-@pytest.mark.parametrize(("name", "dataset"), [("fig05a", "nyu"), ("fig05b", "icvl")])
-def test_figure_5_counts_frames_by_their_evaluated_joints(grid, figures, name, dataset):
-    models, joints = grid[dataset, "depth"], SKELETONS[SKELETON_OF[dataset]].evaluated
-    drawn = lines(figures[name])
-    assert list(drawn) == ["ResNet-18, variant 1", "ResNet-50, variant 1", MEAN_POSE]
-    whose = [(models[0], "joints_pred_mm"), (models[1], "joints_pred_mm"), (models[0], "mean_pose_mm")]
-    for line, (model, key) in zip(drawn.values(), whose, strict=True):
-        for threshold_mm in (10, 20, 30, 80):
-            by_hand = share_of_frames([model], key, joints, threshold_mm)
-            assert share_at(line, threshold_mm) == pytest.approx(by_hand)
+@pytest.mark.parametrize(("name", "dataset"), [("fig05a", "nyu"), ("fig05b", "icvl"), ("fig05c", "msra")])
+def test_figure_5_counts_frames_by_their_evaluated_joints_and_pools_folds(grid, figures, name, dataset):
+    joints, drawn = SKELETONS[SKELETON_OF[dataset]].evaluated, lines(figures[name])
+    if dataset == "msra":
+        models = {"ResNet-18, variant 1, 2 of 9 subjects": grid[dataset, "depth"]}
+    else:
+        models = {f"ResNet-{18 + 32 * deep}, variant 1": [grid[dataset, "depth"][deep]] for deep in (0, 1)}
+    assert list(drawn) == [*models, MEAN_POSE]
+    whose = [(label, model, "joints_pred_mm") for label, model in models.items()]
+    for label, model, key in [*whose, (MEAN_POSE, whose[0][1], "mean_pose_mm")]:
+        for threshold_mm in (10, 15, 20, 25, 30, 80):
+            by_hand = share_of_frames(model, key, joints, threshold_mm)
+            assert share_at(drawn[label], threshold_mm) == pytest.approx(by_hand)
 
 
-def test_figure_5_pools_the_frames_of_msras_folds_and_says_how_many_there_are(grid, figures, monkeypatch):
-    folds, figure = grid["msra", "depth"], figures["fig05c"]
-    line = lines(figure)["ResNet-18, variant 1, 2 of 9 subjects"]
-    for threshold_mm in (15, 25, 35):
-        pooled = share_of_frames(folds, "joints_pred_mm", range(21), threshold_mm)
-        assert share_at(line, threshold_mm) == pytest.approx(pooled)
-    assert figure.caption.startswith("Data: MSRA: ")
-    assert "; 42 test frames of 2 subjects" in figure.caption
+def test_figure_5_says_how_many_frames_and_subjects_are_pooled(grid, figures, monkeypatch):
+    caption = figures["fig05c"].caption
+    assert caption.startswith("Data: MSRA: ") and "; 42 test frames of 2 subjects" in caption
     monkeypatch.setattr(hands_room, "MSRA_SUBJECTS", ("P0", "P1"))
-    assert "ResNet-18, variant 1" in lines(curves.curves(folds)["fig05c"])
+    assert "ResNet-18, variant 1" in lines(curves.curves(grid["msra", "depth"])["fig05c"])
 
 
 def test_the_model_of_most_folds_is_shown_then_that_of_the_lowest_error(predicted):

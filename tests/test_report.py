@@ -111,8 +111,8 @@ def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, 
     assert [*figures] == [f"reports/figures/{name}.png" for name in drawn]
     captions = json.loads(tables["reports/tables/captions.json"])
     assert list(captions) == drawn and all(set(words) == {"title", "caption", "alt"} for words in captions.values())
-    stories = ("claims", "curves", "latent_space", "lists", "predictions", "tables")
-    assert [*rest] == [f"reports/notebooks/{name}.ipynb" for name in stories]
+    notebooks = ("claims", "curves", "latent_space", "lists", "predictions", "tables")
+    assert [*rest] == [f"reports/notebooks/{name}.ipynb" for name in notebooks]
     printed = capfd.readouterr()
     assert [line.split(":")[0] for line in printed.out.splitlines()] == ["report"] * 3 and printed.err == ""
     page = report.PAGE.read_text()
@@ -122,11 +122,9 @@ def test_the_stage_writes_every_declared_file_and_the_same_bytes_twice(project, 
     said = [entry.get_text() for entry in opening.find_all("dt")]
     assert said == ["In short", "What ran", "Data", "RGB image -> 3D", "2D joints -> 3D", "Claims"]
     assert opening.find("img")["alt"] == captions["fig10b"]["alt"]
-    assert len(page) < 4e6
     metrics = json.loads((report.METRICS / "rhd-2d-v3.json").read_text())
     ours = [f"{metrics[key]:.2f}" for key in ("epe_mean_mm", "epe_mean_mm_low", "epe_mean_mm_high")]
-    first, *others = (report.TABLES / "table1.csv").read_text().splitlines()[1:]
-    assert first.startswith(f"2D->3D RHD,3,T+S+H,rhd,rhd-2d-v3,{','.join(ours)},1,17.14,") and len(others) == 2
+    assert f"\n2D->3D RHD,3,T+S+H,rhd,rhd-2d-v3,{','.join(ours)},1,17.14," in (report.TABLES / "table1.csv").read_text()
     departures = "Profile small augments otherwise than the paper. RGB: flip two_sided (the paper: always); "
     for text in (page, tables["reports/tables/tables.md"].decode()):
         assert departures in html.unescape(text)
@@ -199,7 +197,6 @@ def test_rows_without_results_are_left_out_and_named(project, capfd):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"profile": "paper"}, "results of profile 'paper' where params.yaml has 'small'"),
         ({"source": "RHD_v1 <b>"}, f"results of RHD_v1 <b> where data/processed/rhd.h5 has {SOURCE}"),
         ({"synthetic": False}, f"results of {SOURCE} where params.yaml has another source"),
         ({"settings": "{}"}, "results of another training, loss or augmentation than params.yaml has"),

@@ -69,15 +69,15 @@ def test_depth_over_seeds_is_the_mean_as_well():
     errors_mm, _ = simulated(50, 3, joints=4)
     seeds_mm = [errors_mm, errors_mm + 12]
     true_mm = joints_with(errors_mm)[1]
-    found, *alone = (
+    summary, *alone = (
         statistics.summarise_depth([joints_with(mm)[0] for mm in some], true_mm, true_mm + 1, np.arange(50), 0)
         for some in (seeds_mm, seeds_mm[:1], seeds_mm[1:])
     )
     for name in ("epe_mean_mm", "epe_median_mm", "pcf_20", "pcf_40"):
-        assert found[name] == pytest.approx(np.mean([of_seed[name] for of_seed in alone]), abs=1e-4)
-    assert found["epe_mean_mm_sd"] == found["epe_median_mm_sd"] == pytest.approx(np.sqrt(72), abs=1e-4)
-    assert found["seeds"] == 2 and "epe_median_mm_sd" not in alone[0]
-    assert found["epe_mean_mm_low"] < alone[0]["epe_mean_mm_low"]  # two seeds say little
+        assert summary[name] == pytest.approx(np.mean([of_seed[name] for of_seed in alone]), abs=1e-4)
+    assert summary["epe_mean_mm_sd"] == summary["epe_median_mm_sd"] == pytest.approx(np.sqrt(72), abs=1e-4)
+    assert summary["seeds"] == 2 and "epe_median_mm_sd" not in alone[0]
+    assert summary["epe_mean_mm_low"] < alone[0]["epe_mean_mm_low"]  # two seeds say little
 
 
 def test_summary_and_curve_agree_with_the_metrics():
@@ -105,11 +105,11 @@ def test_depth_is_scored_over_all_joints_at_once_and_by_whole_frames():
     pred_mm = true_mm.copy()
     pred_mm[:, 0, 0], pred_mm[:, 1, 2] = [1, 2, 3, 100], [5, 15, 25, 7]
     mean_pose_mm = true_mm + [0, 30, 0]
-    found = statistics.summarise_depth([pred_mm], true_mm, mean_pose_mm, np.arange(4), seed=0)
-    assert found["epe_mean_mm"] == pytest.approx((1 + 2 + 3 + 100 + 5 + 15 + 25 + 7) / 8, abs=1e-3)
-    assert found["epe_median_mm"] == 6.0 and found["mean_pose_epe_mm"] == 30.0 and found["frames"] == 4
-    assert [found[f"pcf_{mm}"] for mm in (10, 20, 30, 80)] == [0.25, 0.5, 0.75, 0.75]
-    assert found["epe_mean_mm_low"] <= found["epe_mean_mm"] <= found["epe_mean_mm_high"]
+    summary = statistics.summarise_depth([pred_mm], true_mm, mean_pose_mm, np.arange(4), seed=0)
+    assert summary["epe_mean_mm"] == pytest.approx((1 + 2 + 3 + 100 + 5 + 15 + 25 + 7) / 8, abs=1e-3)
+    assert summary["epe_median_mm"] == 6.0 and summary["mean_pose_epe_mm"] == 30.0 and summary["frames"] == 4
+    assert [summary[f"pcf_{mm}"] for mm in (10, 20, 30, 80)] == [0.25, 0.5, 0.75, 0.75]
+    assert summary["epe_mean_mm_low"] <= summary["epe_mean_mm"] <= summary["epe_mean_mm_high"]
     table = dict(statistics.pcf_table([pred_mm], true_mm))
     assert len(table) == 81 and (table[4.0], table[5.0], table[25.0], table[80.0]) == (0.0, 0.25, 0.75, 0.75)
 
@@ -118,6 +118,6 @@ def test_the_previous_frames_pose_is_a_baseline_where_it_is_known():
     true_mm = np.zeros((4, 2, 3))
     true_mm[:, :, 0] = np.array([0, 3, 3, 9])[:, None]
     visible = np.ones((4, 2), bool)
-    found = statistics.previous_frame(true_mm, visible, np.array([-1, 0, -1, 2]))
-    assert found == {"previous_frame_epe_mm": 4.5, "previous_frame_frames": 2}
+    summary = statistics.previous_frame(true_mm, visible, np.array([-1, 0, -1, 2]))
+    assert summary == {"previous_frame_epe_mm": 4.5, "previous_frame_frames": 2}
     assert statistics.previous_frame(true_mm, visible, np.full(4, -1)) == {}

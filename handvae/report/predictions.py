@@ -170,8 +170,8 @@ def read_encodings(result: Result, modalities: tuple[str, ...] = MIXED, seed: in
     At most SAMPLES samples, evenly spaced over the test split.
     """
     mu, log_var = (
-        np.stack(read_arrays(result, *(f"latent/{what}_{modality}" for modality in modalities), seed=seed))
-        for what in ("mu", "log_var")
+        np.stack(read_arrays(result, *(f"latent/{parameter}_{modality}" for modality in modalities), seed=seed))
+        for parameter in ("mu", "log_var")
     )
     rows = np.unique(np.linspace(0, mu.shape[1] - 1, min(SAMPLES, mu.shape[1])).round().astype(int))
     return rows, mu[:, rows], log_var[:, rows]

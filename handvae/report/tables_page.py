@@ -42,8 +42,8 @@ def tables_of(results: list[Result], counts: dict[int, int], layers: pd.DataFram
     for name, printed in paper.TABLES.items():
         frame = tables.joint_table(results, printed)
         made[name] = _table(name, frame, tables.joint_text(frame, printed), blocks_of="task")
-    frame = tables.depth_table(results)
-    made["depth"] = _table("depth", frame, tables.depth_text(frame), blocks_of="test")
+    depth = tables.depth_table(results)
+    made["depth"] = _table("depth", depth, tables.depth_text(depth), blocks_of="test")
     others = {
         "semi_supervised": (semi_supervised.semi_supervised_table(results), semi_supervised.semi_supervised_text),
         "parameters": (parameters.parameter_table(counts, layers), parameters.parameter_text),

@@ -84,11 +84,11 @@ def signed(number: float, digits: int = 2) -> str:
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    def shown(cell: str) -> str:
+    def as_markdown(cell: str) -> str:
         return cell if isinstance(cell, Markdown) else "<br>".join(map(markdown_text, cell.splitlines()))
 
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(shown, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(as_markdown, line))} |" for line in lines)
 
 
 def markdown_text(text: str) -> str:
