@@ -57,16 +57,6 @@ def test_pcf_needs_every_joint_of_a_frame_within_the_threshold():
     np.testing.assert_allclose(metrics.pcf(errors_mm, [4, 5, 9, 20]), [0, 1 / 3, 2 / 3, 1])
 
 
-def test_what_hidden_joints_hold_changes_nothing():
-    generator = np.random.default_rng(2)
-    errors_mm, visible = generator.gamma(4, 8, size=(50, 21)), generator.random((50, 21)) < 0.6
-    spoilt_mm = np.where(visible, errors_mm, 999)
-    for number in (metrics.mean_over_joints, metrics.median_over_joints):
-        assert number(errors_mm, visible) == number(spoilt_mm, visible)
-        assert number(errors_mm, ~visible) != number(spoilt_mm, ~visible)
-    np.testing.assert_array_equal(*(metrics.pck(e, visible, metrics.THRESHOLDS_MM) for e in (errors_mm, spoilt_mm)))
-
-
 def test_a_joint_that_no_frame_shows_is_refused_by_number():
     visible = np.array([[True, False], [True, False]])
     for number in (metrics.mean_over_joints, metrics.median_over_joints):

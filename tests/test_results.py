@@ -7,6 +7,7 @@ import pytest
 
 from handvae.base import params
 from handvae.base.errors import InputError
+from handvae.report.grid_results import departures
 from handvae.report.predictions import OtherSettingsError, expected_of, read_arrays, read_results
 from tests.conftest import REPOSITORY
 from tests.fabricated import numbers, result, seeds
@@ -108,3 +109,16 @@ def test_a_model_of_two_sets_has_a_result_on_each(tmp_path):
 )
 def test_an_experiment_stands_beside_what_the_paper_prints(dataset, input_, variant, invariances, expected):
     assert result("x", input_, variant, dataset=dataset, invariances=invariances).printed_mm == expected
+
+
+def test_what_a_profile_augments_otherwise_than_the_paper_is_said_of_the_inputs_that_were_trained(tmp_path):
+    text = (REPOSITORY / "params.yaml").read_text()
+    profiles = {}
+    for name in ("paper", "small"):
+        (tmp_path / "params.yaml").write_text(text.replace("\nprofile: small ", f"\nprofile: {name} "))
+        profiles[name] = params.load(tmp_path / "params.yaml").profile.augmentation
+    assert departures(profiles["paper"], {"rgb", "depth", "joints_2d"}, "paper") == ""
+    assert departures(profiles["small"], {"rgb", "joints_2d"}, "small").startswith(
+        "Profile small augments otherwise than the paper. RGB: flip two_sided (the paper: always); "
+        "2D joints: rotation_deg 45.0 (the paper: 0.0), flip two_sided (the paper: never). "
+    )
