@@ -12,7 +12,7 @@ from handvae.report import curves, hands, style
 from tests.fabricated import hands_mm, predicted_hand, result
 
 CURVES = [
-    curves.Curve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), style.RED),
+    curves.Curve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), style.ORANGE),
     curves.Curve("mean pose", np.linspace(0, 50, 6), np.linspace(0, 0.4, 6), style.GREY, ":"),
 ]
 MODELS = [[result("a"), result("b")]]
@@ -48,7 +48,7 @@ def test_names_of_users_are_drawn_as_they_are(name):
     def is_of_name(artist):
         return isinstance(artist, matplotlib.text.Text) and name in artist.get_text().replace(r"\$", "$")
 
-    drawn = [curves.Curve(name, np.arange(3.0), np.arange(3) / 3, style.RED)]
+    drawn = [curves.Curve(name, np.arange(3.0), np.arange(3) / 3, style.ORANGE)]
     for figure in (curves.curves_figure(drawn, ("", "")), hands.predictions_figure({name: [predicted_hand()]})):
         captioned = style.titled(figure, "fig10a", MODELS, set="", direction="", model=name, rule=name)
         assert len(style.png_bytes(figure)) > 3000 and captioned.caption.startswith(name)

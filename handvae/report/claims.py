@@ -18,7 +18,6 @@ from handvae.report.results import Result, alike, rival
 from handvae.report.text import WORDS
 
 HOLDS, FAILS, ABSENT = "holds", "does not hold", "not in this grid"
-SEED = 0
 
 Row = dict[str, object]
 
@@ -107,7 +106,7 @@ def mean_number(values: list[np.ndarray], block: np.ndarray, over: list[np.ndarr
 
 def seeds_number(statistics: list[bootstrap.Statistic], block: np.ndarray) -> Number:
     """A statistic of one model, given for each of its seeds."""
-    values, draws = bootstrap.measured(statistics, block), bootstrap.resampled(statistics, block, SEED)
+    values, draws = bootstrap.measured(statistics, block), bootstrap.resampled(statistics, block, comparison.SEED)
     return uncertainty.number(uncertainty.itself, [values], [draws], bootstrap.count(block))
 
 

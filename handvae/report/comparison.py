@@ -19,7 +19,7 @@ from handvae.report.tables import Text, frame_of
 from handvae.report.text import Markdown, row_interval, signed
 
 PERMUTATIONS = 10_000
-SEED = 0
+SEED = 0  # of every draw behind a table, a claim or a figure
 A_BETTER, B_BETTER = "a better", "b better"
 COLUMNS = (
     *("task", "model_a", "model_b", "difference_mm", "difference_mm_low", "difference_mm_high", "p_frames", "p"),

@@ -143,7 +143,7 @@ def depth_picture(depth: np.ndarray) -> np.ndarray:
 
 @style.styled
 def predictions_figure(sets: dict[str, list[PredictedHand]]) -> Figure:
-    """Image, ground truth (blue), prediction (red), and both from the side; two hands a row.
+    """Image, ground truth (blue), prediction (orange), and both from the side; two hands a row.
 
     Each set begins a row, with its name at the left ("": no name).
     """
@@ -185,7 +185,7 @@ def _draw_hand(panels: np.ndarray, hand: PredictedHand) -> None:
 
 @style.styled
 def _figure_11(result: Result, processed: Path) -> Captioned:
-    """Samples of the posterior of some test images (red) over the truth (blue): front and side; two hands a row."""
+    """Samples of the posterior of some test images (orange) over the truth (blue): front and side; two hands a row."""
     latent = ("posterior_row", "posterior_joints_mm", "posterior_spread_mm")
     rows, samples_mm, spread_mm = read_arrays(result, *(f"latent/{name}" for name in latent))
     frames = read_frames([result])

@@ -10,7 +10,8 @@ from scipy.spatial.distance import cdist
 
 from handvae.base.errors import InputError
 from handvae.evaluation import bootstrap
-from handvae.report.claims import SEED, Row, above, absent, below, mean_number, row, seeds_number
+from handvae.report.claims import Row, above, absent, below, mean_number, row, seeds_number
+from handvae.report.comparison import SEED
 from handvae.report.predictions import Frames, read_arrays, read_encodings, read_frames
 from handvae.report.results import Result, best, of_variant
 

@@ -18,6 +18,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from handvae.report import latent_claims, style
+from handvae.report.comparison import SEED
 from handvae.report.hands import read_network_crop
 from handvae.report.predictions import MIXED, read_arrays, read_encodings
 from handvae.report.results import Result, of_variant
@@ -25,7 +26,6 @@ from handvae.report.style import Captioned
 from handvae.report.text import WORDS
 
 PERPLEXITY = 30
-SEED = 0
 LOOKS = {  # name, short name, colour as in the paper (its yellow is hard to see on white), marker
     "rgb": ("RGB images", "RGB", style.BLUE, "o"),
     "joints_2d": ("2D joints", "2D", style.ORANGE, "s"),
@@ -184,7 +184,7 @@ def _draw_points(axes: Axes, embedding: Embedding) -> None:
 def _walks_figure(name: str, result: Result, processed: Path, overlay: bool) -> Captioned:
     """A column a step, decoded images over decoded 3D joints, between the two images and their truth.
 
-    `overlay`: with the 2D joints drawn over the images, decoded ones (red) and at the ends the true ones (blue).
+    `overlay`: with the 2D joints drawn over the images, decoded ones (orange) and at the ends the true ones (blue).
     """
     decoded = ("walk_row", "walk_rgb_u8", "walk_uv_px", "walk_joints_mm")
     ends, rgb_u8, uv_px, joints_mm = read_arrays(result, *(f"latent/{name}" for name in decoded))
@@ -212,7 +212,7 @@ def _draw_walk(panels: np.ndarray, result: Result, images: list, uv_px: list | N
         colour = style.TRUTH if column in (0, len(views) - 1) else style.PREDICTION
         # left to itself matplotlib shows squares at a whole ratio of sizes, which hide fingers
         above.imshow(images[column], interpolation="bicubic")
-        if uv_px:  # on a white edge, since skin and red are alike; what lies outside the image is cut off
+        if uv_px:  # on a white edge, since skin and orange are alike; what lies outside the image is cut off
             bones = [uv_px[column][list(bone)] for bone in result.skeleton.bones]
             above.add_collection(LineCollection(bones, colors="white", linewidths=1.5, capstyle="round"))
             above.add_collection(LineCollection(bones, colors=colour, linewidths=0.8, capstyle="round"))

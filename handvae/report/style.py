@@ -1,5 +1,6 @@
-"""How all figures look: colours of Okabe and Ito, told apart by colour-blind readers; truth is blue and prediction red,
-as in the paper. A figure's caption is text beside it: its last lines say which data and profile it was made from."""
+"""How all figures look: colours of Okabe and Ito, told apart by colour-blind readers; truth is blue and prediction
+orange (the paper: red). A figure's caption is text beside it: its last lines say which data and profile it was made of.
+"""
 
 import io
 from collections.abc import Sequence
@@ -17,9 +18,9 @@ from handvae.base.joints import Skeleton
 from handvae.report.results import Model, weakness
 from handvae.report.text import WORDS
 
-BLUE, RED, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
+BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
 ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
-TRUTH, PREDICTION = BLUE, RED
+TRUTH, PREDICTION = BLUE, ORANGE
 
 PIXELS_PER_INCH = 150
 COLOURS = 256  # of a PNG: a third of the bytes, and no difference that one sees
