@@ -148,11 +148,11 @@ def random_set(path: Path, settings: Settings, context_px: int, hands: int = HAN
             }
             if depth:
                 image = rng.uniform(-1, 1, (context_px, context_px)).astype(np.float16)
-                yield store.DepthHand(depth_f16=image, centre_mm=np.float32([0, 0, 600]), cube_mm=250.0, **common)
+                yield dict(depth_f16=image, centre_mm=np.float32([0, 0, 600]), cube_mm=250.0, **common)
             else:
                 image = rng.integers(0, 256, (context_px, context_px, 3), np.uint8)
                 visible = np.ones(joints, bool)
-                yield store.ColourHand(image_u8=image, visible=visible, scale_bone_mm=49.0, **common)
+                yield dict(image_u8=image, visible=visible, scale_bone_mm=49.0, **common)
 
     store.write(path, {"train": generate()}, {"crop_px": settings.crop_px, "context_px": context_px})
     return path

@@ -75,9 +75,9 @@ def row(dataset, group, frame):
     common |= {"subject": "", "sequence": "", "frame": 0, "moment": names(group)[frame], "trainable": True}
     if dataset in DEPTH:
         depth = random.uniform(-1, 1, (CONTEXT_PX, CONTEXT_PX))
-        return store.DepthHand(depth_f16=depth, centre_mm=CENTRE_MM, cube_mm=250, **common)
+        return dict(depth_f16=depth, centre_mm=CENTRE_MM, cube_mm=250, **common)
     image = random.integers(0, 255, (CONTEXT_PX, CONTEXT_PX, 3), dtype=np.uint8)
-    return store.ColourHand(image_u8=image, visible=np.ones(len(joints_mm), bool), scale_bone_mm=44, **common)
+    return dict(image_u8=image, visible=np.ones(len(joints_mm), bool), scale_bone_mm=44, **common)
 
 
 def write_processed(folder, *datasets, source="synthetic"):

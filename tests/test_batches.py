@@ -30,7 +30,7 @@ def write_hands(path, count=6, seed=0, groups=("train",), sides=2, **attributes)
             uv = project(joints, camera)
             blob = np.exp(-((u - uv[9, 0]) ** 2 + (v - uv[9, 1]) ** 2) / (2 * 2.5**2))
             image = np.repeat((128 + 120 * blob)[..., None].round().astype(np.uint8), 3, axis=2)
-            yield store.ColourHand(
+            yield dict(
                 image_u8=image, visible=np.ones(21, bool), scale_bone_mm=np.float32(40 + number),
                 joints_mm=joints.astype(np.float32), uv_px=uv.astype(np.float32), camera=camera, side=number % sides,
                 trainable=True, name=f"hand {number}", subject="", sequence="", frame=number, moment=f"hand {number}",
@@ -57,7 +57,7 @@ def write_depth_hands(path, groups=("train",), count=6, seed=1):
             uv = project(joints, camera)
             v, u = np.mgrid[:CONTEXT, :CONTEXT]
             depth = np.where(np.hypot(u - uv[3, 0], v - uv[3, 1]) < 4, -0.75, 1.0)
-            yield store.DepthHand(
+            yield dict(
                 depth_f16=depth.astype(np.float16), centre_mm=centre_mm.astype(np.float32), cube_mm=CUBE_MM,
                 joints_mm=joints.astype(np.float32), uv_px=uv.astype(np.float32), camera=camera, side=1,
                 trainable=number != 2, name=f"{group} {number}", subject=group, sequence=group, frame=number,

@@ -6,8 +6,8 @@ import pytest
 from handvae.base import geometry
 from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, ROOT
-from handvae.datasets import png, stb
-from handvae.datasets.rhd import MASK_LABELS, dominant_side, read_annotations, read_frame
+from handvae.datasets import png, rhd, stb
+from handvae.datasets.rhd import MASK_LABELS, dominant_side, read_annotations
 from handvae.synthetic import colour_sets
 from handvae.synthetic.colour_sets import make_rhd_frames
 from handvae.synthetic.generate import generate
@@ -46,9 +46,8 @@ def test_one_hand_is_in_the_picture_its_joints_on_their_pixels_and_its_parts_in_
 
 
 def test_what_is_read_back_is_the_hand_that_was_rendered(made):
-    annotations = read_annotations(made, "evaluation")
-    for index in range(3):
-        (sample,) = read_frame(made, "evaluation", index, annotations[index], "both")
+    for index, read_frame in enumerate(rhd.frames(made, "dominant")["test"][:3]):
+        (sample,) = rhd.read(read_frame)
         (frame,) = make_rhd_frames(1, [("evaluation", index)], PX)
         rows = frame.xyz_m[:21] if sample.side == LEFT else frame.xyz_m[21:]
         tips_mm = 1e3 * rows[[1, 5, 9, 13, 17]]  # RHD lists each finger from its tip
@@ -105,30 +104,18 @@ def test_stbs_twelve_sequences_show_one_rigid_left_hand(stb_root):
     assert ((hands.uv_px >= 0) & (hands.uv_px <= [639, 479])).all()
 
 
-def test_stbs_backgrounds_change_in_a_sequence_or_never_in_a_place(tmp_path):
-    def corner(sequence: str, number: int, background_frames: int | None) -> bytes:
-        sizes = {"sequence": 100, "background_frames": background_frames}
-        colour_sets.render_stb(tmp_path, (sequence, number), 1, sizes)
-        return png.read_rgb_u8(stb.image_path(tmp_path, sequence, "left", number))[:8, :8].tobytes()
-
-    first = corner("B1Counting", 0, 4)
-    assert corner("B1Counting", 3, 4) == first
-    assert len({first, corner("B1Counting", 4, 4), corner("B1Random", 0, 4), corner("B2Counting", 0, 4)}) == 4
-    first = corner("B1Counting", 0, None)
-    assert first == corner("B1Random", 99, None) != corner("B2Counting", 0, None)
-
-
-def test_stbs_light_changes_with_the_background_and_its_skin_never():
-    def light_and_skin(sequence: str, number: int, background_frames: int | None) -> tuple[bytes, bytes]:
-        look, _ = colour_sets.stb_surroundings(1, sequence, number, background_frames)
-        return look.light.tobytes() + look.light_rgb.tobytes(), look.skin_rgb.tobytes() + look.palm_rgb.tobytes()
+def test_stbs_background_and_light_change_in_a_sequence_or_never_in_a_place_and_its_skin_never():
+    def surroundings_and_skin(sequence: str, number: int, background_frames: int | None) -> tuple[bytes, bytes]:
+        look, background = colour_sets.stb_surroundings(1, sequence, number, background_frames)
+        changing = look.light, look.light_rgb, background.colours
+        return b"".join(map(np.ndarray.tobytes, changing)), look.skin_rgb.tobytes() + look.palm_rgb.tobytes()
 
     changing = [("B1Counting", 0, 4), ("B1Counting", 4, 4), ("B1Random", 0, 4), ("B2Counting", 0, 4)]
-    lights, skins = zip(*(light_and_skin(*frame) for frame in changing), strict=True)
-    assert light_and_skin("B1Counting", 3, 4)[0] == lights[0]
-    assert len(set(lights)) == 4 and len(set(skins)) == 1
-    place = light_and_skin("B1Counting", 0, None)
-    assert place == light_and_skin("B1Random", 99, None) != light_and_skin("B2Counting", 0, None)
+    surroundings, skins = zip(*(surroundings_and_skin(*frame) for frame in changing), strict=True)
+    assert surroundings_and_skin("B1Counting", 3, 4)[0] == surroundings[0]
+    assert len(set(surroundings)) == 4 and len(set(skins)) == 1
+    place = surroundings_and_skin("B1Counting", 0, None)
+    assert place == surroundings_and_skin("B1Random", 99, None) != surroundings_and_skin("B2Counting", 0, None)
 
 
 def test_stbs_views_show_the_hand_where_the_labels_project(stb_root):

@@ -203,13 +203,6 @@ def test_labels_that_cannot_be_are_refused_with_their_line(small, new, expected)
     assert expected in message and "labels.txt: line 4: " in message
 
 
-def test_a_label_out_of_reach_is_named_with_its_line(small):
-    change(small / "Training/labels.txt", LINE, f"{LINE}1")
-    frame = icvl.frames(small, rotated_copies=False)["train"][1]
-    assert str(frame.doubt).startswith(f"{small}/Training/labels.txt: line 4: expected joints within 250 mm of joint 0")
-    assert not icvl.read(frame)[0].trainable and str(frame.doubt) in icvl.inspect(small)["notes"][0]
-
-
 def test_an_image_of_another_kind_or_size_is_refused(small):
     frame = icvl.frames(small, False)["test"][0]
     png.write(frame.images / frame.path, np.zeros(icvl.IMAGE_HW, np.uint8))

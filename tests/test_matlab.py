@@ -13,12 +13,8 @@ RNG = np.random.default_rng(0)
 X = RNG.integers(1, 1000, (3, 4, 5)) + 0.25
 NAMES = ["thumb tip", "wrist", "", "palm"]
 CELLS = np.array([[name] for name in NAMES], dtype=object)
-BESIDE = {
-    "names": CELLS,
-    "text": "some text",
-    "sparse": scipy.sparse.eye(5).tocsc(),
-    "complex": X + 1j,
-}
+BESIDE = {"names": CELLS, "text": "some text", "sparse": scipy.sparse.eye(5).tocsc(), "complex": X + 1j}
+LITTLE_BYTES = 160 * 2**20  # more than the limit: what the tests before have freed does not count towards it
 
 
 def refused(path, name="x", ndim=3, max_numbers=1000) -> str:
@@ -30,14 +26,13 @@ def refused(path, name="x", ndim=3, max_numbers=1000) -> str:
 @pytest.mark.parametrize("shape", [(1, 1), (3, 1, 1, 2), (3, 30000)])
 def test_numbers_come_back_in_the_order_that_scipy_reads_too(tmp_path, shape):
     path, array = tmp_path / "x.mat", RNG.normal(size=shape)
-    for layout in (array, np.asfortranarray(array), np.repeat(array, 2, axis=0)[::2]):
+    for layout in (array, np.asfortranarray(array)):
         matlab.write(path, {"names": NAMES, "x": layout})
         assert np.array_equal(matlab.read(path, "x", len(shape), array.size), array)
         assert np.array_equal(scipy.io.loadmat(path)["x"], array)
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("dtype", ["f8", ">f8", "u2"])
+@pytest.mark.parametrize(("dtype", "compressed"), [("f8", True), (">f8", False), ("u2", True)])
 def test_what_scipy_writes_is_read_whatever_stands_beside_it(tmp_path, dtype, compressed):
     path, array = tmp_path / "x.mat", RNG.integers(0, 100, (3, 4, 5)).astype(dtype)
     scipy.io.savemat(path, {**BESIDE, "x": array, "y": array + 1}, do_compression=compressed)
@@ -63,56 +58,32 @@ def test_other_files_are_told_apart(tmp_path):
     assert refused(path).startswith("Unknown mat file type")
 
 
-def matrix(content: bytes, shape=(2, 3), size: int | None = None) -> bytes:
-    """A matrix of doubles x, whose size may be a lie."""
-    whole = bytearray(matlab._matrix(6, shape, "x", content))
-    whole[4:8] = struct.pack("<I", len(whole) - 8 if size is None else size)
-    return bytes(whole)
-
-
-def packed(content: bytes) -> bytes:
-    compressed = zlib.compress(content, level=1)
-    return struct.pack("<II", 15, len(compressed)) + compressed
-
-
 DOUBLES = matlab._element(9, np.arange(6.0).tobytes())
-HOSTILE = {
-    "fewer numbers than the shape": matrix(DOUBLES, (2, 4)),
-    "more numbers than the shape": matrix(DOUBLES, (2, 2)),
-    "a negative shape": matrix(DOUBLES, (-2, -3)),
-    "a huge shape": matrix(DOUBLES, (2**31 - 1, 2**31 - 1)),
-    "numbers of 2 GB": matrix(struct.pack("<II", 9, 2**31)),
-    "a matrix of 4 GB": matrix(DOUBLES, size=2**32 - 8)[:56],
-}
-LITTLE_BYTES = 160 * 2**20  # more than the limit: what the tests before have freed does not count towards it
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-@pytest.mark.parametrize("compressed", [False, True])
-def test_a_hostile_file_is_refused_without_memory(tmp_path, case, compressed):
-    content = packed(HOSTILE[case]) if compressed else HOSTILE[case]
-    (tmp_path / "x.mat").write_bytes(matlab._HEADER + content)
+def packed(content: bytes, shape=(2, 3)) -> bytes:
+    """A compressed matrix x of doubles whose size may be a lie."""
+    compressed = zlib.compress(matlab._matrix(6, shape, "x", content), level=1)
+    return matlab._HEADER + struct.pack("<II", 15, len(compressed)) + compressed
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        packed(DOUBLES, (2, 4)),
+        packed(DOUBLES, (-2, -3)),
+        packed(DOUBLES, (2**31 - 1, 2**31 - 1)),
+        packed(struct.pack("<II", 9, 2**31)),
+        packed(DOUBLES + bytes(2**28)),
+    ],
+    ids=["fewer numbers than the shape", "a negative shape", "a huge shape", "numbers of 2 GB", "a bomb"],
+)
+def test_a_hostile_file_is_refused_without_memory(tmp_path, content):
+    (tmp_path / "x.mat").write_bytes(packed(DOUBLES))  # negative control: the others differ in what they claim
+    assert matlab.read(tmp_path / "x.mat", "x", 2, 6).tolist() == [[0, 2, 4], [1, 3, 5]]
+    (tmp_path / "x.mat").write_bytes(content)
     with little_memory(LITTLE_BYTES):
         refused(tmp_path / "x.mat", ndim=2)
-
-
-@pytest.mark.parametrize("before", [struct.pack("<II", 9, 2**28), DOUBLES], ids=["as numbers", "behind the numbers"])
-def test_a_bomb_is_refused_without_memory(tmp_path, before):
-    (tmp_path / "x.mat").write_bytes(matlab._HEADER + packed(matrix(before + bytes(2**28))))
-    with little_memory(LITTLE_BYTES):
-        refused(tmp_path / "x.mat", ndim=2)
-
-
-def test_a_variable_that_is_there_twice_is_refused(tmp_path):
-    (tmp_path / "x.mat").write_bytes(matlab._HEADER + 2 * packed(matrix(DOUBLES)))
-    assert refused(tmp_path / "x.mat", ndim=2).startswith("it 2 times among the variables")
-
-
-def test_a_file_by_hand_is_read(tmp_path):
-    """Negative control: the hostile files differ from this one only in what they claim."""
-    for content in (matrix(DOUBLES), packed(matrix(DOUBLES))):
-        (tmp_path / "x.mat").write_bytes(matlab._HEADER + content)
-        assert matlab.read(tmp_path / "x.mat", "x", 2, 6).tolist() == [[0, 2, 4], [1, 3, 5]]
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -134,7 +134,6 @@ def test_pictures_beyond_the_labels_are_counted_and_named_and_missing_ones_refus
         (b"3\r\n", b"4\r\n", "expected 4 frames as its first line says, and some, found 3"),
         (b"3\r\n", b"", "expected the number of frames, found"),
         (b"3\r\n", b"3 \r\n1.0\r\n", "line 2: expected 63 numbers, found 1"),
-        (b"3\r\n", b"9" * 5000 + b"\r\n", "line 1: expected the number of frames, found '9999"),  # Python refuses it
     ],
 )
 def test_label_files_that_do_not_add_up_are_refused(whole, labels_file, old, new, expected):
@@ -143,19 +142,12 @@ def test_label_files_that_do_not_add_up_are_refused(whole, labels_file, old, new
     assert expected in refusal(msra.inspect, whole)
 
 
-def test_joints_behind_the_camera_are_refused(whole, labels_file):
-    """As they would be if z were not turned."""
-    msra.write_labels(whole, "P0", "1", joints_mm(3) * [1, 1, -1])
-    assert "joint.txt: line 2: expected joints in front of the camera" in refusal(msra.inspect, whole)
-
-
 @pytest.mark.parametrize(
     "header, values, expected",
     [
         ((320, 240, 0, 0, 2, 1), [300.0, np.nan], "expected depth from 0 to 10000 mm"),
         ((320, 240, 0, 0, 2, 1), [300.0], "expected 32 bytes for its box, found 28"),
         ((320, 240, 2, 0, 1, 1), [300.0], "expected a box in the image, found 2..1 x 0..1 px"),
-        ((320, 240, 0, 0, 2**32 - 1, 2**32 - 1), [300.0], "expected a box in the image"),
         ((640, 480, 0, 0, 2, 1), [300.0, 300.0], "expected an image of 320x240 px, found 640x480"),
     ],
 )
@@ -165,10 +157,6 @@ def test_pictures_that_cannot_be_are_refused(tmp_path, header, values, expected)
     assert expected in refusal(msra.read_depth_mm, path)
 
 
-def test_a_picture_of_the_wrong_length_is_refused_unread(tmp_path):
-    path = tmp_path / "000000_depth.bin"
-    path.write_bytes(b"\0" * 23)
-    assert "expected a header of 24 bytes, found 23" in refusal(msra.read_depth_mm, path)
-    with path.open("wb") as file:
-        file.truncate(10**9)
-    assert "found 1,000,000,000" in refusal(msra.read_depth_mm, path)
+def test_a_picture_without_a_whole_header_is_refused(tmp_path):
+    (tmp_path / "000000_depth.bin").write_bytes(bytes(23))
+    assert "expected a header of 24 bytes, found 23" in refusal(msra.read_depth_mm, tmp_path / "000000_depth.bin")

@@ -38,10 +38,10 @@ def sets(tmp_path_factory):
             common |= dict.fromkeys(("name", "subject", "sequence", "moment"), str(number))
             if dataset == "icvl":
                 depth = rng.uniform(-1, 1, (CONTEXT_PX, CONTEXT_PX))
-                yield store.DepthHand(depth_f16=depth, centre_mm=np.array([0, 0, 500]), cube_mm=250, **common)
+                yield dict(depth_f16=depth, centre_mm=np.array([0, 0, 500]), cube_mm=250, **common)
             else:
                 image = rng.integers(0, 256, (CONTEXT_PX, CONTEXT_PX, 3), np.uint8)
-                yield store.ColourHand(image_u8=image, visible=np.ones(joints, bool), scale_bone_mm=25, **common)
+                yield dict(image_u8=image, visible=np.ones(joints, bool), scale_bone_mm=25, **common)
 
     for dataset in ("rhd", "stb", "icvl"):
         joints = len(SKELETONS[SKELETON_OF[dataset]])

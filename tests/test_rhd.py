@@ -1,5 +1,4 @@
 import json
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -9,8 +8,9 @@ import pytest
 from PIL import Image
 
 from handvae.base.geometry import handedness, project
-from handvae.base.joints import BONES21, HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RIGHT, ROOT
+from handvae.base.joints import HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RIGHT, ROOT
 from handvae.datasets import png, rhd
+from handvae.datasets.rhd_annotations import read_annotations, write_annotations
 from tests.conftest import REAL, needs_real
 from tests.damage import refusal
 
@@ -38,7 +38,7 @@ def write_set(root: Path, frames: dict[str, int], seed: int = 0, visible=True) -
     """A small set in RHD's layout with random joints and images of 64x48 px whose masks show the left hand."""
     rng = np.random.default_rng(seed)
     for split, count in frames.items():
-        rhd.write_annotations(root / split, **annotations(hands_m(rng, count), visible))
+        write_annotations(root / split, **annotations(hands_m(rng, count), visible))
         for index in range(count):
             mask_u8 = np.full((48, 64), 17, np.uint8)
             color_u8 = rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)
@@ -51,12 +51,17 @@ def small(tmp_path) -> Path:
     return write_set(tmp_path / "set", {"training": 3, "evaluation": 2})
 
 
+def training_frames(root: Path, hands: str = "dominant") -> list[rhd.Frame]:
+    annotations = enumerate(read_annotations(root, "training"))
+    return [rhd.Frame(root, "training", *numbered, hands, doubt=None, convert=False) for numbered in annotations]
+
+
 def first_samples(root: Path, hands: str = "dominant") -> list:
-    return rhd.read_frame(root, "training", 0, rhd.read_annotations(root, "training")[0], hands)
+    return rhd.read(training_frames(root, hands)[0])
 
 
-def change_annotations(root: Path, change, split: str = "training") -> None:
-    path = root / split / f"anno_{split}.pickle"
+def change_annotations(root: Path, change) -> None:
+    path = root / "training/anno_training.pickle"
     content = pickle.loads(path.read_bytes())
     changed = change(content)
     path.write_bytes(pickle.dumps(content if changed is None else changed, protocol=3))
@@ -64,26 +69,6 @@ def change_annotations(root: Path, change, split: str = "training") -> None:
 
 def put(key, where, value, sample=1):
     return lambda content: content[sample][key].__setitem__(where, value)
-
-
-@needs_real
-def test_every_real_photograph_is_read_right():
-    facts = rhd.inspect(REAL / "photos")
-    counts = {split: of_split["frames"] for split, of_split in facts["splits"].items()}
-    assert counts == {"training": 180, "evaluation": 57} and not facts["published"]
-    for split in counts:
-        for index, annotation in enumerate(rhd.read_annotations(REAL / "photos", split)):
-            (sample,) = rhd.read_frame(REAL / "photos", split, index, annotation, "dominant")
-            assert sample.name == f"{split}/{index:05d} left" and sample.side == LEFT and sample.visible.all()
-            error_px = np.linalg.norm(project(sample.joints_mm, sample.camera) - sample.uv_px, axis=1)
-            assert error_px[1:].max() < 0.01  # the palm is half-way in the image too, which perspective is not
-            assert error_px[ROOT] < 5
-            wrist_mm = annotation.xyz_m[0] * 1000
-            np.testing.assert_allclose(sample.joints_mm[ROOT], (wrist_mm + sample.joints_mm[MIDDLE_MCP]) / 2)
-            np.testing.assert_allclose(sample.uv_px[ROOT], (annotation.uv_px[0] + sample.uv_px[MIDDLE_MCP]) / 2)
-            bones_mm = [np.linalg.norm(sample.joints_mm[a] - sample.joints_mm[b]) for a, b in BONES21]
-            assert min(bones_mm) > 12 and max(bones_mm) < 65 and 200 < sample.joints_mm[ROOT, 2] < 1500
-            assert handedness(sample.joints_mm) < 0  # a left hand
 
 
 # image: (side, palm in m, middle finger's MCP-PIP in m, crop centre: the truncated uv of the middle MCP)
@@ -97,31 +82,28 @@ REAL_RHD = {
 def layout_from_json(root: Path) -> list[str]:
     """mmpose's three real images and their JSON, in millimetres, as a set in RHD's layout; the mask shows the side."""
     content = json.loads((REAL / "rhd" / "test_rhd.json").read_text())
+    images = {image["id"]: image for image in content["images"]}
     rows = sorted(content["annotations"], key=lambda row: row["image_id"])
     uv_vis, xyz_m, cameras = np.zeros((3, 42, 3)), np.zeros((3, 42, 3)), np.zeros((3, 3, 3))
-    names = []
     for index, row in enumerate(rows):
-        image = next(image for image in content["images"] if image["id"] == row["image_id"])
-        names.append(Path(image["file_name"]).stem)
-        block = slice(0, 21) if row["hand_type"] == "left" else slice(21, 42)
+        image, left = images[row["image_id"]], row["hand_type"] == "left"
+        block = slice(0, 21) if left else slice(21, 42)
         uv_vis[index, block], xyz_m[index, block] = row["keypoints"], np.array(row["joint_cam"]) / 1000
         (fx, fy), (cx, cy) = image["cam_param"]["focal"], image["cam_param"]["princpt"]
         cameras[index] = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]
-        color_u8 = np.array(Image.open(REAL / "rhd" / image["file_name"]))
-        label = 17 if row["hand_type"] == "left" else 33
-        rhd.write_frame(root / "training", index, color_u8, np.full((320, 320), label, np.uint8), np.ones((320, 320)))
-    rhd.write_annotations(root / "training", uv_vis, xyz_m, cameras)
-    return names
+        color_u8, mask_u8 = np.array(Image.open(REAL / "rhd" / image["file_name"])), np.full((320, 320), 33 - 16 * left)
+        rhd.write_frame(root / "training", index, color_u8, mask_u8.astype(np.uint8), np.ones((320, 320)))
+    write_annotations(root / "training", uv_vis, xyz_m, cameras)
+    return [Path(images[row["image_id"]]["file_name"]).stem for row in rows]
 
 
 @needs_real
 def test_real_rhd_images_give_the_acceptance_numbers(tmp_path):
     names = layout_from_json(tmp_path)
     assert sorted(names) == sorted(REAL_RHD)
-    read = rhd.read_annotations(tmp_path, "training")
-    for index, name in enumerate(names):
+    for frame, name in zip(training_frames(tmp_path), names, strict=True):
         side, palm_m, bone_m, centre_px = REAL_RHD[name]
-        (sample,) = rhd.read_frame(tmp_path, "training", index, read[index], "dominant")
+        (sample,) = rhd.read(frame)
         assert sample.side == side and (handedness(sample.joints_mm) > 0) == (side == RIGHT)
         bone_mm = np.linalg.norm(sample.joints_mm[MIDDLE_PIP] - sample.joints_mm[MIDDLE_MCP])
         assert bone_mm == pytest.approx(bone_m * 1000, abs=0.001)
@@ -129,25 +111,22 @@ def test_real_rhd_images_give_the_acceptance_numbers(tmp_path):
         assert np.abs(project(sample.joints_mm, sample.camera) - sample.uv_px)[1:].max() < 0.09
         if palm_m:
             np.testing.assert_allclose(sample.joints_mm[ROOT], np.array(palm_m) * 1000, atol=0.01)
-            rows_m = read[index].xyz_m[21:]  # negative control: base to tip, as other sets, would be another bone
+            rows_m = frame.annotation.xyz_m[21:]  # negative control: base to tip, as other sets: another bone
             assert abs(np.linalg.norm(rows_m[9] - rows_m[10]) - bone_m) > 0.005
-        np.testing.assert_array_equal(sample.image_u8, np.array(Image.open(REAL / "rhd" / f"{name}.png")))
 
 
 def test_joints_come_back_base_to_tip_in_millimetres(tmp_path):
     root = write_set(tmp_path / "set", {"training": 4})
     written = annotations(hands_m(np.random.default_rng(0), 4))
-    for index, annotation in enumerate(rhd.read_annotations(root, "training")):
-        np.testing.assert_allclose(annotation.xyz_m, written["xyz_m"][index], rtol=1e-6)
-        np.testing.assert_allclose(annotation.uv_px, written["uv_vis"][index, :, :2], rtol=1e-6, atol=1e-5)
-        np.testing.assert_array_equal(annotation.K, written["K"][index])
-        left, right = rhd.read_frame(root, "training", index, annotation, "both")
-        for sample, first in ((left, 0), (right, 21)):
-            block_mm = annotation.xyz_m[first : first + 21] * 1000
+    for index, frame in enumerate(training_frames(root, "both")):
+        np.testing.assert_allclose(frame.annotation.uv_px, written["uv_vis"][index, :, :2], rtol=1e-6, atol=1e-5)
+        np.testing.assert_array_equal(frame.annotation.K, written["K"][index])
+        for sample, first in zip(rhd.read(frame), (0, 21), strict=True):
+            block_mm = written["xyz_m"][index, first : first + 21] * 1000
             # the wrist is row 0; thumb 1 to 4, index 5 to 8, ... each from the tip
             for joint, row in {"thumb_tip": 1, "thumb_cmc": 4, "middle_mcp": 12, "little_pip": 19}.items():
-                np.testing.assert_array_equal(sample.joints_mm[HAND21.index(joint)], block_mm[row])
-            np.testing.assert_allclose(sample.joints_mm[ROOT], (block_mm[0] + block_mm[12]) / 2)
+                np.testing.assert_allclose(sample.joints_mm[HAND21.index(joint)], block_mm[row], rtol=1e-6)
+            np.testing.assert_allclose(sample.joints_mm[ROOT], (block_mm[0] + block_mm[12]) / 2, rtol=1e-6)
 
 
 def test_images_come_back_and_depth_to_half_a_code(tmp_path):
@@ -155,34 +134,22 @@ def test_images_come_back_and_depth_to_half_a_code(tmp_path):
     color_u8, mask_u8 = rng.integers(0, 256, (48, 64, 3), np.uint8), rng.integers(0, 34, (48, 64), np.uint8)
     depth_m = np.concatenate([rng.uniform(0, 5, 48 * 64 - 4), [0, 5, 255 / 65535 * 5, 256 / 65535 * 5]]).reshape(48, 64)
     rhd.write_frame(tmp_path, 7, color_u8, mask_u8, depth_m)
-    np.testing.assert_array_equal(png.read_rgb_u8(tmp_path / "color/00007.png"), color_u8)
-    np.testing.assert_array_equal(png.read_grey_u8(tmp_path / "mask/00007.png"), mask_u8)
     path = tmp_path / "depth/00007.png"
     assert np.abs(read_depth_m(path) - depth_m).max() <= 0.5 * 5 / 65535 + 1e-6
     encoded = np.array(Image.open(path)).reshape(-1, 3)[-4:]
     np.testing.assert_array_equal(encoded, [[0, 0, 0], [255, 255, 0], [0, 255, 0], [1, 0, 0]])  # R is the high byte
 
 
-@pytest.mark.parametrize(
-    "labels, side",
-    [
-        ([1, 1, 1], RIGHT),  # 1 is the body; a tie is right
-        ([2, 17, 18], LEFT),
-        ([2, 17, 18, 33], RIGHT),
-        ([2, 9, 17, 18, 33], LEFT),
-    ],
-)
-def test_the_dominant_hand_has_more_mask_pixels_and_a_tie_is_right(small, labels, side):
+@pytest.mark.parametrize("labels, side", [([1, 1, 1], RIGHT), ([2, 17, 18], LEFT), ([2, 17, 18, 33], RIGHT)])
+def test_the_dominant_hand_has_more_mask_pixels_of_which_the_body_is_none_and_a_tie_is_right(small, labels, side):
     mask_u8 = np.zeros((48, 64), np.uint8)
     mask_u8.flat[: len(labels)] = labels
     png.write(small / "training/mask/00000.png", mask_u8)
-    (sample,) = first_samples(small)
-    assert sample.side == side and sample.name == f"training/00000 {'left' if side == LEFT else 'right'}"
+    assert [sample.side for sample in first_samples(small)] == [side]
 
 
 def test_both_hands_are_those_with_a_visible_joint_left_first(small):
     assert [sample.side for sample in first_samples(small, "both")] == [LEFT, RIGHT]
-    assert "'all'" in refusal(first_samples, small, "all")
     change_annotations(small, put("uv_vis", (slice(0, 21), 2), 0, sample=0))
     assert [sample.side for sample in first_samples(small, "both")] == [RIGHT]
     (dominant,) = first_samples(small)  # is returned all the same
@@ -191,57 +158,16 @@ def test_both_hands_are_those_with_a_visible_joint_left_first(small):
     assert first_samples(small, "both") == []
 
 
-@pytest.mark.parametrize("wrist, mcp", [(0, 0), (0, 1), (1, 0)])
-def test_the_palm_is_visible_if_wrist_or_middle_mcp_is(small, wrist, mcp):
-    change_annotations(small, put("uv_vis", ([0, 12], 2), (wrist, mcp), sample=0))
-    (sample,) = first_samples(small)
-    assert sample.visible[ROOT] == bool(wrist or mcp) and sample.visible[MIDDLE_MCP] == bool(mcp)
-
-
-ZEROS = {"xyz": np.zeros((42, 3)), "uv_vis": np.tile([0, 0, 1], (42, 1))}
-DOUBTFUL = {  # what is wrong with a hand of sample 1, and whether it can be tested on all the same
-    "NaN joint": (put("xyz", (5, 1), np.nan), "left hand: expected finite xyz, found nan at joint 5", False),
-    "joint elsewhere": (put("xyz", (3, 0), 0.1), "left hand: expected uv = K xyz within 1 px", True),
-    "joint far behind, on the same ray": (
-        lambda content: put("xyz", 3, 2 * content[1]["xyz"][3])(content),
-        "left hand: expected joints within 0.3 m of the middle MCP",
-        True,
-    ),
-    "a frame of zeros": (
-        lambda content: content[1].update(ZEROS),
-        "expected visible joints in front of the camera, 0.01 m or more, found 0 at joint 0",
-        False,
-    ),
-    "no middle finger": (
-        lambda content: put("xyz", 11, content[1]["xyz"][12])(content),
-        "left hand: expected a middle finger's MCP-PIP of 1 mm or more, found 0",
-        False,
-    ),
-    "K not a camera": (put("K", (2, 1), 0.1), "expected K with last row 0 0 1, found 0.1 in column 1", True),
-}
-
-
-@pytest.mark.parametrize("name", DOUBTFUL)
-def test_a_doubtful_hand_is_named_and_not_trained_on_and_all_others_are(small, name):
-    change, expected, testable = DOUBTFUL[name]
-    change_annotations(small, change)
-    read = rhd.read_annotations(small, "training")
-    doubts = [doubt for annotation in read for doubt in annotation.doubts if doubt]
-    assert doubts and all("anno_training.pickle: sample 1, " in str(doubt) for doubt in doubts)
-    assert any(expected in str(doubt) for doubt in doubts) and {doubt.testable for doubt in doubts} == {testable}
-    frames = [rhd.read_frame(small, "training", index, annotation, "both") for index, annotation in enumerate(read)]
-    trainable = [[sample.trainable for sample in frame] for frame in frames]
-    assert trainable[0] == trainable[2] == [True, True]
-    assert trainable[1].count(False) == (len(doubts) if testable else 0)
-    assert trainable[1].count(True) == 2 - len(doubts)
-    assert len(rhd.labelled_hands(small).joints_mm) == 2 * 5 - len(doubts)
-    (note,) = rhd.inspect(small)["notes"]
-    assert note.startswith(f"{len(doubts)} label(s) that no hand can have") and expected in note
+def test_the_palm_is_visible_if_wrist_or_middle_mcp_is(small):
+    for wrist, mcp in ((0, 0), (0, 1), (1, 0)):
+        change_annotations(small, put("uv_vis", ([0, 12], 2), (wrist, mcp), sample=0))
+        (sample,) = first_samples(small)
+        assert sample.visible[ROOT] == bool(wrist or mcp) and sample.visible[MIDDLE_MCP] == bool(mcp)
 
 
 def test_a_frame_has_the_doubts_of_the_hands_that_are_wanted_of_it(small):
     change_annotations(small, put("xyz", (30, 1), np.nan))  # of the right hand; the masks show the left one
-    dominant, both = (rhd.frames(small, hands)["train"] for hands in rhd.HANDS)
+    dominant, both = (rhd.frames(small, hands)["train"] for hands in ("dominant", "both"))
     assert [frame.doubt for frame in dominant] == [None, None, None]
     assert [frame.doubt and frame.doubt.testable for frame in both] == [None, True, None]  # the left hand stays
     assert [sample.side for frame in both for sample in rhd.read(frame)] == [LEFT, RIGHT, LEFT, LEFT, RIGHT]
@@ -250,42 +176,14 @@ def test_a_frame_has_the_doubts_of_the_hands_that_are_wanted_of_it(small):
     assert not frame.doubt.testable and rhd.read(frame) == []
 
 
-@pytest.mark.parametrize("uv, xyz", [((np.nan, np.nan), np.nan), ((-1e6, 3e5), (3, -2, -0.7))])
-def test_the_hand_that_is_not_seen_may_be_anywhere_or_have_no_numbers(small, uv, xyz):
-    change_annotations(small, put("xyz", slice(21, 42), xyz))
-    change_annotations(small, put("uv_vis", slice(21, 42), (*uv, 0)))
-    assert rhd.inspect(small)["notes"] == []
-    frames = rhd.frames(small, "both")["train"]
-    assert [len(rhd.read(frame)) for frame in frames] == [2, 1, 2] and not any(frame.doubt for frame in frames)
-
-
-BAD_ANNOTATIONS = {
-    "visibility 0.5": (put("uv_vis", (2, 2), 0.5), "sample 1, row 2: expected visibility 0 or 1, found 0.5"),
-    "wrong shape": (lambda content: content[1].update(xyz=content[1]["xyz"][:21]), "expected xyz as numbers (42, 3)"),
-    "id missing": (lambda content: content.__setitem__(7, content.pop(1)), "3 entries without id 1"),
-    "a list of samples": (lambda content: list(content.values()), "found list"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_ANNOTATIONS)
-def test_bad_annotations_are_refused(small, name):
-    change, expected = BAD_ANNOTATIONS[name]
-    change_annotations(small, change)
-    message = refusal(rhd.inspect, small)
-    assert "anno_training.pickle" in message and expected in message
-
-
 def test_annotations_and_images_must_have_the_same_numbers_and_names(small):
-    extra = small / "training" / "mask" / "00003.png"
-    shutil.copy(small / "training" / "mask" / "00000.png", extra)
+    shutil.copy(small / "training/mask/00000.png", extra := small / "training/mask/00003.png")
     assert "3 annotations, 3 in color, 4 in mask" in refusal(rhd.inspect, small)
     extra.unlink()
-    path = small / "evaluation" / "color" / "00001.png"
+    path = small / "evaluation/color/00001.png"
     path.rename(path.with_name("00002.png"))
     expected = "evaluation/color: expected 00000.png to 00001.png as there are 2 annotations, found no 00001.png"
     assert expected in refusal(rhd.inspect, small)
-    os.mkfifo(path)  # to read it would wait for ever
-    assert "color/00001.png: expected the image of a label, found something else" in refusal(rhd.inspect, small)
 
 
 def test_the_published_set_is_known_by_its_folder_or_training_count_and_must_be_whole(small, monkeypatch):

@@ -126,7 +126,7 @@ def test_frames_of_a_sequence_and_one_view_can_be_chosen(small):
 def test_labels_alone_need_no_images(tmp_path):
     root = write_set(tmp_path / "STB", {"B1Counting": 2, "B2Random": 2}, images=False)
     (sample,) = stb.read(frames(root, images=False)["train"][0])
-    assert sample.image_u8 is None and crop_hand(sample, size(64, 1.5)).image_u8 is None
+    assert sample.image_u8 is None and "image_u8" not in crop_hand(sample, size(64, 1.5))
     assert "BB_left_0.png: expected the image of a label, found no file" in refusal(frames, root)
 
 
@@ -168,8 +168,6 @@ def test_archives_unpacked_without_a_folder_of_their_own_are_noticed(small):
     [
         (np.ones((3, 20, 4)), "expected handPara of 3 x 21 x frames, found 3 x 20 x 4"),
         (-np.ones((3, 21, 4)), "expected joints in front of the camera"),
-        (np.linspace(1, 900, 3 * 21 * 4).reshape(3, 21, 4), "expected joints within 250 mm of joint 0"),
-        (np.full((3, 21, 4), np.nan), "expected finite numbers, found nan"),
         (np.full((3, 21, 4), 500.0), "expected a joint 20 mm or more from joint 0"),
     ],
 )

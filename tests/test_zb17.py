@@ -1,7 +1,6 @@
 """The rival: its printed sizes, frames and rotations by hand, a batch learned by each network, and poses by both."""
 
 from dataclasses import replace
-from itertools import chain
 
 import pytest
 import torch
@@ -102,10 +101,3 @@ def test_poses_come_from_score_maps_and_from_images():
     assert torch.equal(model.predict("rgb", "joints_3d", samples["rgb"], side), from_joints)
     other_side = model.predict("heatmaps", "joints_3d", samples["heatmaps"], side.flip(1))
     assert not torch.allclose(from_joints, other_side)
-
-
-def test_the_same_seed_gives_the_same_weights():
-    first, again, other = (methods.build(SMALL, seed).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(a, b) for a, b in zip(first.values(), again.values(), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first.values(), other.values(), strict=True))
-    assert all(value.isfinite().all() for value in chain(first.values(), other.values()))

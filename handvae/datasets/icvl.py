@@ -24,7 +24,6 @@ SESSIONS = (
     *("201406031747", "201406041509", "201406181554", "201406181600", "201406191014", "201406191044"),
 )
 PUBLISHED_TEST = 702 + 894
-PUBLISHED_ORIGINALS = 22_067  # training labels with an image that is not a turned copy
 # of label lines, with and without those of the turned copies
 PUBLISHED_LINES = {"training": (331_006, 22_068), "evaluation": (PUBLISHED_TEST,)}
 

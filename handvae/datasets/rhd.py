@@ -18,15 +18,12 @@ from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETON_OF, SKEL
 from handvae.datasets import doubts, labels, png
 from handvae.datasets.doubts import Doubt
 from handvae.datasets.rhd_annotations import PUBLISHED_COUNTS, SIDE_NAMES, Annotation, annotation_path, read_annotations
-from handvae.datasets.rhd_annotations import TO_HAND21 as TO_HAND21  # the set is written through here
-from handvae.datasets.rhd_annotations import write_annotations as write_annotations
 from handvae.datasets.sample import Sample
 
 SKELETON = SKELETONS[SKELETON_OF["rhd"]]
 SPLITS = {"train": "training", "test": "evaluation"}
 PUBLISHED_TEST = PUBLISHED_COUNTS["evaluation"]
 PUBLISHED_FOLDER = "RHD_published_v2"
-HANDS = ("dominant", "both")
 DEPTH_RANGE_M = 5.0
 MASK_REACH_PX = 3
 MASK_LABELS = {LEFT: (2, 17), RIGHT: (18, 33)}  # first and last part label of a hand; 0 background, 1 body
@@ -63,8 +60,23 @@ def frames(root: Path, hands: str) -> dict[str, list[Frame]]:
 
 
 def read(frame: Frame) -> list[Sample]:
-    """The hands of one frame; see `read_frame`."""
-    return read_frame(frame.root, frame.split, frame.index, frame.annotation, frame.hands, frame.convert)
+    """The hands of one frame around which a crop can be cut.
+
+    "dominant": the hand with more mask pixels (reference protocol: one hand an image), even if no joint of it is
+    visible. "both": every hand with a visible joint, left first. InputError for a missing, damaged or unsuitable image.
+    """
+    path, mask_path = (frame.root / frame.split / folder / f"{frame.index:05d}.png" for folder in ("color", "mask"))
+    image_u8, mask_u8 = png.read_rgb_u8(path, frame.convert), png.read_grey_u8(mask_path, frame.convert)
+    if mask_u8.shape != image_u8.shape[:2]:
+        wanted, actual = (f"{image.shape[1]}x{image.shape[0]}" for image in (image_u8, mask_u8))
+        raise InputError(f"{mask_path}: expected {wanted} px as its colour image, found {actual}")
+    if mask_u8.max() > MASK_LABELS[RIGHT][1]:
+        raise InputError(
+            f"{mask_path}: expected part labels 0 to 33, found {mask_u8.max()}; where there are no parts, 2 will do "
+            "for a left hand and 18 for a right one"
+        )
+    sides = [dominant_side(mask_u8)] if frame.hands == "dominant" else frame.annotation.visible_sides()
+    return [_sample(frame, image_u8, side) for side in sides if frame.annotation.is_testable(side)]
 
 
 def frames_with_images(root: Path) -> list[Frame]:
@@ -98,31 +110,6 @@ def write_frame(split_root: Path, index: int, color_u8: np.ndarray, mask_u8: np.
     depth_u8[..., :2] = code[..., None].view(np.uint8)
     for folder, image_u8 in (("color", color_u8), ("mask", mask_u8), ("depth", depth_u8)):
         png.write(split_root / folder / name, image_u8)
-
-
-def read_frame(
-    root: Path, split: str, index: int, annotation: Annotation, hands: str, convert: bool = False
-) -> list[Sample]:
-    """The hands of one image around which a crop can be cut.
-
-    "dominant": the hand with more mask pixels (reference protocol: one hand an image), even if no joint of it is
-    visible. "both": every hand with a visible joint, left first. InputError for a missing, damaged or unsuitable image;
-    `convert` makes more of them suitable, see `png`.
-    """
-    if hands not in HANDS:
-        raise InputError(f"hands: expected one of {', '.join(HANDS)}, found {hands!r}")
-    path, mask_path = (root / split / folder / f"{index:05d}.png" for folder in ("color", "mask"))
-    image_u8, mask_u8 = png.read_rgb_u8(path, convert), png.read_grey_u8(mask_path, convert)
-    if mask_u8.shape != image_u8.shape[:2]:
-        wanted, actual = (f"{image.shape[1]}x{image.shape[0]}" for image in (image_u8, mask_u8))
-        raise InputError(f"{mask_path}: expected {wanted} px as its colour image, found {actual}")
-    if mask_u8.max() > MASK_LABELS[RIGHT][1]:
-        raise InputError(
-            f"{mask_path}: expected part labels 0 to 33, found {mask_u8.max()}; where there are no parts, 2 will do "
-            "for a left hand and 18 for a right one"
-        )
-    sides = [dominant_side(mask_u8)] if hands == "dominant" else annotation.visible_sides()
-    return [_sample(split, index, image_u8, annotation, side) for side in sides if annotation.is_testable(side)]
 
 
 def visible_joints_on_mask(frame: Frame) -> np.ndarray:
@@ -225,26 +212,27 @@ def _frame(root: Path, split: str, index: int, annotation: Annotation, hands: st
     return Frame(root, split, index, annotation, hands, doubt, convert)
 
 
-def _sample(split: str, index: int, image_u8: np.ndarray, annotation: Annotation, side: int) -> Sample:
-    joints_mm, uv_px, visible = annotation.hand(side)
+def _sample(frame: Frame, image_u8: np.ndarray, side: int) -> Sample:
+    joints_mm, uv_px, visible = frame.annotation.hand(side)
     # Row 0 is the wrist; the root is the palm, half-way to the middle finger's MCP in 3D and in the image, visible if
     # either is (BinaryDbReader of hand3d and of the paper's released evaluation; the paper's section 7.1 in words).
     joints_mm[ROOT] = 0.5 * (joints_mm[ROOT] + joints_mm[MIDDLE_MCP])
     uv_px[ROOT] = 0.5 * (uv_px[ROOT] + uv_px[MIDDLE_MCP])
     visible[ROOT] |= visible[MIDDLE_MCP]
+    image_name = f"{frame.split}/{frame.index:05d}"
     return Sample(
-        name=f"{split}/{index:05d} {SIDE_NAMES[side]}",
+        name=f"{image_name} {SIDE_NAMES[side]}",
         image_u8=image_u8,
         image_hw=image_u8.shape[:2],
         joints_mm=joints_mm,
         uv_px=uv_px,
         visible=visible,
-        camera=annotation.K,
+        camera=frame.annotation.K,
         side=side,
         subject="",
         sequence="",
-        frame=index,
-        moment=f"{split}/{index:05d}",
-        trainable=annotation.doubts[side] is None,
+        frame=frame.index,
+        moment=image_name,
+        trainable=frame.annotation.doubts[side] is None,
         sizing_uv_px=uv_px,
     )

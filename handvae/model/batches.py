@@ -100,7 +100,6 @@ class ColourSplit(StoredHands):
     """RGB crops (N, C, C, 3) uint8. Joints are relative to the palm, in units of the scale bone or of one length."""
 
     image: ClassVar = "rgb"  # the modality
-    columns: ClassVar = ("scale_bone_mm",)
     stored: ClassVar = "image_u8"
 
     def inputs(self, draw: Draw) -> torch.Tensor:
@@ -132,7 +131,6 @@ class DepthSplit(StoredHands):
     """Depth crops (N, C, C) float16 in half the cube's side, +1 background; joints, too, are relative to the cube."""
 
     image: ClassVar = "depth"
-    columns: ClassVar = ("cube_mm", "centre_mm")
     stored: ClassVar = "depth_f16"
 
     centre_mm: torch.Tensor  # (N, 3) of the cube
@@ -177,7 +175,7 @@ Split = ColourSplit | DepthSplit
 
 def load_split(
     parts: list[Part],
-    images: bool,
+    with_images: bool,
     unit_mm: float | None,
     device: torch.device,
     label_fraction: float = 1.0,
@@ -185,36 +183,37 @@ def load_split(
 ) -> Split:
     """The rows of one or more sets, all colour or all depth, on the device, one set after the other.
 
-    `images`: whether to read them; `resident`: where they stay, see `residency.stays_on_host`. `unit_mm`: what joints
-    are divided by, None for each hand's scale bone; for depth it is half the cube's side. `label_fraction`: the share
-    of each set's moments whose labels may be used, see `parts.labelled_rows`.
+    `unit_mm`: what joints are divided by, None for each hand's scale bone; for depth it is half the cube's side.
+    `label_fraction`: the share of each set's moments whose labels may be used, see `parts.labelled_rows`. `resident`:
+    where images stay, see `residency.stays_on_host`.
     """
     attributes = store.attributes(parts[0].path)
     is_depth = "cube_mm" in store.columns(parts[0].path, parts[0].groups[0])
     split = DepthSplit if is_depth else ColourSplit
-    keys = ["joints_mm", "uv_px", "camera", "side", *split.columns]
-    of_parts = [
-        {key: values[part.rows] for key, values in store.read(part.path, part.groups, keys).items()} for part in parts
-    ]
-    columns = {key: torch.from_numpy(np.concatenate([of[key] for of in of_parts])).to(device) for key in keys}
-    stored, host = read_images(parts, split.stored, device, resident) if images else (None, None)
-    sides = [of_part["side"] for of_part in of_parts]
+
+    def column(key: str) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate([part.column(key) for part in parts])).to(device)
+
+    images, host = read_images(parts, split.stored, device, resident) if with_images else (None, None)
+    sides = [part.column("side") for part in parts]
     set_rows = torch.arange(sum(map(len, sides))).split([len(side) for side in sides])
     labelled = [labelled_rows(part.column("moment"), label_fraction) for part in parts]
     fields = {
-        "images": stored,
+        "images": images,
         "host": host,
-        **{key: columns[key] for key in ("joints_mm", "uv_px")},
-        "camera": columns["camera"].float(),
-        "side": columns["side"].long(),
+        "joints_mm": column("joints_mm"),
+        "uv_px": column("uv_px"),
+        "camera": column("camera").float(),
+        "side": column("side").long(),
         "labelled": [rows[torch.from_numpy(chosen)] for rows, chosen in zip(set_rows, labelled, strict=True)],
         "set_rows": list(set_rows),
         "two_sided": torch.cat([torch.full((len(side),), len(np.unique(side)) == 2) for side in sides]),
-        **{key: attributes[key] for key in ("crop_px", "context_px")},
+        "crop_px": attributes["crop_px"],
+        "context_px": attributes["context_px"],
     }
     if is_depth:
-        return DepthSplit(scale_mm=columns["cube_mm"] / 2, centre_mm=columns["centre_mm"], **fields)
-    bone_mm = columns["scale_bone_mm"]
+        return DepthSplit(scale_mm=column("cube_mm") / 2, centre_mm=column("centre_mm"), **fields)
+    bone_mm = column("scale_bone_mm")
     return ColourSplit(scale_mm=bone_mm if unit_mm is None else torch.full_like(bone_mm, unit_mm), **fields)
 
 

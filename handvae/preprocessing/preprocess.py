@@ -15,7 +15,7 @@ from handvae.base.joints import MIDDLE_MCP
 from handvae.base.progress import Progress
 from handvae.datasets.sample import DepthSample, Sample
 from handvae.preprocessing import depth_crops
-from handvae.preprocessing.store import ColourHand, DepthHand, Hand
+from handvae.preprocessing.store import Row
 
 FRAMES_A_TASK = 16
 GREY = 128  # the reference pads with 0 in [-0.5, 0.5]
@@ -36,9 +36,7 @@ def size(crop_px: int, context: float) -> Size:
     return Size(crop_px, crop_px + 2 * round(crop_px * (context - 1) / 2))
 
 
-def hands(
-    frames: Sequence[Frame], read: Read, crops: Size, label: str, centre: str = "joint"
-) -> Iterator[ColourHand] | Iterator[DepthHand]:
+def hands(frames: Sequence[Frame], read: Read, crops: Size, label: str, centre: str = "joint") -> Iterator[Row]:
     """Stream the hands that `read` gives for each of `frames`, in order, read and cropped by all cores.
 
     `frames` and `read` (a module's function, or a functools.partial of one) go to the workers and must be picklable;
@@ -54,7 +52,7 @@ def hands(
             for number, rows in enumerate(rows_of_task, progress.n):
                 if not rows:
                     without_hand.append(str(number))
-                unseen += [row.name for row, seen in rows if not seen]
+                unseen += [row["name"] for row, seen in rows if not seen]
                 yield from (row for row, _ in rows)
             progress.advance(len(task))
     if without_hand:
@@ -69,7 +67,7 @@ def _few(names: list[str], noun: str) -> str:
     return f"{len(names):,} {noun}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
 
 
-def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame]) -> list[list[tuple[Hand, bool]]]:
+def _rows_of_frames(read: Read, crops: Size, centre: str, frames: Sequence[Frame]) -> list[list[tuple[Row, bool]]]:
     """The hands of each frame, and whether anything of them is seen."""
     _keep_freed_memory()
     return [
@@ -112,21 +110,19 @@ def check_visible(without_joint: dict[str, list[int]], allowed: dict[str, Collec
         )
 
 
-def crop_hand(sample: Sample, crops: Size) -> ColourHand:
+def crop_hand(sample: Sample, crops: Size) -> Row:
     """Cut a sample's context crop."""
     # sizing_uv_px differs from uv_px in the root alone: the centre is the same joint in both
     crop = geometry.reference_crop(sample.sizing_uv_px, sample.visible, MIDDLE_MCP, sample.image_hw)
     transform = geometry.context_transform(crop, crops.crop_px, crops.context_px)
-    image_u8 = sample.image_u8
-    return ColourHand(
-        image_u8=None if image_u8 is None else resample(image_u8, transform, crops.context_px),
-        visible=sample.visible,
-        scale_bone_mm=geometry.scale_bone_mm(sample.joints_mm),
-        **_labels(sample, transform),
-    )
+    row = _labels(sample, transform)
+    row |= {"visible": sample.visible, "scale_bone_mm": geometry.scale_bone_mm(sample.joints_mm)}
+    if sample.image_u8 is not None:
+        row["image_u8"] = resample(sample.image_u8, transform, crops.context_px)
+    return row
 
 
-def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[DepthHand, bool]:
+def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[Row, bool]:
     """The context crop of a sample's cube, and whether anything was measured in the cube around its joint.
 
     If not, the joint is the centre, and the hand is not trained on: a picture of nothing has no pose to teach.
@@ -140,12 +136,13 @@ def crop_depth_hand(sample: DepthSample, crops: Size, centre: str) -> tuple[Dept
     depth_f16, transform = depth_crops.crop(
         sample.depth_mm, sample.camera, centre_mm, sample.cube_mm, crops.crop_px, crops.context_px
     )
-    labels = _labels(sample, transform)
-    labels["trainable"] = sample.trainable and seen
-    return DepthHand(depth_f16=depth_f16, centre_mm=centre_mm, cube_mm=sample.cube_mm, **labels), seen
+    row = _labels(sample, transform)
+    row |= {"depth_f16": depth_f16, "centre_mm": centre_mm, "cube_mm": sample.cube_mm}
+    row["trainable"] = sample.trainable and seen
+    return row, seen
 
 
-def _labels(sample: Sample | DepthSample, transform: np.ndarray) -> dict[str, Any]:
+def _labels(sample: Sample | DepthSample, transform: np.ndarray) -> Row:
     """Joints in pixels and intrinsics follow the crop, joints in millimetres stay."""
     return {
         "joints_mm": sample.joints_mm.astype(np.float32),

@@ -7,8 +7,8 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,17 +20,18 @@ VERSION = 3  # of the preprocessing; a file of another version is refused
 BLOCK = 64  # rows written, and stored as one HDF5 chunk, at a time
 PART = 16  # rows read at a time
 
-# type and unit of every column that a row may have, in the order in which columns are written
+# Type and unit of every column that a row may have, in the order in which columns are written. Rows of colour sets have
+# an image, visible joints and a scale bone, those of depth sets a picture and the cube that it was cut from.
 COLUMNS: dict[str, tuple[type, str]] = {
-    "image_u8": (np.uint8, "RGB, context crop"),
+    "image_u8": (np.uint8, "RGB, context crop"),  # (C, C, 3); colour sets may be stored without
     "depth_f16": (np.float16, "half the cube's side, context crop: -1 its front, +1 its back and all background"),
     "joints_mm": (np.float32, "mm, camera frame: x right, y down, z forward; in the order of the file's skeleton"),
-    "uv_px": (np.float32, "pixels of the context crop, (u, v), centres at integers"),
-    "visible": (np.bool_, ""),
-    "camera": (np.float64, "intrinsics of the context crop: uv ~ camera @ joints"),
+    "uv_px": (np.float32, "pixels of the context crop, (u, v), centres at integers"),  # (J, 2)
+    "visible": (np.bool_, ""),  # (J,)
+    "camera": (np.float64, "intrinsics of the context crop: uv ~ camera @ joints"),  # (3, 3)
     "side": (np.uint8, "0 left, 1 right"),
     "scale_bone_mm": (np.float32, "mm, middle finger MCP to PIP"),
-    "centre_mm": (np.float32, "mm, camera frame: centre of the cube"),
+    "centre_mm": (np.float32, "mm, camera frame: centre of the cube"),  # (3,)
     "cube_mm": (np.float32, "mm, side of the cube"),
     "trainable": (np.bool_, "false: tested on, not trained on"),
     "name": (str, ""),
@@ -40,42 +41,7 @@ COLUMNS: dict[str, tuple[type, str]] = {
     "moment": (str, "rows that show one pose share it"),
 }
 
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What rows of colour and of depth sets have in common."""
-
-    joints_mm: np.ndarray  # (J, 3)
-    uv_px: np.ndarray  # (J, 2)
-    camera: np.ndarray  # (3, 3)
-    side: int
-    trainable: bool
-    name: str
-    subject: str
-    sequence: str
-    frame: int
-    moment: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColourHand(Labels):
-    """One row of a colour set: a hand in its context crop of C x C pixels."""
-
-    image_u8: np.ndarray | None  # (C, C, 3); None in all rows of a split: no such column
-    visible: np.ndarray  # (J,) bool
-    scale_bone_mm: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class DepthHand(Labels):
-    """One row of a depth set: a hand in the context crop of its cube, C x C pixels."""
-
-    depth_f16: np.ndarray  # (C, C)
-    centre_mm: np.ndarray  # (3,)
-    cube_mm: float
-
-
-Hand = ColourHand | DepthHand
+Row = dict[str, Any]  # one hand in its context crop: a value a column
 
 
 @contextmanager
@@ -86,13 +52,13 @@ def writing(path: Path | str, attributes: dict[str, object]) -> Iterator[h5py.Fi
         yield file
 
 
-def write(path: Path | str, splits: dict[str, Iterable[Hand]], attributes: dict[str, object]) -> dict[str, int]:
+def write(path: Path | str, splits: dict[str, Iterable[Row]], attributes: dict[str, object]) -> dict[str, int]:
     """Write all splits in the order given and return their row counts; see `add`."""
     with writing(path, attributes) as file:
         return {split: add(file, split, hands, f"{path}: {split}") for split, hands in splits.items()}
 
 
-def add(file: h5py.File, split: str, hands: Iterable[Hand], label: str) -> int:
+def add(file: h5py.File, split: str, hands: Iterable[Row], label: str) -> int:
     """Write the rows of a split and return their number.
 
     InputError that starts with `label` if there is none, or if rows differ in their columns (some with an image, some
@@ -101,39 +67,35 @@ def add(file: h5py.File, split: str, hands: Iterable[Hand], label: str) -> int:
     group, digest, hands, count = file.create_group(split), hashlib.sha256(), iter(hands), 0
     columns: list[str] = []
     while rows := list(itertools.islice(hands, BLOCK)):
-        columns = columns or _columns(rows[0])
-        for hand in rows:
-            if odd := ", ".join(sorted(set(columns) ^ set(_columns(hand)))):
+        columns = columns or [key for key in COLUMNS if key in rows[0]]
+        for row in rows:
+            if odd := ", ".join(sorted(row.keys() ^ columns)):
                 expected = "expected the same columns in every row"
-                raise InputError(f"{label}: {expected}, found {odd} in some only, first at {hand.name}")
-        count = _append(group, columns, rows, count, digest)
+                raise InputError(f"{label}: {expected}, found {odd} in some only, first at {row['name']}")
+        for key in columns:
+            _append(group, key, [row[key] for row in rows], count, digest)
+        count += len(rows)
     if not count:
         raise InputError(f"{label}: expected at least one hand, found none")
     group.attrs["sha256"] = digest.hexdigest()  # of all rows: what a checkpoint and a model were made from
     return count
 
 
-def _columns(hand: Hand) -> list[str]:
-    return [key for key in COLUMNS if getattr(hand, key, None) is not None]
-
-
-def _append(group: h5py.Group, columns: list[str], rows: list[Hand], count: int, digest) -> int:
-    for key in columns:
-        dtype, unit = COLUMNS[key]
-        values = [getattr(row, key) for row in rows]
-        if dtype is str:
-            block, stored = np.array([value.encode() for value in values], dtype=object), h5py.string_dtype()
-            digest.update(b"\0".join(block))
-        else:
-            block, stored = np.stack([np.asarray(value, dtype) for value in values]), dtype
-            digest.update(block.data)
-        if key not in group:
-            shape = block.shape[1:]
-            group.create_dataset(key, (0, *shape), stored, maxshape=(None, *shape), chunks=(BLOCK, *shape))
-            group[key].attrs["unit"] = unit
-        group[key].resize(count + len(rows), axis=0)
-        group[key][count:] = block
-    return count + len(rows)
+def _append(group: h5py.Group, key: str, values: list, count: int, digest) -> None:
+    """Write `values` behind the `count` rows of a column that are there."""
+    dtype, unit = COLUMNS[key]
+    if dtype is str:
+        block, stored = np.array([value.encode() for value in values], dtype=object), h5py.string_dtype()
+        digest.update(b"\0".join(block))
+    else:
+        block, stored = np.stack([np.asarray(value, dtype) for value in values]), dtype
+        digest.update(block.data)
+    if key not in group:
+        shape = block.shape[1:]
+        group.create_dataset(key, (0, *shape), stored, maxshape=(None, *shape), chunks=(BLOCK, *shape))
+        group[key].attrs["unit"] = unit
+    group[key].resize(count + len(values), axis=0)
+    group[key][count:] = block
 
 
 def write_combined(path: Path | str, members: list[Path]) -> None:
@@ -142,8 +104,7 @@ def write_combined(path: Path | str, members: list[Path]) -> None:
     for key in ("crop_px", "context_px", "skeleton"):
         if first[key] != second[key]:
             raise InputError(f"{path}: expected sets of one {key}, found {first[key]} and {second[key]}")
-    with replacing_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["version"] = VERSION
+    with writing(path, {}) as file:
         for member, values in zip(members, facts, strict=True):
             file.attrs.update({f"{member.stem}_{key}": values[key] for key in sorted(values)})
 

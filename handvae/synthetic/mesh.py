@@ -1,4 +1,4 @@
-"""The hand's triangle mesh: the template that ships with the package, and linear blend skinning.
+"""The hand's triangle mesh: the template that ships with the package, linear blend skinning, and what is seen of it.
 
 `python -m handvae.synthetic.mesh` rebuilds template.npz, which ships so that rendering needs no scikit-image.
 """
@@ -26,6 +26,32 @@ class Template:
     faces: torch.Tensor  # (3, F) int64, counter-clockwise seen from outside
     bones: torch.Tensor  # (V,) int64, the bone of greatest weight
     mixed: torch.Tensor  # (F,) bool, corners of different bones
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The meshes of B scenes in their cameras' frames."""
+
+    vertices_m: torch.Tensor  # (3, B, V)
+    normals: torch.Tensor  # (3, B, V)
+    faces: torch.Tensor  # (3, F) of each mesh
+    drawn: torch.Tensor  # (D,) scene * F + face, of those that face the camera; the surface is closed
+    corners: torch.Tensor  # (3 corners, 3, D): u, v in pixels, 1/z in 1/m
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What the cameras see of the hands, one column per covered pixel, scene by scene."""
+
+    pixels: torch.Tensor  # (P,) flat index, (scene * height + row) * width + column
+    scene: torch.Tensor  # (P,)
+    position_m: torch.Tensor  # (3, P) camera frame
+    normal: torch.Tensor  # (3, P) unit, towards the outside
+    rest_m: torch.Tensor  # (3, P) the same points on the template
+    bone: torch.Tensor  # (P,)
+    scenes: int
+    height: int
+    width: int
 
 
 @cache

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from handvae.synthetic import raster
-from handvae.synthetic.mesh import Template, skin
-from handvae.synthetic.surface import Posed, Surface
+from handvae.synthetic.mesh import Posed, Surface, Template, skin
 
 NO_BONE = 255
 BLUR = (0.58, 0.21)  # a lens's blur, which also hides the staircase of one sample per pixel

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
+from handvae.synthetic.mesh import Posed, Surface
 from handvae.synthetic.skin_texture import power4, skin_texture
-from handvae.synthetic.surface import Posed, Surface
 
 SHADOW_CELLS = 112
 WRAP = (0.38, 0.20, 0.14)  # red light travels furthest under the skin

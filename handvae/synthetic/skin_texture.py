@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from handvae.synthetic.kinematics import BONES, PALM, RADII_M, REFERENCE_SHAPE, REST
-from handvae.synthetic.surface import Surface
+from handvae.synthetic.mesh import Surface
 
 NOISE_CELLS, NOISE_CELL_M = 64, 0.0012
 # oblique: no terraces along the arm
