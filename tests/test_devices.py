@@ -67,9 +67,3 @@ def test_nothing_but_a_missing_compiler_is_taken_for_one(monkeypatch, error):
     monkeypatch.setattr(torch, "compile", fails_with(error))
     with pytest.raises(type(error)):
         devices.compiled(fails_with, CPU)
-
-
-def test_a_fault_in_what_is_compiled_is_not_taken_for_a_missing_compiler(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda function: function)
-    with pytest.raises(RuntimeError, match="shape"):
-        devices.compiled(lambda x: x.view(7, 11), CPU)(torch.ones(8))

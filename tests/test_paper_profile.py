@@ -13,6 +13,7 @@ from handvae.model import batches, checkpoints, parts, training
 from handvae.model.settings import settings_of
 from handvae.preprocessing import store
 from tests.conftest import REPOSITORY
+from tests.test_batches import row
 
 CPU = torch.device("cpu")
 CROP_PX, CONTEXT_PX = 256, 384
@@ -33,15 +34,14 @@ def sets(tmp_path_factory):
 
     def hands(dataset, joints):
         for number in range(4):
-            common = {"joints_mm": rng.normal([0, 0, 500], 40, (joints, 3)), "side": number // 2, "camera": np.eye(3)}
-            common |= {"uv_px": rng.uniform(0, CONTEXT_PX, (joints, 2)), "trainable": True, "frame": number}
-            common |= dict.fromkeys(("name", "subject", "sequence", "moment"), str(number))
+            pose = rng.normal([0, 0, 500], 40, (joints, 3)), rng.uniform(0, CONTEXT_PX, (joints, 2)), np.eye(3)
             if dataset == "icvl":
-                depth = rng.uniform(-1, 1, (CONTEXT_PX, CONTEXT_PX))
-                yield dict(depth_f16=depth, centre_mm=np.array([0, 0, 500]), cube_mm=250, **common)
+                columns = {"depth_f16": rng.uniform(-1, 1, (CONTEXT_PX, CONTEXT_PX)), "centre_mm": (0, 0, 500)}
+                yield row(number, *pose, cube_mm=250, **columns)
             else:
                 image = rng.integers(0, 256, (CONTEXT_PX, CONTEXT_PX, 3), np.uint8)
-                yield dict(image_u8=image, visible=np.ones(joints, bool), scale_bone_mm=25, **common)
+                columns = {"image_u8": image, "visible": np.ones(joints, bool), "side": number // 2}
+                yield row(number, *pose, scale_bone_mm=25, **columns)
 
     for dataset in ("rhd", "stb", "icvl"):
         joints = len(SKELETONS[SKELETON_OF[dataset]])

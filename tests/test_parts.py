@@ -34,7 +34,10 @@ def test_frames_with_a_wrong_label_are_left_out_of_training_only(tmp_path):
     (part,) = parts.training_parts(tmp_path, of_p2)
     assert part.groups == ["P0", "P1"] and part.rows.sum() == 10
     assert len(batches.load_split([part], False, None, torch.device("cpu"))) == 10
-    assert parts.scored_part(tmp_path, of_p2, "msra").rows.sum() == 6
+    scored = parts.scored_part(tmp_path, of_p2, "msra")
+    assert scored.groups == ["P2"] and scored.rows.sum() == 6
+    with pytest.raises(InputError, match="expected the subject P7, found P0, P1, P2"):
+        parts.training_parts(tmp_path, EXPERIMENTS["msra-resnet18-p7"])
 
 
 def test_validation_rows_are_whole_moments_and_stretches_of_video_and_never_trained_on(tmp_path):

@@ -11,7 +11,7 @@ from handvae.model.parts import Part, whole
 from handvae.model.residency import HostImages, read_images, stays_on_host
 from handvae.preprocessing import store
 from tests.conftest import REPOSITORY
-from tests.test_batches import write_depth_hands
+from tests.test_batches import row, write_depth_hands
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -35,11 +35,8 @@ def test_reading_takes_little_more_memory_than_the_images(tmp_path):
 
     def hands():
         for number in range(rows):
-            yield dict(
-                image_u8=np.full((px, px, 3), number % 251, np.uint8), visible=np.ones(21, bool), scale_bone_mm=40.0,
-                joints_mm=np.zeros((21, 3)), uv_px=np.zeros((21, 2)), camera=np.eye(3), side=number % 2,
-                trainable=True, name=str(number), subject="", sequence="", frame=number, moment=str(number),
-            )  # fmt: skip
+            colour = {"image_u8": np.full((px, px, 3), number % 251, np.uint8), "visible": np.ones(21, bool)}
+            yield row(number, np.zeros((21, 3)), np.zeros((21, 2)), np.eye(3), scale_bone_mm=40.0, **colour)
 
     store.write(tmp_path / "set.h5", {"train": hands()}, {"crop_px": px, "context_px": px})
     command = [sys.executable, "-c", PEAK, tmp_path / "set.h5"]

@@ -56,29 +56,6 @@ def both(batch):
     return {True: batch, False: batch}
 
 
-def test_where_training_runs_is_no_part_of_what_models_and_checkpoints_compare():
-    loaded = params.load(REPOSITORY / "params.yaml")
-    elsewhere = replace(loaded, device="cpu", resident="host", profile=replace(loaded.profile, needs_gpu=True))
-    assert settings_of(elsewhere, "rhd-rgb-v4").as_dict() == settings_of(loaded, "rhd-rgb-v4").as_dict()
-
-
-def test_learning_rate_warms_up_then_stays_and_ends_at_zero():
-    constant = settings(steps=100, warmup_steps=10, schedule="constant").training
-    rates = [schedules.rate_share(step, constant) for step in range(100)]
-    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)]) and set(rates[10:]) == {1.0}
-    linear = [schedules.rate_share(step, replace(constant, schedule="linear_end")) for step in range(100)]
-    assert linear[:10] == rates[:10] and set(linear[10:61]) == {1.0}
-    assert linear[60:] == pytest.approx([(100 - step) / 40 for step in range(60, 100)])
-
-
-def test_kl_weight_rises_geometrically_and_then_stays():
-    loss = replace(settings().loss, kl_weight_start=0.001, kl_weight=0.1, kl_warmup_share=0.5)
-    assert schedules.kl_weight(0, 100, loss) == pytest.approx(0.001)
-    assert schedules.kl_weight(25, 100, loss) == pytest.approx(0.01)
-    assert schedules.kl_weight(50, 100, loss) == schedules.kl_weight(99, 100, loss) == pytest.approx(0.1)
-    assert schedules.kl_weight(0, 100, replace(loss, kl_warmup_share=0.0)) == pytest.approx(0.1)
-
-
 @pytest.mark.parametrize("target", ["joints_3d", "rgb"])
 def test_a_step_on_one_pair_moves_its_own_encoder_and_decoder_only(data, tmp_path, target):
     run = training.Run(settings(), CPU)
@@ -118,10 +95,8 @@ def test_a_joint_step_has_the_gradient_of_the_summed_losses(data, tmp_path):
         total = total + reconstruction + weight * kl
     total.backward()
     for name, value in plain.named_parameters():
-        gradient = run.model.get_parameter(name).grad
-        assert (gradient is None) == (value.grad is None), name
-        if gradient is not None:
-            torch.testing.assert_close(gradient, value.grad, rtol=1e-4, atol=1e-5, msg=name)
+        gradient = run.model.get_parameter(name).grad  # None of both where no pair uses the parameter
+        torch.testing.assert_close(gradient, value.grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_terms_come_in_the_order_of_the_pairs(data, monkeypatch):
@@ -132,21 +107,6 @@ def test_terms_come_in_the_order_of_the_pairs(data, monkeypatch):
     monkeypatch.setattr(training, "training_step", numbered)
     terms = training.train_block(training.Run(chosen, CPU), load(data, ["train"], True, None))
     assert terms[0].tolist() == [[number, number] for number in range(7)]
-
-
-def test_separate_models_train_as_if_each_were_alone(data, tmp_path):
-    """Pairs without a common parameter take no part in each other's steps, though they share an optimiser."""
-    chosen = settings("stb-separate")
-    together, alone = training.Run(chosen, CPU), training.Run(chosen, CPU)
-    batch, noise = batch_of(chosen, data, tmp_path), noise_of(3)
-    number = chosen.pairs.index(("joints_2d", "joints_2d"))
-    for step in range(3):
-        for encodings in training.encodings(chosen, True):
-            training.training_step(together, encodings, both(batch), noise[[step] * 3])
-        training.training_step(alone, [[number]], both(batch), noise[[step] * 3])
-    for part in ("encoders.joints_2d", "decoders.joints_2d"):
-        for name, value in alone.model.get_submodule(part).named_parameters():
-            assert torch.equal(value, together.model.get_submodule(part).get_parameter(name)), name
 
 
 def test_training_brings_the_error_under_the_mean_poses(data, tmp_path):
@@ -182,38 +142,6 @@ def test_the_same_seed_interrupted_or_not_gives_the_same_bytes_and_another_seed_
     assert steps == list(range(2 * BLOCK, 40, BLOCK)) and not (tmp_path / "broken.pt").exists()
 
 
-def test_a_checkpoint_of_other_settings_or_data_is_refused(data, tmp_path):
-    run = training.Run(settings(), CPU)
-    identity = {"settings": settings().as_dict(), "data_sha256": "of other data"}
-    checkpoints.save_checkpoint(tmp_path / "model.pt", run.state(), [], identity)
-    with pytest.raises(
-        InputError, match=r"model.pt: a checkpoint of another run: data_sha256 expected \w+, found of other"
-    ):
-        train(settings(), data, tmp_path)
-    with pytest.raises(InputError, match=r"settings.training.steps expected 50, found 40"):
-        train(settings(steps=50), data, tmp_path)
-    assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.parametrize("content", [b"PK\x03\x04 broken", b"\x80\x04cos\nsystem\n(S'echo hacked'\ntR."])
-def test_a_broken_or_hostile_checkpoint_is_refused_and_runs_nothing(data, tmp_path, content, capfd):
-    (tmp_path / "model.pt").write_bytes(content)
-    with pytest.raises(InputError, match=r"model.pt: expected a file of tensors"):
-        train(settings("rhd-2d-v1"), data, tmp_path)
-    assert "hacked" not in capfd.readouterr().out
-
-
-def test_a_model_without_its_settings_or_with_anothers_weights_is_refused(data, tmp_path):
-    train(settings("rhd-2d-v1", steps=1), data, tmp_path, "a")
-    train(settings("rhd-2d-v2", steps=1), data, tmp_path, "b")
-    (tmp_path / "b" / "weights.pt").write_bytes((tmp_path / "a" / "weights.pt").read_bytes())
-    with pytest.raises(InputError, match=r"b/weights.pt: expected the weights of Architecture"):
-        checkpoints.load_model(tmp_path / "b", CPU)
-    (tmp_path / "a" / "settings.json").unlink()
-    with pytest.raises(InputError, match=r"a/settings.json: expected a trained model's settings"):
-        checkpoints.load_model(tmp_path / "a", CPU)
-
-
 def test_a_loss_that_is_not_finite_stops_with_step_pair_and_terms(data, tmp_path):
     with pytest.raises(
         InputError, match=r"rhd-2d-v1: expected a finite loss, found .* for joints_2d->joints_3d at step"
@@ -245,25 +173,16 @@ def test_no_memory_is_read_before_it_is_written(data, tmp_path, monkeypatch):
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize(
-    ("name", "pairs"),
-    [
-        ("stb-cross", [("rgb", "rgb"), ("joints_2d", "joints_3d"), ("joints_3d", "joints_2d")]),
-        ("icvl-resnet18", [("depth", "joints_3d"), ("depth", "depth")]),
-    ],
-)
-def test_every_pair_is_compiled_once_for_all_seeds_into_the_terms_and_gradients_of_the_plain_model(
-    data, tmp_path, name, pairs
-):
+def test_every_pair_is_compiled_once_for_all_seeds_into_the_terms_and_gradients_of_the_plain_model(data, tmp_path):
     """Compiled again it would count: after eight times torch falls back to the plain model, without an error."""
     torch.compiler.reset()
     counter = CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(vae.terms, backend=counter)
-    chosen = replace(settings(name), pairs=tuple(pairs))
+    chosen = replace(settings("stb-cross"), pairs=(("rgb", "rgb"), ("joints_2d", "joints_3d")))
     batch, noise = batch_of(chosen, data, tmp_path), noise_of(1)
     for seed in range(2):
         of_seed = replace(chosen, experiment=replace(chosen.experiment, seed=seed))
-        for source, target in pairs:
+        for source, target in chosen.pairs:
             values = []
             for terms in (vae.terms, compiled):
                 model = training.Run(of_seed, CPU).model.train()
@@ -271,10 +190,8 @@ def test_every_pair_is_compiled_once_for_all_seeds_into_the_terms_and_gradients_
                 of_pair.sum().backward()
                 gradients = {key: value.grad for key, value in model.named_parameters() if value.grad is not None}
                 values.append({"terms": of_pair.detach(), **gradients, **dict(model.named_buffers())})
-            assert set(values[0]) == set(values[1])
-            for key, value in values[0].items():
-                torch.testing.assert_close(values[1][key], value)
-    assert counter.frame_count == len(pairs)
+            torch.testing.assert_close(values[1], values[0])
+    assert counter.frame_count == len(chosen.pairs)
 
 
 @pytest.mark.parametrize("name", ["stb-cross", "icvl-resnet50"])
