@@ -37,14 +37,13 @@ def test_running_out_of_memory_is_one_line_with_its_remedies():
         raise RuntimeError("something else")
 
 
-def fails_with(error):
-    def compile_(function):
-        def call(*arguments):
-            raise error
+def compile_error(monkeypatch, error):
+    """What compiles fails with this error when it is called."""
 
-        return call
+    def fail(*arguments):
+        raise error
 
-    return compile_
+    monkeypatch.setattr(torch, "compile", lambda function: fail)
 
 
 @pytest.mark.parametrize(
@@ -56,14 +55,14 @@ def fails_with(error):
     ],
 )
 def test_without_a_compiler_the_model_runs_uncompiled_and_a_line_says_so(monkeypatch, capsys, error):
-    monkeypatch.setattr(torch, "compile", fails_with(error))
-    assert devices.compiled(fails_with, CPU) is fails_with
+    compile_error(monkeypatch, error)
+    assert devices.compiled(compile_error, CPU) is compile_error
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("torch.compile does not work here, so the model runs uncompiled, slower: ")
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), ValueError("a fault")])
 def test_nothing_but_a_missing_compiler_is_taken_for_one(monkeypatch, error):
-    monkeypatch.setattr(torch, "compile", fails_with(error))
+    compile_error(monkeypatch, error)
     with pytest.raises(type(error)):
-        devices.compiled(fails_with, CPU)
+        devices.compiled(compile_error, CPU)

@@ -86,14 +86,8 @@ def test_a_hostile_file_is_refused_without_memory(tmp_path, content):
         refused(tmp_path / "x.mat", ndim=2)
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_a_damaged_file_gives_the_same_numbers_or_one_input_error(tmp_path, compressed):
+def test_a_damaged_file_gives_the_same_numbers_or_one_input_error(tmp_path):
     path, rng = tmp_path / "x.mat", np.random.default_rng(1)
-    scipy.io.savemat(path, {"names": CELLS, "x": X, "y": X[0]}, do_compression=compressed)
-    whole = path.read_bytes()
-    # Without compression there is no checksum: a flipped byte among the numbers is another number; they are spared.
-    start = len(whole) if compressed else whole.index(X.tobytes("F"))
-    before, numbers, after = whole[:start], whole[start : start + X.nbytes], whole[start + X.nbytes :]
-    copies = [damaged(before + after, b"<html></html>", rng) for _ in range(COPIES)]
-    copies = [copy[:start] + numbers + copy[start:] if len(copy) > start else copy for copy in copies]
+    matlab.write(path, {"names": NAMES, "x": X, "y": X[0]})  # compressed: without its checksum a number may change
+    copies = [damaged(path.read_bytes(), b"<html></html>", rng) for _ in range(COPIES)]
     assert refused_or(lambda: np.testing.assert_array_equal(matlab.read(path, "x", 3, 60), X), path, copies) > 80

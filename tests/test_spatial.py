@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from handvae.base import params
 from handvae.base.joints import ROOT
 from handvae.model import spatial, vae
 from handvae.model.vae import Architecture
+from tests.conftest import REPOSITORY
 
 PAIRS = (("rgb", "joints_3d"), ("rgb", "heatmaps"), ("joints_2d", "joints_3d"))
 ARCHITECTURE = Architecture(PAIRS, 64, 16, 16, True, 21, "resnet18")
@@ -119,7 +121,7 @@ def test_every_skeleton_has_a_map_a_joint(joints):
 def test_a_batch_is_learned_maps_and_all():
     model, given = vae.CrossModalVAE(ARCHITECTURE, 0), samples(8)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
-    loss = vae_loss()
+    loss = params.load(REPOSITORY / "params.yaml").recipes["ours"]
     history = []
     for step in range(80):
         optimiser.zero_grad()
@@ -131,10 +133,3 @@ def test_a_batch_is_learned_maps_and_all():
         history.append(terms.detach())
     assert history[-1][0, 0] < 0.3 * history[0][0, 0]
     assert history[-1][1, 0] < 0.7 * history[0][1, 0]
-
-
-def vae_loss():
-    from handvae.base import params
-    from tests.conftest import REPOSITORY
-
-    return params.load(REPOSITORY / "params.yaml").recipes["ours"]

@@ -6,7 +6,7 @@ import scipy.io
 
 from handvae.base import geometry
 from handvae.base.joints import HAND21, LEFT, MIDDLE_MCP, MIDDLE_PIP, RING_MCP, ROOT
-from handvae.datasets import png, stb
+from handvae.datasets import matlab, png, stb
 from handvae.preprocessing.preprocess import crop_hand, size
 from tests.conftest import REAL, needs_real
 from tests.damage import refusal
@@ -167,15 +167,13 @@ def test_archives_unpacked_without_a_folder_of_their_own_are_noticed(small):
     "array, expected",
     [
         (np.ones((3, 20, 4)), "expected handPara of 3 x 21 x frames, found 3 x 20 x 4"),
-        (-np.ones((3, 21, 4)), "expected joints in front of the camera"),
         (np.full((3, 21, 4), 500.0), "expected a joint 20 mm or more from joint 0"),
     ],
 )
 def test_labels_that_no_hand_can_have_are_refused(small, array, expected):
-    path = small / "labels/B1Counting_BB.mat"
-    scipy.io.savemat(path, {"handPara": array})
+    matlab.write(small / "labels/B1Counting_BB.mat", {"handPara": array})
     message = refusal(stb.inspect, small)
-    assert expected in message and path.name in message
+    assert expected in message and "B1Counting_BB.mat" in message
 
 
 def test_an_image_of_another_size_is_refused(small):
