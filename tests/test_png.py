@@ -28,7 +28,7 @@ def saved(tmp_path, image: Image.Image, **options):
 def test_what_is_written_comes_back_and_pillow_reads_the_same(tmp_path, kind):
     read, image = READERS[kind]
     png.write(tmp_path / "a.png", image)
-    assert png.kind(tmp_path / "a.png") == kind
+    assert png.format_name(tmp_path / "a.png") == kind
     for read_back in (read(tmp_path / "a.png"), np.array(Image.open(tmp_path / "a.png"))):
         assert read_back.dtype == image.dtype and np.array_equal(read_back, image)
 
@@ -48,7 +48,7 @@ def own_pictures() -> dict[str, tuple[Image.Image, dict]]:
 def test_colour_pictures_of_ones_own_are_converted_and_others_refused(tmp_path, kind):
     image, options = own_pictures()[kind]
     path = saved(tmp_path, image, **options)
-    assert png.kind(path) == kind
+    assert png.format_name(path) == kind
     assert refusal(png.read_rgb_u8, path).endswith(f"expected an 8-bit RGB PNG, found {kind}")
     assert np.array_equal(png.read_rgb_u8(path, convert=True), np.array(image.convert("RGBA"))[..., :3])
 

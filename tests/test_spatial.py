@@ -54,16 +54,16 @@ def test_the_soft_argmax_of_a_known_map_is_exact():
     maps[0, 0, 3, 5] = 0.0  # v, u
     maps[0, 1, 8, 8] = maps[0, 1, 8, 9] = 0.0  # half way between two cells
     maps[0, 2] = 0.0  # no idea: the middle
-    place = spatial.soft_argmax(maps)[0]
+    uv = spatial.soft_argmax(maps)[0]
     expected = [[(5.5) / 8 - 1, 3.5 / 8 - 1], [9.0 / 8 - 1, 8.5 / 8 - 1], [0.0, 0.0]]
-    torch.testing.assert_close(place, torch.tensor(expected), atol=1e-6, rtol=0)
-    u_px = (place[0, 0] * 32) + 31.5  # of a crop of 64 px: the middle of the pixels 20 to 23
+    torch.testing.assert_close(uv, torch.tensor(expected), atol=1e-6, rtol=0)
+    u_px = (uv[0, 0] * 32) + 31.5  # of a crop of 64 px: the middle of the pixels 20 to 23
     assert u_px == pytest.approx(21.5, abs=1e-4)
 
 
 def test_the_loss_of_maps_is_least_at_the_true_places_and_leaves_out_joints_outside_the_crop():
     true = torch.tensor([[[0.3, -0.2], [0.1, 0.6]]])
-    cells = spatial.cell_places(16, true.device)
+    cells = spatial.cell_centres(16, true.device)
     exponent = -0.5 * ((true[..., None] - cells) * 8).square()
     maps = exponent[:, :, 1, :, None] + exponent[:, :, 0, None, :]
     least = spatial.heatmap_loss(maps, true.flatten(1))
@@ -79,8 +79,8 @@ def test_the_posterior_of_an_image_is_the_product_of_its_features_and_of_its_own
     model, given = vae.CrossModalVAE(ARCHITECTURE, 0).eval(), samples(4)
     x, side = given["rgb"], given["side_onehot"]
     mu, log_var, maps = model.encode_with_maps("rgb", x, side)
-    place = spatial.soft_argmax(maps)
-    by_joints = model.encode("joints_2d", (place - place[:, ROOT : ROOT + 1]).flatten(1), side)
+    uv = spatial.soft_argmax(maps)
+    by_joints = model.encode("joints_2d", (uv - uv[:, ROOT : ROOT + 1]).flatten(1), side)
     trunk, head = model.encoders["rgb"].trunk, model.decoders["heatmaps"]
     at_joints = head(trunk.stages(x))[1]
     by_features = model.encoders["rgb"].posterior(torch.cat([trunk(x), at_joints], dim=1), side)

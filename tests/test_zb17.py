@@ -65,13 +65,13 @@ def test_rotations_by_hand():
 
 
 def test_score_maps_peak_at_their_joints_and_are_empty_of_those_outside():
-    place = torch.tensor([[[0.125, -0.375], [1.5, 0.0], *[[0.0, 0.0]] * 19]])
-    maps = zb17.score_maps(place.flatten(1), 8)
+    uv = torch.tensor([[[0.125, -0.375], [1.5, 0.0], *[[0.0, 0.0]] * 19]])
+    maps = zb17.score_maps(uv.flatten(1), 8)
     assert maps[0, 0].argmax() == 2 * 8 + 4 and maps[0, 0].max() == 1 and maps[0, 1].sum() == 0
     assert maps[0, 0, 2, 5] == pytest.approx(float(torch.exp(torch.tensor(-0.5 * (0.25 / zb17.SPREAD) ** 2))))
     exact = [maps[:, :]] * 3
-    least = zb17.posenet_loss(exact, maps, place.flatten(1))
-    assert least < 1e-3 < zb17.posenet_loss([maps + 0.1] * 3, maps, place.flatten(1)) == pytest.approx(0.3, rel=1e-3)
+    least = zb17.posenet_loss(exact, maps, uv.flatten(1))
+    assert least < 1e-3 < zb17.posenet_loss([maps + 0.1] * 3, maps, uv.flatten(1)) == pytest.approx(0.3, rel=1e-3)
 
 
 @pytest.mark.parametrize(

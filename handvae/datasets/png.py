@@ -37,10 +37,10 @@ def read_grey_u16(path: Path) -> np.ndarray:
     return _read(path, GREY_U16, False)
 
 
-def kind(path: Path) -> str:
+def format_name(path: Path) -> str:
     """The format in a PNG's header: "8-bit RGB", "4-bit palette, interlaced". InputError if it is no PNG."""
     with plain_file.opened(path, "a PNG") as file:
-        return _kind(path, file.read(_START_BYTES))
+        return _format_name(path, file.read(_START_BYTES))
 
 
 def write(path: Path, image: np.ndarray) -> None:
@@ -68,7 +68,7 @@ def _read(path: Path, wanted: str, convert: bool) -> np.ndarray:
     """InputError if `path` is missing, damaged, too large, or neither what is `wanted` nor can be converted to it."""
     expected = f"{'a' if wanted == GREY_U16 else 'an'} {wanted} PNG"
     data = plain_file.read(path, _MAX_FILE_BYTES, expected)
-    actual, image = _kind(path, data), _decoded(path, data)
+    actual, image = _format_name(path, data), _decoded(path, data)
     if actual == wanted:
         return np.array(image)
     if convert and wanted == RGB_U8 and not actual.startswith("16"):
@@ -80,7 +80,7 @@ def _read(path: Path, wanted: str, convert: bool) -> np.ndarray:
     raise InputError(f"{path}: expected {expected}, found {actual}")
 
 
-def _kind(path: Path, data: bytes) -> str:
+def _format_name(path: Path, data: bytes) -> str:
     if len(data) < _START_BYTES or not data.startswith(_SIGNATURE):
         raise InputError(f"{path}: expected a PNG, found {'another format' if data else 'an empty file'}")
     bits, colour, _, _, interlaced = data[_START_BYTES - 5 : _START_BYTES]

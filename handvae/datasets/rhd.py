@@ -158,7 +158,7 @@ def _is_published(root: Path, training_frames: int) -> bool:
 def _conversions(root: Path) -> list[str]:
     """Notes on the images that are not stored as those of the published set."""
     formats = Counter(
-        (folder, png.kind(root / split / folder / name), wanted)
+        (folder, png.format_name(root / split / folder / name), wanted)
         for folder, wanted in (("color", png.RGB_U8), ("mask", png.GREY_U8))
         for split in SPLITS.values()
         for name in _png_sizes(root / split / folder)

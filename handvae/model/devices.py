@@ -73,17 +73,17 @@ def compiled(function: Callable, device: torch.device) -> Callable:
 
 
 @contextmanager
-def out_of_memory(what: str, device: torch.device, remedies: str) -> Iterator[None]:
+def out_of_memory(task: str, device: torch.device, remedies: str) -> Iterator[None]:
     """Turn running out of the device's memory into one line that names the remedies."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise InputError(f"{what}: the memory of {described(device)} is too small; {remedies}") from error
+        raise InputError(f"{task}: the memory of {described(device)} is too small; {remedies}") from error
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
             raise
         needs = "an experiment on images holds those of its set there, or on the GPU"
-        raise InputError(f"{what}: the memory of this machine is too small; {needs}") from error
+        raise InputError(f"{task}: the memory of this machine is too small; {needs}") from error
 
 
 def keep_freed_memory() -> None:

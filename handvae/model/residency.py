@@ -27,7 +27,7 @@ class HostImages:
     def __init__(self, images: torch.Tensor, device: torch.device):
         self.images, self.device = images, device
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self.sent: list[tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]] = []  # rows, their images, arrival
+        self.sent: dict[bytes, tuple[torch.Tensor, torch.cuda.Event | None]] = {}  # by their rows: images, arrival
 
     def send(self, rows: torch.Tensor) -> None:
         """Start to copy `rows` (M,), int64 on the CPU."""
@@ -36,19 +36,19 @@ class HostImages:
         gathered = torch.empty(shape, dtype=self.images.dtype, pin_memory=pinned)
         torch.index_select(self.images, 0, rows, out=gathered)
         if self.stream is None:
-            self.sent.append((rows, gathered, None))
+            self.sent[rows.numpy().tobytes()] = gathered, None
             return
         with torch.cuda.stream(self.stream):
             arriving = gathered.to(self.device, non_blocking=True)
-            self.sent.append((rows, arriving, self.stream.record_event()))
+            self.sent[rows.numpy().tobytes()] = arriving, self.stream.record_event()
 
     def take(self, rows: torch.Tensor) -> torch.Tensor:
         """The images of `rows` (M,), int64 on the CPU, on the device: those sent before, else they are copied now."""
-        if not any(torch.equal(rows, sent) for sent, _, _ in self.sent):
+        key = rows.numpy().tobytes()
+        if key not in self.sent:
             self.sent.clear()  # nobody came for them
             self.send(rows)
-        index = next(index for index, (sent, _, _) in enumerate(self.sent) if torch.equal(rows, sent))
-        _, images, arrival = self.sent.pop(index)
+        images, arrival = self.sent.pop(key)
         if arrival is not None:
             computing = torch.cuda.current_stream(self.device)
             computing.wait_event(arrival)

@@ -47,26 +47,26 @@ class SpatialHead(nn.Module):
         return logits, self.at_joints(means.flatten(1))
 
 
-def cell_places(cells: int, device: torch.device) -> torch.Tensor:
+def cell_centres(cells: int, device: torch.device) -> torch.Tensor:
     """The middles (cells,) of a map's cells, in the units of HEATMAPS."""
     return (torch.arange(cells, device=device) + 0.5) * (2.0 / cells) - 1.0
 
 
 def soft_argmax(logits: torch.Tensor) -> torch.Tensor:
     """The mean place (B, J, 2), u and v, of maps (B, J, C, C) as distributions over their cells."""
-    places = cell_places(logits.shape[-1], logits.device)
+    centres = cell_centres(logits.shape[-1], logits.device)
     maps = logits.flatten(2).softmax(dim=2).view_as(logits)
-    return torch.stack([(maps.sum(dim=2) * places).sum(dim=2), (maps.sum(dim=3) * places).sum(dim=2)], dim=2)
+    return torch.stack([(maps.sum(dim=2) * centres).sum(dim=2), (maps.sum(dim=3) * centres).sum(dim=2)], dim=2)
 
 
-def heatmap_loss(logits: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Of each sample (B,): the cross-entropy of its maps against a normalised Gaussian around each joint's `place`
+def heatmap_loss(logits: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
+    """Of each sample (B,): the cross-entropy of its maps against a normalised Gaussian around each joint's `uv`
     (B, 2 J), and the squared error of its maps' means, both summed over the joints. Joints outside the crop count in
     neither."""
-    true = place.view(len(place), -1, 2)
+    true = uv.view(len(uv), -1, 2)
     inside = (true.abs() <= 1).all(dim=2).float()
     cells = logits.shape[-1]
-    distance = (true[..., None] - cell_places(cells, place.device)) * (cells / 2 / SPREAD_CELLS)  # (B, J, 2, C)
+    distance = (true[..., None] - cell_centres(cells, uv.device)) * (cells / 2 / SPREAD_CELLS)  # (B, J, 2, C)
     exponent = -0.5 * distance.square()
     target = (exponent[:, :, 1, :, None] + exponent[:, :, 0, None, :]).flatten(2).softmax(dim=2)
     entropy = -(target * logits.flatten(2).log_softmax(dim=2)).sum(dim=2)

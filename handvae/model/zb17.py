@@ -14,7 +14,7 @@ from torch import nn
 from handvae.base.joints import HAND21, MIDDLE_MCP, RIGHT, ROOT
 from handvae.base.sections import HEATMAPS, TARGET, Loss
 from handvae.model.networks import initialise
-from handvae.model.spatial import cell_places
+from handvae.model.spatial import cell_centres
 from handvae.model.vae import Architecture
 
 JOINTS = len(HAND21)
@@ -156,21 +156,21 @@ def terms(
     return torch.stack([of_source, torch.zeros_like(of_source)])[None]
 
 
-def score_maps(place: torch.Tensor, cells: int) -> torch.Tensor:
-    """Gaussians of height 1 (B, 21, C, C) around each joint's place (B, 42) in the crop; none of a joint outside it."""
-    true = place.view(len(place), -1, 2)
-    exponent = -0.5 * ((true[..., None] - cell_places(cells, place.device)) / SPREAD).square()  # (B, J, 2, C)
+def score_maps(uv: torch.Tensor, cells: int) -> torch.Tensor:
+    """Gaussians of height 1 (B, 21, C, C) around each joint's uv (B, 42) in the crop; none of a joint outside it."""
+    true = uv.view(len(uv), -1, 2)
+    exponent = -0.5 * ((true[..., None] - cell_centres(cells, uv.device)) / SPREAD).square()  # (B, J, 2, C)
     inside = (true.abs() <= 1).all(dim=2)
     return torch.exp(exponent[:, :, 1, :, None] + exponent[:, :, 0, None, :]) * inside[..., None, None]
 
 
-def posenet_loss(maps: list[torch.Tensor], true: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+def posenet_loss(maps: list[torch.Tensor], true: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
     """The root of each map's mean squared error, over the joints inside the crop, summed over the three stages.
 
     paper: over the visible joints and maps enlarged to the crop's size; here over those that the crop holds, hidden
     ones too, which ours learns from as well, at the size of the maps.
     """
-    inside = (place.view(len(place), -1, 2).abs() <= 1).all(dim=2).float()
+    inside = (uv.view(len(uv), -1, 2).abs() <= 1).all(dim=2).float()
     errors = [((of_stage.float() - true).square().mean(dim=(2, 3)) + 1e-8).sqrt() for of_stage in maps]
     return sum((error * inside).sum() for error in errors) / inside.sum().clamp(min=1)
 

@@ -39,10 +39,10 @@ def render_icvl(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
     order = (*icvl.SESSIONS, *icvl.TEST_SEQUENCES).index(part)
     lengths_m = sequences.ICVL_HAND_LENGTH_M * np.linspace(0.92, 1.08, len(icvl.SESSIONS) + 2)
     length_m = float(np.random.default_rng([seed, ICVL_SEED]).permutation(lengths_m)[order])
-    subject, place = Subject(seed, 100 * ICVL_SEED + order, length_m), (seed, ICVL_SEED, order)
-    hand = Sequence(place, "random", LEFT, subject, sequences.ICVL_VIEW).hand(number)
-    depth_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), _backdrop_m(place, sequences.ICVL_VIEW))
-    depth_mm = sensor.measure(depth_m, np.random.default_rng([*place, number]), "tof")
+    subject, seeds = Subject(seed, 100 * ICVL_SEED + order, length_m), (seed, ICVL_SEED, order)
+    hand = Sequence(seeds, "random", LEFT, subject, sequences.ICVL_VIEW).hand(number)
+    depth_m = np.minimum(render_depth(hand, icvl.CAMERA, *icvl.IMAGE_HW), _backdrop_m(seeds, sequences.ICVL_VIEW))
+    depth_mm = sensor.measure(depth_m, np.random.default_rng([*seeds, number]), "tof")
     testing = part in icvl.TEST_SEQUENCES
     images = root / ("Testing" if testing else "Training") / "Depth"
     icvl.write_image(images / part / icvl.image_name(number), depth_mm)
@@ -76,11 +76,11 @@ def render_nyu(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
     count = sizes["training" if split == "train" else "evaluation"]
     person = 0 if number <= nyu.first_subject_frames(split, count) else 1
     subject = Subject(seed, 100 * NYU_SEED + person, sequences.NYU_HAND_LENGTHS_M[person])
-    place = (seed, NYU_SEED, int(split == "test"), person)
-    hand = Sequence(place, "random", RIGHT, subject, sequences.NYU_VIEW).hand(number)
+    seeds = (seed, NYU_SEED, int(split == "test"), person)
+    hand = Sequence(seeds, "random", RIGHT, subject, sequences.NYU_VIEW).hand(number)
     hand_m = render_depth(hand, nyu.CAMERA, *nyu.IMAGE_HW)
-    backdrop_m = _backdrop_m(place, sequences.NYU_VIEW)
-    rng = np.random.default_rng([*place, number])
+    backdrop_m = _backdrop_m(seeds, sequences.NYU_VIEW)
+    rng = np.random.default_rng([*seeds, number])
     depth_mm = sensor.measure(np.minimum(hand_m, backdrop_m), rng, "structured")
     nyu.write_image(nyu.image_path(root, split, "depth", number), depth_mm)
     nyu.write_image(nyu.image_path(root, split, "synthdepth", number), np.where(np.isfinite(hand_m), 1000 * hand_m, 0))
@@ -104,10 +104,10 @@ def render_msra(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, 
     (subject_name, gesture), number = frame[0].split("/"), frame[1]
     person = msra.SUBJECTS.index(subject_name)
     subject = Subject(seed, 100 * MSRA_SEED + person, sequences.MSRA_HAND_LENGTHS_M[person])
-    place = (seed, MSRA_SEED, person, msra.GESTURES.index(gesture))
-    hand = Sequence(place, gesture, RIGHT, subject, sequences.MSRA_VIEW).hand(number)
+    seeds = (seed, MSRA_SEED, person, msra.GESTURES.index(gesture))
+    hand = Sequence(seeds, gesture, RIGHT, subject, sequences.MSRA_VIEW).hand(number)
     hand_m = _without_arm(render_depth(hand, msra.CAMERA, *msra.IMAGE_HW), hand, msra.CAMERA)
-    depth_mm = sensor.measure(hand_m, np.random.default_rng([*place, number]), "tof")
+    depth_mm = sensor.measure(hand_m, np.random.default_rng([*seeds, number]), "tof")
     depth_mm *= np.abs(depth_mm - 1000 * hand_m) < FLYING_MM  # the real set is cut out along the hand
     msra.write_image(msra.image_path(root, subject_name, gesture, number), depth_mm)
     return {"joints_mm": 1000.0 * landmarks.msra21(hand)}
@@ -157,9 +157,9 @@ def _pixels_turned(degrees: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def _backdrop_m(place: tuple[int, ...], view: View) -> np.ndarray:
-    """(H, W) metres, the same for all frames of a place; kept for the next frame."""
-    depth_m = sensor.backdrop_m(np.random.default_rng(place), view.depth_m[1] + BEHIND_HANDS_M, view.height, view.width)
+def _backdrop_m(seeds: tuple[int, ...], view: View) -> np.ndarray:
+    """(H, W) metres, the same for all frames of a sequence; kept for the next frame."""
+    depth_m = sensor.backdrop_m(np.random.default_rng(seeds), view.depth_m[1] + BEHIND_HANDS_M, view.height, view.width)
     depth_m.setflags(write=False)
     return depth_m
 
