@@ -22,7 +22,7 @@ def data(tmp_path_factory):
 
 def models(steps=STEPS):
     chosen = settings("rhd-2d-v2", steps=steps)
-    return [replace(chosen, experiment=replace(chosen.experiment, seed=seed)) for seed in range(3)]
+    return [replace(chosen, experiment=replace(chosen.experiment, seed=seed)) for seed in range(2)]
 
 
 def train_all(data, folder):
@@ -59,7 +59,7 @@ def trained(monkeypatch):
 
 def test_a_row_is_its_models_the_first_in_its_own_folder_and_nothing_is_kept(data, unbroken, tmp_path):
     names = {"weights.pt", "settings.json", "history.csv"}
-    assert set(unbroken) == {*names, *(f"seed-{number}/{name}" for number in (1, 2) for name in names)}
+    assert set(unbroken) == {*names, *(f"seed-1/{name}" for name in names)}
     assert train_all(data, tmp_path) == unbroken
     assert files(tmp_path).keys() == {f"models/row/{name}" for name in unbroken}
     for number, expected in enumerate(models()):
@@ -67,7 +67,7 @@ def test_a_row_is_its_models_the_first_in_its_own_folder_and_nothing_is_kept(dat
         assert loaded == expected
 
 
-@pytest.mark.parametrize(("blocks", "goes_on"), [(3, [[1, 0, 8, 16], [2, 0, 8, 16]]), (5, [[1, 16], [2, 0, 8, 16]])])
+@pytest.mark.parametrize(("blocks", "goes_on"), [(3, [[1, 0, 8, 16]]), (5, [[1, 16]])])
 def test_a_row_killed_between_or_within_its_models_loses_nothing(
     data, unbroken, tmp_path, monkeypatch, trained, blocks, goes_on
 ):
@@ -109,4 +109,4 @@ def test_a_finished_model_of_other_settings_is_replaced(data, unbroken, tmp_path
         training.train(settings_of_seed, [whole(data, ["train"])], finished, tmp_path / "checkpoint.pt", CPU)
     del trained[:]
     assert train_all(data, tmp_path) == unbroken
-    assert [seed for seed, *_ in trained] == [0, 2]
+    assert [seed for seed, *_ in trained] == [0]

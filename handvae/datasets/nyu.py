@@ -17,7 +17,7 @@ from handvae.datasets.doubts import Doubt
 from handvae.datasets.sample import DepthSample
 
 SKELETON = SKELETONS[SKELETON_OF["nyu"]]
-SPLITS = {"train": "train", "test": "test"}
+SPLITS = ("train", "test")
 PUBLISHED_FRAMES = {"train": 72_757, "test": 8_252}
 PUBLISHED_TEST = PUBLISHED_FRAMES["test"]
 IMAGE_HW = (480, 640)
@@ -48,14 +48,14 @@ def find(folder: Path) -> Path:
     markers = ("joint_data.mat", "depth_1_0000001.png")
     return labels.one_root(
         folder,
-        lambda root: all(any((root / split / marker).is_file() for marker in markers) for split in SPLITS.values()),
+        lambda root: all(any((root / split / marker).is_file() for marker in markers) for split in SPLITS),
         "NYU's train/joint_data.mat and test/joint_data.mat",
     )
 
 
 def frames(root: Path) -> dict[str, list[Frame]]:
     """The frames of `train` and `test`, view 1, in order."""
-    return {split: _frames_of(root, folder) for split, folder in SPLITS.items()}
+    return {split: _frames_of(root, split) for split in SPLITS}
 
 
 def read(frame: Frame) -> list[DepthSample]:
@@ -91,7 +91,7 @@ def read_depth_mm(path: Path) -> np.ndarray:
 def inspect(root: Path) -> dict:
     """Layout and counts: {"published", "splits": {split: facts}, "notes": which labels are doubtful}."""
     splits, doubtful = {}, []
-    for split in SPLITS.values():
+    for split in SPLITS:
         of_split = _frames_of(root, split)
         count = len(of_split)
         doubtful += [frame.doubt for frame in of_split]
@@ -111,7 +111,7 @@ def frames_with_images(root: Path) -> list[Frame]:
 def labelled_hands(root: Path) -> labels.Hands:
     """The labels of view 1 of both splits."""
     all_frames = [frame for of_split in frames(root).values() for frame in of_split]
-    parts = [_read_labels(root / split / "joint_data.mat")[:2] for split in SPLITS.values()]
+    parts = [_read_labels(root / split / "joint_data.mat")[:2] for split in SPLITS]
     undoubted = np.array([frame.doubt is None for frame in all_frames])
     joints_mm, uv_px = (np.concatenate(column)[undoubted] for column in zip(*parts, strict=True))
     subjects = np.array([f"subject {frame.subject}" for frame in all_frames])[undoubted]

@@ -89,7 +89,7 @@ def render_nyu(root: Path, frame: tuple[str, int], seed: int, sizes: dict[str, i
 
 def write_nyu_labels(root: Path, frames: list[tuple[str, int]], labels: dict[str, np.ndarray]) -> None:
     rows = rows_by_part(frames)
-    for split in nyu.SPLITS.values():
+    for split in nyu.SPLITS:
         views_mm = [_turned_view(labels["joints_mm"][rows[split]], degrees) for degrees in NYU_TURNS_DEG]
         nyu.write_labels(root, split, np.stack(views_mm))
 
