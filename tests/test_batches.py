@@ -23,11 +23,11 @@ def row(number, joints_mm, uv_px, camera, **columns):
     return labels | dict.fromkeys(("name", "moment"), f"hand {number}") | {"subject": "", "sequence": ""} | columns
 
 
-def write_hands(path, count=6, seed=0, groups=("train",), sides=2, **attributes):
+def write_hands(path, count=6, seed=0, groups=("train",), sides=2, crop_px=CROP, context_px=CONTEXT, **attributes):
     """Hands whose images show a bright Gaussian blob on the middle MCP, so that the warp can be seen in the pixels."""
     rng = np.random.default_rng(seed)
     camera = np.array([[400.0, 0.0, 50.0], [0.0, 400.0, 45.0], [0.0, 0.0, 1.0]])
-    v, u = np.mgrid[:CONTEXT, :CONTEXT]
+    v, u = np.mgrid[:context_px, :context_px]
 
     def hands():
         for number in range(count):
@@ -38,32 +38,33 @@ def write_hands(path, count=6, seed=0, groups=("train",), sides=2, **attributes)
             colour = {"image_u8": image, "visible": np.ones(21, bool), "scale_bone_mm": 40 + number}
             yield row(number, joints, uv, camera, side=number % sides, **colour)
 
-    store.write(path, {group: hands() for group in groups}, {"crop_px": CROP, "context_px": CONTEXT} | attributes)
+    sizes = {"crop_px": crop_px, "context_px": context_px}
+    store.write(path, {group: hands() for group in groups}, sizes | attributes)
     return path
 
 
 JOINTS, CUBE_MM = 16, 200.0
 
 
-def write_depth_hands(path, groups=("train",), count=6, seed=1):
+def write_depth_hands(path, groups=("train",), count=6, seed=1, crop_px=CROP, context_px=CONTEXT):
     """Flat hands facing the camera: depth that grows to the right, and a hole where joint 3 is."""
     rng = np.random.default_rng(seed)
 
     def hands(group):
         for number in range(count):
             centre_mm = np.array([rng.uniform(-50, 50), rng.uniform(-50, 50), rng.uniform(300, 500)])
-            camera = np.eye(3) * (CROP * centre_mm[2] / CUBE_MM, CROP * centre_mm[2] / CUBE_MM, 1)
-            camera[:2, 2] = (CONTEXT - 1) / 2 - camera[0, 0] * centre_mm[:2] / centre_mm[2]
+            camera = np.eye(3) * (crop_px * centre_mm[2] / CUBE_MM, crop_px * centre_mm[2] / CUBE_MM, 1)
+            camera[:2, 2] = (context_px - 1) / 2 - camera[0, 0] * centre_mm[:2] / centre_mm[2]
             joints = centre_mm + rng.uniform(-60, 60, (JOINTS, 3))
             joints[3] = centre_mm + [*rng.uniform(-40, 40, 2), 0]  # in the plane where the crop is to scale
             uv = project(joints, camera)
-            v, u = np.mgrid[:CONTEXT, :CONTEXT]
+            v, u = np.mgrid[:context_px, :context_px]
             depth = np.where(np.hypot(u - uv[3, 0], v - uv[3, 1]) < 4, -0.75, 1.0)
             depth = {"depth_f16": depth, "centre_mm": centre_mm, "cube_mm": CUBE_MM, "trainable": number != 2}
             name = f"{group} {number}"
             yield row(number, joints, uv, camera, side=1, **depth, name=name, moment=name, subject=group)
 
-    store.write(path, {group: hands(group) for group in groups}, {"crop_px": CROP, "context_px": CONTEXT})
+    store.write(path, {group: hands(group) for group in groups}, {"crop_px": crop_px, "context_px": context_px})
     return path
 
 

@@ -7,16 +7,13 @@ import pytest
 import torch
 
 from handvae.base import params
-from handvae.base.joints import SKELETON_OF, SKELETONS
 from handvae.evaluation import latent, predict
 from handvae.model import batches, checkpoints, parts, training
 from handvae.model.settings import settings_of
-from handvae.preprocessing import store
 from tests.conftest import REPOSITORY
-from tests.test_batches import row
+from tests.test_batches import write_depth_hands, write_hands
 
 CPU = torch.device("cpu")
-CROP_PX, CONTEXT_PX = 256, 384
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +26,11 @@ def paper(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    """Four random hands in each split of three sets."""
-    folder, rng = tmp_path_factory.mktemp("sets"), np.random.default_rng(0)
-
-    def hands(dataset, joints):
-        for number in range(4):
-            pose = rng.normal([0, 0, 500], 40, (joints, 3)), rng.uniform(0, CONTEXT_PX, (joints, 2)), np.eye(3)
-            if dataset == "icvl":
-                columns = {"depth_f16": rng.uniform(-1, 1, (CONTEXT_PX, CONTEXT_PX)), "centre_mm": (0, 0, 500)}
-                yield row(number, *pose, cube_mm=250, **columns)
-            else:
-                image = rng.integers(0, 256, (CONTEXT_PX, CONTEXT_PX, 3), np.uint8)
-                columns = {"image_u8": image, "visible": np.ones(joints, bool), "side": number // 2}
-                yield row(number, *pose, scale_bone_mm=25, **columns)
-
-    for dataset in ("rhd", "stb", "icvl"):
-        joints = len(SKELETONS[SKELETON_OF[dataset]])
-        splits = {split: hands(dataset, joints) for split in ("train", "test")}
-        store.write(folder / f"{dataset}.h5", splits, {"crop_px": CROP_PX, "context_px": CONTEXT_PX})
+    """Four hands in each split of three sets."""
+    folder = tmp_path_factory.mktemp("sets")
+    for dataset, write in (("rhd", write_hands), ("stb", write_hands), ("icvl", write_depth_hands)):
+        path = folder / f"{dataset}.h5"
+        write(path, groups=("train", "test"), count=4, crop_px=256, context_px=384)
     return folder
 
 
