@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handvae.datasets import icvl, msra, nyu, rhd, rhd_annotations, stb
+from handvae.datasets import icvl, msra, nyu, rhd, stb
 
 
 def larger_rhd(root: Path, out: Path, times: int) -> None:
@@ -17,7 +17,7 @@ def larger_rhd(root: Path, out: Path, times: int) -> None:
             for copy in range(times * len(samples)):
                 original = root / split / folder / f"{copy % len(samples):05d}.png"
                 link(original, out / split / folder / f"{copy:05d}.png")
-        rhd_annotations.write_annotations(out / split, *(repeated(values, times) for values in labels))
+        rhd.write_annotations(out / split, *(repeated(values, times) for values in labels))
 
 
 def larger_stb(root: Path, out: Path, times: int) -> None:

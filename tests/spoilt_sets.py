@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from handvae.base.atomic import synced_together
-from handvae.datasets import icvl, msra, nyu, png, rhd, rhd_annotations, stb
+from handvae.datasets import icvl, msra, nyu, png, rhd, stb
 from tests import test_icvl, test_msra, test_nyu, test_rhd, test_stb
 
 HANDS = 8  # of each of the two label files that are spoilt
@@ -26,7 +26,7 @@ def rhd_set(root: Path, training: Change, evaluation: Change) -> None:
         test_rhd.write_set(root, {"training": HANDS, "evaluation": HANDS}, visible=np.arange(42) < 21)
     for seed, (split, change) in enumerate({"training": training, "evaluation": evaluation}.items()):
         xyz_m = test_rhd.hands_m(np.random.default_rng(seed), HANDS)
-        rhd_annotations.write_annotations(root / split, **test_rhd.annotations(xyz_m, np.arange(42) < 21))
+        rhd.write_annotations(root / split, **test_rhd.annotations(xyz_m, np.arange(42) < 21))
         path = rhd.annotation_path(root / split)
         content = pickle.loads(path.read_bytes())
         hands = np.stack([content[number]["xyz"][:21] for number in range(HANDS)])

@@ -18,6 +18,8 @@ from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT, ROOT, SKELETON_OF, SKEL
 from handvae.datasets import doubts, labels, png
 from handvae.datasets.doubts import Doubt
 from handvae.datasets.rhd_annotations import PUBLISHED_COUNTS, SIDE_NAMES, Annotation, annotation_path, read_annotations
+from handvae.datasets.rhd_annotations import TO_HAND21 as TO_HAND21  # one's own set is written through here
+from handvae.datasets.rhd_annotations import write_annotations as write_annotations
 from handvae.datasets.sample import Sample
 
 SKELETON = SKELETONS[SKELETON_OF["rhd"]]

@@ -12,8 +12,7 @@ from handvae.base.errors import InputError
 from handvae.base.geometry import project
 from handvae.base.joints import LEFT
 from handvae.datasets import png, stb
-from handvae.datasets.rhd import MASK_LABELS, write_frame
-from handvae.datasets.rhd_annotations import TO_HAND21, write_annotations
+from handvae.datasets.rhd import MASK_LABELS, TO_HAND21, write_annotations, write_frame
 from handvae.synthetic import landmarks, scenes
 from handvae.synthetic.backgrounds import Background, sample_background
 from handvae.synthetic.kinematics import FOREARM, PALM
