@@ -1,4 +1,4 @@
-"""What several test files need: the repository, the real samples, a clone in which the graph has run."""
+"""What several test files need: the repository, the real samples."""
 
 from pathlib import Path
 
@@ -21,14 +21,3 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(needs_real.kwargs["reason"])
     return REAL
-
-
-@pytest.fixture(scope="session")
-def clone(tmp_path_factory) -> Path:
-    """A clone at profile `tiny` in which `dvc repro` has run to the end. Tests leave it as it was."""
-    from tests.tiny_clone import clone_at_tiny, commit_all, run  # the few tests that need it import DVC
-
-    folder = clone_at_tiny(tmp_path_factory.mktemp("clone"))
-    run("dvc", "repro", cwd=folder)
-    commit_all(folder, "results")
-    return folder

@@ -1,19 +1,51 @@
-"""The DVC graph, run in a clone at profile `tiny`: what it leaves, what experiments on top of it rerun and show."""
-
+"""The DVC graph, run in a clone at profile `tiny`: what it leaves, what experiments on top of it rerun and show;
+and the grid by killed workers, on two Ray nodes, and by the array of jobs in the docs: the bytes of that serial run.
+"""
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import h5py
+import psutil
 import pytest
+import yaml
+from ray.cluster_utils import Cluster
 
 from handvae.base.errors import InputError
 from stages import snapshot
-from tests.tiny_clone import ROWS, files, run
+from stages.parallel import clones, processes
+from tests.conftest import REPOSITORY
+from tests.tiny_clone import (
+    ENVIRONMENT,
+    ROWS,
+    TOGETHER,
+    at_work,
+    clone_at_tiny,
+    commit_all,
+    files,
+    lines,
+    paths_of,
+    run,
+    started,
+    wait_for,
+)
 
 FIGURES = ("01", "03", "04a", "04b", "05a", "05b", "05c", "06", "08a", "08b", "09", "10a", "10b", "11", "12")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A clone at profile `tiny` in which `dvc repro` has run to the end. Tests leave it as it was."""
+    folder = clone_at_tiny(tmp_path_factory.mktemp("clone"))
+    run("dvc", "repro", cwd=folder)
+    commit_all(folder, "results")
+    return folder
 
 
 def test_the_whole_graph_leaves_every_table_figure_and_page(clone):
@@ -135,3 +167,84 @@ def test_experiments_outside_the_workspace_read_its_raw_images_and_a_source_besi
         assert "Running stage" not in run("dvc", "repro", "evaluate", cwd=clone).stdout
     finally:
         shutil.rmtree(clone / "mine")
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory) -> Path:
+    """A second clone, without a cache to take anything from, where data were made by a `dvc repro` that was killed."""
+    folder = clone_at_tiny(tmp_path_factory.mktemp("again"), with_report=False)
+    (folder / ".grid").mkdir()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for seconds in (5.0, 8.0):
+        process = subprocess.Popen(["dvc", "repro"], cwd=folder, env=ENVIRONMENT, start_new_session=True, **quiet)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        clones.mend(folder)  # DVC's locks, which a kill may cut
+    run("dvc", "repro", "preprocess@rhd", "preprocess@stb", cwd=folder)
+    return folder
+
+
+def test_the_job_of_the_array_in_the_docs_trains_a_row_for_the_workspace(again, clone):
+    page = (REPOSITORY / "docs/grid.md").read_text()
+    job = next(block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "SLURM_ARRAY_TASK_ID" in block)
+    (again / ".git/rows.sh").write_text(job.replace("rhd-2d-v1", "rhd-rgb-v1"))
+    slurm = {"SLURM_SUBMIT_DIR": str(again), "SLURM_ARRAY_TASK_ID": "0"}
+    environment = processes.environment(again) | slurm
+    ran = subprocess.run(["bash", ".git/rows.sh"], cwd=again, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    brought = run("dvc", "repro", "evaluate_paper@rhd-rgb-v1", cwd=again).stdout
+    assert brought.count("is cached - skipping run") == 2 and "Running stage" not in brought
+    assert files(again, paths_of("rhd-rgb-v1")) == files(clone, paths_of("rhd-rgb-v1")) != {}
+
+
+def test_a_killed_grid_and_a_killed_worker_on_two_ray_nodes_end_in_the_bytes_of_a_serial_run(again, clone):
+    # killed, itself alone: what it started ends with it
+    process = started(again)
+    wait_for((again / f"checkpoints/{TOGETHER[0]}/seed-0.pt").exists, process, again)
+    busy = at_work(again)
+    process.kill()
+    assert len(busy) >= 4 and not psutil.wait_procs(busy, timeout=20)[1]
+    # DVC's locks are cut; Ctrl-C
+    (again / ".dvc/tmp/rwlock").write_text('{"write": {"/a": {"pid": 1, "cm')
+    (again / "dvc.lock").write_bytes((again / "dvc.lock").read_bytes()[:-40] + b"\n  - {")
+    process = started(again)
+    wait_for(lambda: "rows, 2 at a time" in lines(again) and len(at_work(again)) >= 4, process, again)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 1
+    assert lines(again).splitlines()[-1] == "interrupted; the same command goes on from here"
+    assert at_work(again) == []
+    # on two nodes, of which one loses its worker
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        nodes.add_node(num_cpus=1)
+        process = started(again, RAY_ADDRESS=nodes.address)
+
+        def of_both_rows():
+            first = at_work(again, "stages.train", TOGETHER[0])
+            second = at_work(again, f"train_paper@{TOGETHER[1]}")
+            return first and second and (first[0], second[0])
+
+        training, other = wait_for(of_both_rows, process, again)
+        nodes_of = [[parent for parent in row.parents() if parent.name() == "raylet"] for row in (training, other)]
+        assert nodes_of[0] and nodes_of[1] and nodes_of[0] != nodes_of[1]  # a row a node
+        next(parent for parent in training.parents() if parent.name().startswith("ray::")).kill()
+        assert process.wait(180) == 0, lines(again)
+    finally:
+        nodes.shutdown()
+    assert "a worker was lost; its row goes on in another (3 retries left)" in lines(again)
+    assert "3 of 3 rows, " in lines(again)
+    assert "goes on from step" in (again / f".grid/logs/{TOGETHER[0]}.log").read_text()
+    assert not (again / ".grid/workers").exists() and not list(again.glob("checkpoints/*/seed-0.pt"))
+    ended = [json.loads(line)["ended"] for line in (again / ".grid/runs.jsonl").read_text().splitlines()]
+    assert ended == [None, "KeyboardInterrupt", "finished"]
+    words = ("processed/rhd.h5", "processed/stb.h5", *chain.from_iterable(map(paths_of, TOGETHER)))
+    serial, parallel = files(clone, words), files(again, words)
+    assert list(serial) == list(parallel) and len(serial) == 2 + 7 * len(TOGETHER)
+    assert [name for name in serial if serial[name] != parallel[name]] == []
+    of_clone, of_again = (
+        yaml.load((folder / "dvc.lock").read_text(), yaml.CSafeLoader)["stages"] for folder in (clone, again)
+    )
+    for stage in (f"{step}_paper@{row}" for row in TOGETHER for step in ("train", "evaluate")):
+        assert of_again[stage] == of_clone[stage]

@@ -1,6 +1,6 @@
 """What stands under the grid's workers: Ray, locks, clones, signals; what goes wrong is one line.
 
-The grid itself, killed and on two nodes, runs in test_grid_killed.
+The grid itself, killed and on two nodes, runs in test_graph.
 """
 
 import json

@@ -1,11 +1,14 @@
 """This working tree at profile `tiny` as a repository of its own, in which the graph can run in minutes."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 from dvc.utils.serialize import modify_yaml
 
 from tests.conftest import REPOSITORY
@@ -14,6 +17,8 @@ ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}
 # of the grid, one row of every kind; DVC takes a name with a dot in it too
 ROWS = ("rhd-2d-v1", "rhd-2d-v3-t", "rhd-rgb-v1", "stb-rgb-v1", "stb-rgb-v1-l10", "stb-rgb-v3-l10")
 ROWS += ("stb-cross", "stb-separate", "icvl-resnet50", "nyu-w0.5", "msra-resnet18-p8")
+TOGETHER = ("rhd-2d-v1", "rhd-2d-v3-t", "stb-cross")  # those of 2D joints train first, each for 240 steps
+GRID = (sys.executable, "-m", "stages.grid", *TOGETHER, "--workers", "2")
 # in dvc.yaml, for a clone whose report is not looked at
 NO_REPORT = {
     "cmd: python -m stages.report": "cmd: mkdir -p reports && cd reports && mkdir -p tables figures metrics training "
@@ -76,3 +81,33 @@ def files(folder: Path, words: tuple[str, ...] = ("",)) -> dict[str, bytes]:
 def paths_of(row: str) -> list[str]:
     """How the paths of what a row leaves begin; in reports/ it is the report that writes."""
     return [f"{folder}/{row}" for folder in ("models", "data/predictions", "data/metrics", "data/training")]
+
+
+def started(folder: Path, **environment: str) -> subprocess.Popen:
+    """The grid in a session of its own, with a PATH that has no Python of ours; its lines go to out.txt."""
+    options = {"env": os.environ | {"PATH": "/usr/bin:/bin"} | environment, "start_new_session": True}
+    with open(folder / ".git/out.txt", "w") as out:
+        return subprocess.Popen(GRID, cwd=folder, stdout=out, stderr=subprocess.STDOUT, **options)
+
+
+def lines(folder: Path) -> str:
+    return (folder / ".git/out.txt").read_text()
+
+
+def wait_for(condition, process: subprocess.Popen, folder: Path):
+    end_s = time.monotonic() + 120
+    while not (found := condition()):
+        assert process.poll() is None and time.monotonic() < end_s, lines(folder)
+        time.sleep(0.02)
+    return found
+
+
+def at_work(folder: Path, *words: str) -> list[psutil.Process]:
+    """The processes that work in a folder's clones, with these words in their command."""
+    busy = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            inside = Path(process.cwd()).is_relative_to(folder / ".grid") and process.status() != psutil.STATUS_ZOMBIE
+            if inside and set(words) <= set(process.cmdline()):
+                busy.append(process)
+    return busy
