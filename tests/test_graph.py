@@ -1,6 +1,5 @@
-"""The DVC graph, run in a clone at profile `tiny`: what it leaves, what experiments on top of it rerun and show;
-and the grid by killed workers, on two Ray nodes, and by the array of jobs in the docs: the bytes of that serial run.
-"""
+"""The DVC graph in a clone at profile `tiny`: what it leaves, what experiments rerun, and a killed grid."""
+
 import json
 import os
 import re
