@@ -19,7 +19,7 @@ def test_a_byte_order_mark_before_labels_or_predictions_changes_nothing(tmp_path
     plain = [tokens for _, tokens in text.records(path, 10)]
     path.write_bytes(MARK + line)
     assert [tokens for _, tokens in text.records(path, 10)] == plain
-    uvd = published.read_uvd(path, published.evaluation_of("icvl"))
+    uvd = published.read_uvd(path, published.EVALUATIONS["icvl"])
     np.testing.assert_array_equal(uvd.ravel(), np.arange(100, 148))
 
 

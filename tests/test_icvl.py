@@ -65,7 +65,7 @@ def test_the_real_test_labels_are_read_as_the_public_evaluation_reads_them(tmp_p
     frames = icvl.frames(root, rotated_copies=False)["test"]
     assert [len([frame for frame in frames if frame.path.startswith(sequence)]) for sequence in TESTS] == [702, 894]
     np.testing.assert_array_equal(frames[0].uvd[0], [180.210, 145.428, 368.854])
-    evaluation = published.evaluation_of("icvl")
+    evaluation = published.EVALUATIONS["icvl"]
     uvd = published.read_uvd(REAL / "icvl/icvl_test_groundtruth_label.txt", evaluation)
     np.testing.assert_array_equal(np.stack([frame.uvd for frame in frames]), uvd)
     joints_mm = geometry.back_project(uvd, icvl.CAMERA)
