@@ -103,7 +103,7 @@ HOSTILE = {
     "attributes of a function": RECONSTRUCT + b"N}X\x08\x00\x00\x00__code__K\x00s\x86b",
     "bytes of 2 GB": b"B\xff\xff\xff\x7fabc",
     "an array of 8 TB": FROMBUFFER + b"(J\xff\xff\xff\x7f" + F8 + b"J\xff\xff\xff\x7f\x85X\x01\x00\x00\x00CtR",
-    "many containers": b"](" + b"}" * 3 * 10**6 + b"e",
+    "many containers": b"](" + b"}" * 9 * 10**6 + b"e",
 }
 
 
