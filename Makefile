@@ -21,7 +21,7 @@ demo: $(READY) ## the repository's models on synthetic pictures of every set, an
 	python -m stages.demo
 
 test: $(READY) lint ## linter and tests
-	python -m pytest -n auto --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # a file a worker: the slowest, test_graph, starts early
 
 lint: $(READY) ## format and linter, nothing is changed
 	ruff format --check .
