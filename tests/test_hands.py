@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_named(tmp_path, processed):
 def test_skeletons_are_the_bones_as_the_camera_sees_them_truth_blue_and_prediction_red(dataset):
     hand = predicted_hand(dataset=dataset)
     image, true, pred, both = panels_of(hands.predictions_figure({"": [hand]}))
-    blue, red = to_rgb(style.BLUE), to_rgb(style.ORANGE)
+    blue, red = to_rgb(style.BLUE), to_rgb(style.VERMILION)
     drawn = [[to_rgb(lines.get_color()[0][:3]) for lines in axes.collections] for axes in (image, true, pred, both)]
     assert drawn == [[], [blue], [red], [blue, red]]
     for axes, joints_mm in ((true, hand.joints_true_mm), (pred, hand.joints_pred_mm)):

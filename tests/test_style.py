@@ -12,7 +12,7 @@ from handvae.report import curves, hands, style
 from tests.fabricated import hands_mm, predicted_hand, result
 
 CURVES = [
-    curves.Curve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), style.ORANGE),
+    curves.Curve("ours", np.linspace(0, 80, 9), np.linspace(0, 0.9, 9), style.VERMILION),
     curves.Curve("mean pose", np.linspace(0, 50, 6), np.linspace(0, 0.4, 6), style.GREY, ":"),
 ]
 MODELS = [[result("a"), result("b")]]
@@ -48,7 +48,7 @@ def test_names_of_users_are_drawn_as_they_are(name):
     def is_of_name(artist):
         return isinstance(artist, matplotlib.text.Text) and name in artist.get_text().replace(r"\$", "$")
 
-    drawn = [curves.Curve(name, np.arange(3.0), np.arange(3) / 3, style.ORANGE)]
+    drawn = [curves.Curve(name, np.arange(3.0), np.arange(3) / 3, style.VERMILION)]
     for figure in (curves.curves_figure(drawn, ("", "")), hands.predictions_figure({name: [predicted_hand()]})):
         captioned = style.titled(figure, "fig10a", MODELS, set="", direction="", model=name, rule=name)
         assert len(style.png_bytes(figure)) > 3000 and captioned.caption.startswith(name)
@@ -70,3 +70,10 @@ def test_a_caption_says_where_a_model_has_learned_little_or_nothing(epe_mean_mm,
     caption = style.titled(Figure(), "fig04a", [[model]], set="RHD", rival="").caption
     assert caption.startswith(word or "Data: ")
     assert (f"{100 * epe_mean_mm / 41.25:.0f} % of the mean pose's" in caption) == bool(word)
+
+
+def test_every_name_of_the_palette_is_a_colour_of_its_own_and_predictions_are_vermilion():
+    names = ("BLUE", "VERMILION", "GREEN", "GREY", "BLACK", "ORANGE", "SKY", "PURPLE")
+    assert len({getattr(style, name) for name in names}) == len(names)
+    assert (style.TRUTH, style.PREDICTION) == ("#0072B2", "#D55E00")
+    assert style.PREDICTION not in {colour for colour, _ in curves.OTHERS}

@@ -23,10 +23,10 @@ THRESHOLDS_MM = np.linspace(0, 80, 161)
 DEPTH_FIGURES = {"nyu": "fig05a", "icvl": "fig05b", "msra": "fig05c"}
 SERIES = {
     1: ("variant 1, supervised: learns from the labelled images alone", style.BLUE, "s"),
-    3: ("variant 3, semi-supervised: reconstructs the other images too", style.ORANGE, "o"),
+    3: ("variant 3, semi-supervised: reconstructs the other images too", style.VERMILION, "o"),
 }
 SIDE_BY_SIDE = 1.085  # ratio of two points on Figure 3's logarithmic axis that are a bar's width apart
-COLOURS = {"rgb": style.ORANGE, "joints_2d": style.BLUE, "resnet18": style.ORANGE, "resnet50": style.BLUE}
+COLOURS = {"rgb": style.VERMILION, "joints_2d": style.BLUE, "resnet18": style.VERMILION, "resnet50": style.BLUE}
 OTHERS = [(style.GREEN, "--"), (style.PURPLE, "-."), (style.ORANGE, "--"), (style.SKY, "-.")]  # looks of other methods
 OTHERS += [(colour, ":") for colour, _ in OTHERS]  # after these eight they begin again
 MEAN_POSE = "mean pose of the training set"

@@ -18,9 +18,9 @@ from handvae.base.joints import Skeleton
 from handvae.report.results import Model, weakness
 from handvae.report.text import WORDS
 
-BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
+BLUE, VERMILION, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#767676", "#000000"
 ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
-TRUTH, PREDICTION = BLUE, ORANGE
+TRUTH, PREDICTION = BLUE, VERMILION
 
 PIXELS_PER_INCH = 150
 COLOURS = 256  # of a PNG: a third of the bytes, and no difference that one sees
