@@ -140,3 +140,8 @@ def test_a_disk_too_small_for_a_zip_is_seen_before_the_first_byte(tmp_path, monk
     with pytest.raises(OSError, match=r"expected 102,406 bytes free to unpack .*a.zip, found 1,000"):
         extracted(tmp_path, "a.zip", zipped())
     assert content_of(tmp_path / "target") == {}
+
+
+def test_too_many_members_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
+    assert "more than 2 members" in refusal(tmp_path, "a.zip", ARCHIVES["a.zip"])

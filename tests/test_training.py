@@ -5,7 +5,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from torch._dynamo.testing import CompileCounterWithBackend
 
 from handvae.base import params
 from handvae.base.errors import InputError
@@ -115,6 +114,21 @@ def test_terms_come_in_the_order_of_the_pairs(data, monkeypatch):
     assert terms[0].tolist() == [[number, number] for number in range(7)]
 
 
+def test_separate_models_train_as_if_each_were_alone(data, tmp_path):
+    """Pairs without a common parameter take no part in each other's steps, though they share an optimiser."""
+    chosen = settings("stb-separate")
+    together, alone = training.Run(chosen, CPU), training.Run(chosen, CPU)
+    batch, noise = batch_of(chosen, data, tmp_path), noise_of(3)
+    number = chosen.pairs.index(("joints_2d", "joints_2d"))
+    for step in range(3):
+        for encodings in training.encodings(chosen, True):
+            training.training_step(together, encodings, both(batch), noise[[step] * 3])
+        training.training_step(alone, [[number]], both(batch), noise[[step] * 3])
+    for part in ("encoders.joints_2d", "decoders.joints_2d"):
+        for name, value in alone.model.get_submodule(part).named_parameters():
+            assert torch.equal(value, together.model.get_submodule(part).get_parameter(name)), name
+
+
 def test_training_brings_the_error_under_the_mean_poses(data, tmp_path):
     still = replace(settings().augmentation, rotation_deg=0.0, shift=0.0, flip="never")
     train(settings("rhd-2d-v1", steps=300, learning_rate=1e-3, augmentation=still), data, tmp_path)
@@ -175,23 +189,6 @@ def test_no_memory_is_read_before_it_is_written(data, tmp_path, monkeypatch):
         monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", fill)
         weights.append(train(settings("stb-cross", steps=8), data, tmp_path, resident="host"))
     assert weights[0] == weights[1]
-
-
-def test_every_pair_is_compiled_once_for_all_seeds(data, tmp_path):
-    """Compiled again it would count: after eight times torch falls back to the plain model, without an error."""
-    torch.compiler.reset()
-    counter = CompileCounterWithBackend("aot_eager")
-    compiled = torch.compile(vae.terms, backend=counter)
-    chosen = replace(settings("stb-cross"), pairs=(("rgb", "rgb"), ("joints_2d", "joints_3d")))
-    batch, noise = batch_of(chosen, data, tmp_path), noise_of(1)
-    for seed in range(2):
-        of_seed = replace(chosen, experiment=replace(chosen.experiment, seed=seed))
-        for source, target in chosen.pairs:
-            model = training.Run(of_seed, CPU).model.train()
-            arguments = model, source, (target,), batch, noise, chosen.loss
-            compiled(*arguments).sum().backward()
-            torch.testing.assert_close(compiled(*arguments), vae.terms(*arguments))
-    assert counter.frame_count == len(chosen.pairs)
 
 
 @pytest.mark.parametrize("name", ["stb-cross", "icvl-resnet50"])

@@ -24,8 +24,9 @@ from handvae.base.system_files import is_system_file
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_BYTES = 200 * 10**9
-MAX_EXPANSION = 200  # times the archive's size, of a tar with 512 bytes a member; pictures and labels stay under 20
+MAX_EXPANSION = 200  # times the archive's size: deflate can reach 1032, pictures and labels stay under 20
 SMALL_BYTES = 100 * 10**6  # any archive may expand to this much
+MAX_MEMBERS = 1_000_000  # NYU has 729,081
 _MB = 10**6
 
 # what the two modules, and this one, raise for a bad archive; of OSErrors, those with one of these codes
@@ -58,6 +59,7 @@ def extract(archive: Path, target: Path) -> None:
 def _unpack_zip(archive: Path, target: Path, most_bytes: int) -> None:
     with zipfile.ZipFile(archive) as file:
         infos = file.infolist()
+        _check_number(len(infos))
         total = sum(info.file_size for info in infos)  # zipfile hands out no more of a member than it declares
         if total > most_bytes:
             raise ValueError(f"more than {most_bytes:,} bytes in it")
@@ -84,13 +86,19 @@ def _unpack_tar(archive: Path, target: Path, most_bytes: int) -> None:
     with archive.open("rb") as raw:
         file = raw if archive.name.endswith(".tar") else gzip.GzipFile(fileobj=raw)
         with tarfile.open(fileobj=SimpleNamespace(read=read), mode="r|", tarinfo=_StrictInfo) as tar:
-            for info in tar:
+            for number, info in enumerate(tar, 1):
+                _check_number(number)
                 tar.members.clear()  # it would keep all of them in memory
                 is_file = info.isreg() and not info.issparse() and info.size >= 0
                 _write(target, info.name, info.isdir(), is_file, partial(tar.extractfile, info))
                 progress.advance_to(raw.tell() // _MB)
         while read(_MB):  # gzip checks its sum at the end of the stream
             pass
+
+
+def _check_number(members: int) -> None:
+    if members > MAX_MEMBERS:
+        raise ValueError(f"more than {MAX_MEMBERS:,} members")
 
 
 class _StrictInfo(tarfile.TarInfo):

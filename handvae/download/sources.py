@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -94,9 +95,13 @@ def _folders(pieces: Sequence[str], stems: Sequence[str]) -> list[str]:
         raise InputError(f"{', '.join(pieces)}: expected archives of different names in a list, found one again")
     parts = [_PART.fullmatch(stem) for stem in stems]
     wholes = [part["name"] if part else stem for part, stem in zip(parts, stems, strict=True)]
-    is_part = [wholes.count(whole) > 1 or (part and part["time"]) for part, whole in zip(parts, wholes, strict=True)]
-    folders = [whole if part else stem for part, whole, stem in zip(is_part, wholes, stems, strict=True)]
-    return folders if len(set(folders)) > 1 else [""] * len(folders)
+    counts = Counter(map(str.casefold, wholes))
+    folders, spelled = [], {}
+    for stem, part, whole in zip(stems, parts, wholes, strict=True):
+        is_part = counts[whole.casefold()] > 1 or (part and part["time"])
+        folder = whole if is_part else stem
+        folders.append(spelled.setdefault(folder.casefold(), folder))
+    return folders if len(spelled) > 1 else [""] * len(folders)
 
 
 def _root(find: Find, folder: Path, source: str) -> Path:
