@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from tests.conftest import REPOSITORY
 from tests.tiny_clone import run
@@ -37,6 +38,13 @@ def test_a_stages_deps_are_the_modules_and_packages_that_it_imports(stage):
     missing = needed - set().union(*covered.values())
     needless = {dep for dep, files in covered.items() if not files}
     assert not missing and not needless, f"{stage}: missing {sorted(missing)}, needless {sorted(needless)}"
+
+
+def test_the_lock_in_git_is_one_that_dvc_reads_and_has_every_stage():
+    """A name twice, as a merge by hand leaves it, and every command of DVC fails."""
+    with Repo(REPOSITORY) as repository:
+        stages = {stage.addressing for stage in repository.index.stages}
+    assert set(yaml.load((REPOSITORY / "dvc.lock").read_text(), yaml.CSafeLoader)["stages"]) == stages
 
 
 def test_no_stage_runs_again_for_where_it_runs():
