@@ -71,7 +71,7 @@ def test_variant_5_has_a_line_of_its_own_and_is_no_row_of_the_papers_grid():
     names = ["task", "variant", "label_percent", "turned_crops", "epe_mean_mm", "lower_percent"]
     ours = pd.DataFrame(rows, columns=names)
     said = answered([result("a"), result("ours", variant=5, epe_mean_mm=40.0), result("z", variant="zb17")], ours=ours)
-    assert said["What ran"] == "1 rows of the paper's grid and 2 beyond it, 3 models. Profile small."
+    assert said["What ran"] == "1 row of the paper's grid and 2 beyond it, 3 models. Profile small."
     assert said["Beyond the paper"] == (
         "Variant 5 against the best of variants 1 to 4. RGB->3D RHD: 17.0 mm, 27 % lower. RGB->3D RHD: 16.2 mm with 3 "
         "turned crops, 30 % lower. RGB->3D STB: 13.0 mm, 4 % higher."

@@ -28,7 +28,8 @@ def answer(
     others = len(rows) - len({result.experiment for result in papers})
     further = f" and {others} beyond it" if others else ""
     lines = [("In short", _in_short(papers))]
-    lines.append(("What ran", f"{len(rows) - others} rows of the paper's grid{further}, {models} models. {profile}"))
+    of_paper = f"{len(rows) - others} row{'s' * (len(rows) - others != 1)} of the paper's grid"
+    lines.append(("What ran", f"{of_paper}{further}, {models} model{'s' * (models != 1)}. {profile}"))
     lines.append(("Data", data_text(results)))
     lines += [(label, ". ".join(numbers) + ".") for label, numbers in _errors(papers, depth).items() if numbers]
     return [*lines, *_latent_space(claimed), *_beyond(beyond), ("Claims", _claims(claimed))]
