@@ -1,8 +1,9 @@
 """Damaged files, and what a reader must say of them."""
 
+import multiprocessing
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -40,16 +41,23 @@ def refusal(function, *arguments) -> str:
     return message
 
 
-@contextmanager
-def little_memory(most_bytes: int) -> Iterator[None]:
-    """Asserts, on Linux, that what is done inside takes no more than so many bytes more at any time."""
+def in_little_memory(most_bytes: int, function: Callable, *arguments) -> None:
+    """Call `function`; asserts, on Linux, that it takes no more than so many bytes more at any time.
+
+    It runs in a process of its own: this one may have freed so much memory that a limit on more of it is never met.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        process.submit(_in_little_memory, most_bytes, function, *arguments).result()
+
+
+def _in_little_memory(most_bytes: int, function: Callable, *arguments) -> None:
     status, peak = Path("/proc/self/status"), r"VmHWM:\s*(\d+) kB"
     if not status.exists():
-        yield
+        function(*arguments)
         return
     Path("/proc/self/clear_refs").write_text("5")  # the peak is what is taken now
     before_kb = int(re.search(peak, status.read_text())[1])
-    yield
+    function(*arguments)
     assert 1024 * (int(re.search(peak, status.read_text())[1]) - before_kb) < most_bytes
 
 
