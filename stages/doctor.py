@@ -17,6 +17,7 @@ from handvae.datasets import doubts, sets
 from handvae.datasets.sample import DepthSample
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
+from handvae.preprocessing import preprocess
 from handvae.report import style
 from stages import command_line, download, run
 
@@ -59,18 +60,22 @@ def located(name: str) -> Path:
     data = params.load().data[name]
     if data.source != "synthetic" and sources.source_type(data.source) == "folder":
         return Path(data.source)
-    try:
-        manifest = json.loads((RAW / f"{name}.json").read_text())
-    except (OSError, ValueError):
-        manifest = {}
     wanted = [download.describe(name, data, published) for published in (False, True)]
-    if manifest.get("description") not in wanted or not Path(manifest["root"]).is_dir():
+    if (known := manifest(name)).get("description") not in wanted or not Path(known["root"]).is_dir():
         source = "synthetic hands" if data.source == "synthetic" else sources.short_name(data.source)
         raise InputError(
             f"{RAW / name}: expected {source}, found nothing, or what is left of another source; run "
-            f"`dvc repro download@{name}`"
+            f"`dvc repro -f download@{name}`"
         )
-    return Path(manifest["root"])
+    return Path(known["root"])
+
+
+def manifest(name: str) -> dict:
+    """What stages.download wrote of the set last time; nothing if it did not."""
+    try:
+        return json.loads((RAW / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def problems_of(name: str, root: Path) -> list[str]:
@@ -80,7 +85,7 @@ def problems_of(name: str, root: Path) -> list[str]:
     counts = ", ".join(f"{split} {of_split['frames']:,}" for split, of_split in facts["splits"].items())
     published = "the published set" if facts["published"] else "not the published set's counts"
     print(f"\n{name}: {TITLES[name]}'s layout\n  frames: {counts} ({published})")
-    for note in facts["notes"]:
+    for note in facts["notes"] + changed_notes(name, root, facts):
         print(f"  note: {note}")
     labels = doctor.examine(dataset.labelled_hands(root))
     print("\n".join(f"  {line}" for line in labels.lines), flush=True)
@@ -90,6 +95,14 @@ def problems_of(name: str, root: Path) -> list[str]:
     images = examined_images(name, root, frames)
     print("\n".join(f"  {line}" for line in images.lines))
     return labels.problems + images.problems + protocol_problems(name, root)
+
+
+def changed_notes(name: str, root: Path, facts: dict) -> list[str]:
+    """That the set is not what DVC read last time, which does not look into folders."""
+    before = manifest(name)
+    if Path(before.get("root", "")).resolve() != root.resolve() or before["splits"] == facts["splits"]:
+        return []
+    return [f"changed since {RAW / name}.json was written: add -f to the next `dvc repro` or `dvc exp run`"]
 
 
 def examined_images(name: str, root: Path, frames: list) -> doctor.Examination:
@@ -118,7 +131,18 @@ def protocol_problems(name: str, root: Path) -> list[str]:
         return []
     protocol = params.load().data[name].protocol
     try:
-        doubts.few(name, DATASETS[name].frames(root, **frames_options(protocol)), protocol.doubtful_labels)
+        labelled = DATASETS[name].frames(root, **frames_options(protocol))
+        doubts.few(name, labelled, protocol.doubtful_labels)
+        if name == "rhd":  # of a hand that hides behind another one only the masks tell, when all are read
+            hidden = {
+                DATASETS[name].SPLITS[group]: [
+                    frame.index
+                    for frame in frames
+                    if frame.hands == "dominant" and not frame.annotation.visible_sides()
+                ]
+                for group, frames in labelled.items()
+            }
+            preprocess.check_visible(hidden, protocol.without_visible_joint, root)
     except InputError as error:
         return [str(error)]
     return []

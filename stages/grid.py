@@ -20,6 +20,7 @@ from pathlib import Path
 from handvae.base import atomic, params
 from handvae.base.errors import InputError
 from handvae.base.workers import cores
+from handvae.detection import settings
 from stages import command_line, run
 from stages.parallel import clones, cluster
 from stages.parallel.processes import Interrupts
@@ -40,6 +41,8 @@ def main(*arguments: str) -> None:
             loaded = params.load(PARAMS)
             targets = commands(given.names, loaded.experiments)
             workers = number_of_workers(given.workers)
+            if not given.names:
+                settings.load().steps_at(loaded.profile_name)  # it trains the detector too, last of all
         except BaseException:
             if given.set_param:
                 atomic.write_text(PARAMS, before)

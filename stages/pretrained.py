@@ -32,7 +32,8 @@ def main(*words: str) -> None:
     rows = {name: loaded.experiment(name) for name in given.rows}
     commit = snapshot.commit_of_code()
     stages = [f"evaluate_paper@{name}" for name in rows] + ["evaluate_detector"] * DETECTOR.is_file()
-    snapshot.check_up_to_date(", ".join(rows), stages, f"python -m stages.grid {' '.join(rows)}")
+    remedy = f"python -m stages.grid {' '.join(rows)}" + "; dvc repro evaluate_detector" * DETECTOR.is_file()
+    snapshot.check_up_to_date(", ".join(rows), stages, remedy)
     facts = {"commit": commit, "versions": snapshot.versions()}
     made_by = snapshot.command(commit, list(rows))
     for name, row in rows.items():

@@ -3,7 +3,7 @@
 A row of the grid has as many models as `seeds` says, or `repeated_seeds` if it is repeated: the first in
 models/<name>/, the others in its folders seed-<n>. Until all are trained, what is finished waits in
 checkpoints/<name>/. Ctrl-C saves, and the same command goes on.
-Needs torch, numpy, h5py and PyYAML only, no DVC and no git.
+Needs torch, numpy, h5py, PyYAML and tqdm only, no DVC and no git.
 """
 
 import sys

@@ -20,12 +20,15 @@ from stages import command_line, run
 from stages.preprocess import downloaded_again, raw_data, read_manifest
 
 SETS = ("rhd", "stb")
-SIDES_START = Path("pretrained/rhd-rgb-v1.safetensors")  # a pose model whose trunk the network of sides starts from
+# A pose model whose trunk the network of sides starts from. It has seen all training frames of its set, those that the
+# thresholds are set on too: on RHD the network may be a little less sure of other frames' sides than of these.
+SIDES_START = Path("pretrained/rhd-rgb-v1.safetensors")
 
 
 def main(*words: str) -> None:
     command_line("stages.train_detector", __doc__).parse_args(words)
     loaded, chosen = params.load(), settings.load()
+    steps = chosen.steps_at(loaded.profile_name)
     devices.make_repeatable(devices.choose("cpu"))
     parts, held_out = [], []
     for name in SETS:
@@ -33,7 +36,7 @@ def main(*words: str) -> None:
         first_held_out = len(of_set) - max(1, round(chosen.validation * len(of_set)))
         parts.append(frames.pictures(name, of_set[:first_held_out], chosen.picture_px, name))
         held_out.append((name, of_set[first_held_out:]))
-    pictures, steps = frames.concatenated(parts), chosen.steps[loaded.profile_name]
+    pictures = frames.concatenated(parts)
     of_sides = replace(loaded.profile.training["rgb"], steps=steps)
     trained = training.train(pictures, chosen, of_sides, steps, SIDES_START)
     data = "; ".join(f"{name.upper()}: {read_manifest(manifest(name))['description']}" for name in SETS)

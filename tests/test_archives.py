@@ -17,6 +17,8 @@ ARCHIVES = {
     "stored.zip": zipped(method=zipfile.ZIP_STORED),
     "a.tar": tarred(),
     "a.tar.gz": tarred(mode="w:gz"),
+    "A.ZIP": zipped(),
+    "undone.tar.gz": tarred(),
     "a.tgz": tarred({f"./{name}": content for name, content in FILES.items()}, mode="w:gz"),
 }
 

@@ -1,5 +1,7 @@
 import dataclasses
+import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from handvae import doctor
 from handvae.base.geometry import project
 from handvae.base.joints import LEFT, RIGHT, SKELETONS
-from handvae.datasets import rhd, stb
+from handvae.datasets import nyu, rhd, rhd_annotations, stb
 from handvae.datasets.labels import Hands
 from handvae.datasets.sets import DATASETS
 from handvae.synthetic.generate import generate
@@ -131,6 +133,30 @@ def test_the_program_ends_with_ready_and_a_picture_of_a_folder_of_any_name_in_th
     assert (tmp_path / "data/doctor/nyu.png").stat().st_size > 20_000
 
 
+def test_a_folder_that_changed_since_dvc_read_it_is_told(roots, here, capsys):
+    folder, written = shutil.copytree(roots["nyu"], here / "NYU"), here / "data/raw/nyu.json"
+    written.parent.mkdir(parents=True)
+    for root, splits, told in (
+        ("NYU", nyu.inspect(folder)["splits"], False),
+        ("NYU", {}, True),
+        ("elsewhere", {}, False),
+    ):
+        written.write_text(json.dumps({"root": root, "splits": splits}))
+        code, out, last = says(capsys, "nyu", "NYU")
+        assert (code, last) == (0, "nyu: ready")
+        assert ("changed since data/raw/nyu.json was written: add -f to the next `dvc repro`" in out) == told
+
+
+def test_a_frame_without_any_visible_joint_is_told_before_all_images_are_read(roots, here, capsys):
+    folder = shutil.copytree(roots["rhd"], here / "RHD")
+    path = rhd_annotations.annotation_path(folder / "evaluation")
+    raw = pickle.loads(path.read_bytes())
+    raw[0]["uv_vis"][:, 2] = 0
+    path.write_bytes(pickle.dumps(raw))
+    expected = "expected a visible joint on every dominant hand, found none in frames of evaluation 0; if that is right"
+    assert (said := says(capsys, "rhd", "RHD"))[0] == 1 and expected in said[2]
+
+
 def test_the_program_says_what_is_wrong_and_exits_with_1(roots, here, capsys):
     shutil.copytree(roots["stb"], here / "STB")
     assert says(capsys, "stb", "STB")[2] == "stb: ready"
@@ -139,7 +165,7 @@ def test_the_program_says_what_is_wrong_and_exits_with_1(roots, here, capsys):
     broken.write_bytes(broken.read_bytes()[:1000])
     (here / "labels.zip").touch()
     for words, expected in (
-        (["icvl"], "run `dvc repro download@icvl`"),
+        (["icvl"], "run `dvc repro -f download@icvl`"),
         (["stb", "broken"], "BB_left_0.png: expected a whole PNG"),
         (["stb", "STB"], "STB: data.stb.protocol: expected sequences whose labels are here"),
         (["stb", "labels.zip"], "found a file; make it data.stb.source"),

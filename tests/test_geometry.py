@@ -70,7 +70,7 @@ def test_crop_size_is_twice_the_largest_extent_of_what_is_seen_between_its_limit
     assert crop_of((140.0, 0.0)).side_px == 256.0  # cut, not shrunk
     assert crop_of((70.0, 0.0), visible=(0,)).size_px == 50.0
     assert crop_of((400.0, 0.0)).size_px == 320.0  # the joint at u = 560 counts as at the border, u = 320
-    assert crop_of((70.0, 0.0), visible=()).size_px == 200.0  # the reference's
+    assert crop_of((70.0, 0.0), visible=()).size_px == 50.0  # the reference's, which never comes to its 200
 
 
 def test_context_transform_puts_the_crops_corner_at_the_margin_and_keeps_the_projection():

@@ -17,7 +17,8 @@ REPRO = [sys.executable, "-m", "dvc", "repro"]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    for name in ("params.yaml", "detector.yaml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -46,6 +47,15 @@ def test_dvc_is_asked_for_each_row_once_in_the_grids_order_and_for_the_report():
         assert report == [*REPRO, "--single-item", "--force", "report", "reproduction"]
     rows, _ = grid.commands(["nyu", "rhd-2d-v1", "nyu-resnet18", "rhd-2d-v1"], experiments)
     assert rows == [*REPRO, "evaluate_paper@rhd-2d-v1", "evaluate_paper@nyu-resnet18"]
+
+
+def test_a_profile_without_steps_of_the_detector_is_refused_before_anything_is_trained(folder, asked):
+    steps = (folder / "detector.yaml").read_text().replace("  small: 600\n", "")
+    (folder / "detector.yaml").write_text(steps)
+    with pytest.raises(InputError, match=r"^detector.yaml: steps: expected those of profile 'small', found tiny, "):
+        grid.main()
+    assert asked[0] == []
+    grid.main("rhd-2d-v1")  # without the detector
 
 
 def test_parameters_are_set_as_dvc_does_and_the_rest_of_the_file_stays(folder, asked):

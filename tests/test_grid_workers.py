@@ -88,7 +88,8 @@ def test_a_cut_lock_of_dvc_is_kept_beside_the_last_whole_one_and_a_good_one_stay
     lock, given = tmp_path / "dvc.lock", (REPOSITORY / "dvc.lock").read_text()
     head = given[: given.index("\n", given.index("cmd:")) + 1]
     cuts = ["    - {", "    outs:\n", "    deps:\n    - pa\n"]
-    cuts = [*(head + cut for cut in cuts), "schema: '2.0'\n", "stages:\n  a:\n", ""]
+    twice = head + head[head.index("stages:\n") + len("stages:\n") :]  # as a merge leaves it
+    cuts = [*(head + cut for cut in cuts), twice, "schema: '2.0'\n", "stages:\n  a:\n", ""]
     for text, good in ((head, True), *((cut, False) for cut in cuts)):
         lock.write_text(text)
         (tmp_path / ".grid/dvc.lock").write_text(head)

@@ -119,10 +119,13 @@ def test_a_set_without_labels_is_not_found_and_half_of_one_says_which_half_is_mi
     assert "expected ICVL's Training/labels.txt and Testing/test_seq_1.txt" in refusal(icvl.find, small)
 
 
-def test_an_empty_file_of_the_old_layout_does_not_hide_the_new_one_but_a_whole_copy_does(small):
-    (small / "train.txt").touch()
-    assert icvl.find(small) == small
+def test_a_file_of_the_old_layout_does_not_hide_the_new_one_but_a_whole_copy_does(small):
+    whole = icvl.inspect(small)
+    for content in (b"", b"a list of another program's\n"):
+        (small / "train.txt").write_bytes(content)
+        assert icvl.find(small) == small and icvl.inspect(small) == whole
     (small / "train.txt").write_bytes((small / "Training/labels.txt").read_bytes())
+    (small / "Depth").mkdir()
     assert "expected ICVL's labels once, found Training/labels.txt and train.txt" in refusal(icvl.find, small)
 
 

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from handvae.base import params
-from handvae.report import pages, style
+from handvae.report import curves, pages, style
 from tests.conftest import REPOSITORY
 from tests.fabricated import result
 
@@ -110,6 +110,12 @@ def test_the_notebooks_show_the_reports_and_name_the_figures_that_the_grid_does_
     assert "no model for them: figure 10a, figure 12" in texts["predictions"]
     for notebook in map(nbformat.writes, notebooks.values()):
         assert str(project) not in notebook and not re.search(r" at 0x|\d{4}-\d\d-\d\dT", notebook)
+
+
+def test_rows_whose_losses_cannot_be_compared_have_panels_of_their_own():
+    rows = {name: ROWS[name] for name in ("rhd-rgb-v1", "rhd-rgb-v2", "rhd-rgb-v5", "rhd-rgb-zb17")}
+    told = curves.with_losses(dict.fromkeys(rows, "RGB->3D RHD"), rows)
+    assert list(told.values()) == [*2 * ["RGB->3D RHD"], "RGB->3D RHD, recipe laplace", "RGB->3D RHD, [38]"]
 
 
 def test_notebooks_have_the_same_bytes_twice_whatever_the_users_settings(project, notebooks, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Poses by `stages.predict`'s path: with the true boxes those of the evaluation, and what is known of their pixels."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from handvae.base import geometry
+from handvae.base.errors import InputError
 from handvae.base.joints import LEFT, MIDDLE_MCP, RIGHT
 from handvae.datasets.sample import Sample
 from handvae.detection import frames
@@ -98,3 +100,25 @@ def test_a_side_matters_only_where_the_model_is_told_it(name, matters):
     split = poses.colour_split(trained, [samples(1)[0].image_u8] * 2, of_sides, 44.6)
     left_mm, right_mm = poses.predict(trained, split).joints_mm
     assert (np.abs(left_mm - right_mm).max() > 1e-3) == matters
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "reason"),
+    [
+        ("rhd-rgb-v1", "rgb", None),
+        ("stb-cross", "rgb", None),
+        ("icvl-resnet18", "depth", None),
+        ("stb-separate", "rgb", "stb-separate was not trained from rgb to 3D joints; name another --model"),
+        ("rhd-2d-v1", "rgb", "takes 2D joints, expected a model that takes pictures"),
+        ("icvl-resnet18", "rgb", "takes depth pictures, asked for rgb; name another --model, or give its --camera"),
+        ("rhd-rgb-v1", "depth", "or leave --camera out"),
+        ("rhd-rgb-zb17", "rgb", "is the rival [38]"),
+    ],
+)
+def test_a_model_that_does_not_say_3d_joints_of_such_pictures_is_refused(name, wanted, reason):
+    trained = Trained(None, settings(name), "digest")
+    if reason is None:
+        poses.check_input(trained, wanted, "hand.jpg")
+        return
+    with pytest.raises(InputError, match=f"^hand.jpg: .*{re.escape(reason)}"):
+        poses.check_input(trained, wanted, "hand.jpg")

@@ -93,10 +93,11 @@ def test_a_source_that_is_gone_is_named_once_and_the_manifest_stays(project, cap
 
 
 def test_sources_are_seen_from_the_workspace_and_addresses_stay(tmp_path, monkeypatch):
-    (folder := tmp_path / ".dvc/tmp/exps/tmpabc/below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert workspace.folder() == Path() and workspace.source("../a/") == "../a/"
-    monkeypatch.chdir(folder)
-    assert workspace.folder() == tmp_path
+    for aside in (".dvc/tmp/exps/tmpabc/below", ".grid/workers/0"):
+        (tmp_path / aside).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / aside)
+        assert workspace.folder() == tmp_path
     sources = workspace.source(["a.zip", "/b.zip", "https://c.de/d.zip", "~/e.zip"])
     assert sources == [str(tmp_path / "a.zip"), "/b.zip", "https://c.de/d.zip", "~/e.zip"]

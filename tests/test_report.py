@@ -214,6 +214,11 @@ def test_rows_of_another_recipe_seeds_or_a_held_out_part_do_not_stand_among_the_
         row = dataclasses.replace(GRID["rhd-rgb-v1"], **{key: value})
         project.settings.experiments[key] = row
         write_experiment(key, row, 5)
+    for variant in ("5", "laplace", "product", "maps"):  # of another recipe, which says nothing of the paper's variants
+        row = dataclasses.replace(GRID["rhd-rgb-v1"], variant=variant, recipe="laplace")
+        project.settings.experiments[variant] = row
+        write_experiment(variant, row, 5)
+    assert rows_left_out(project).keys() == others.keys()
     project.settings.repeated = {"rhd-rgb-v1"}  # at a profile that has one model of these rows too
     left_out = rows_left_out(project)
     assert left_out.keys() == others.keys() and left_out["recipe"].endswith("than most rows, ours: original")

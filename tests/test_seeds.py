@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from handvae.base.errors import InputError
 from handvae.model import checkpoints, seeds, training
 from handvae.model.parts import whole
 from tests.test_batches import write_hands
@@ -107,6 +108,29 @@ def test_a_finished_model_of_other_settings_is_replaced(data, unbroken, tmp_path
     for number, settings_of_seed in enumerate([models(steps=8)[0], models()[1]]):
         finished = tmp_path / f"kept/row/seed-{number}"
         training.train(settings_of_seed, [whole(data, ["train"])], finished, tmp_path / "checkpoint.pt", CPU)
+    (tmp_path / "kept/row" / seeds.CODE).write_text(seeds.code_sha256())
     del trained[:]
     assert train_all(data, tmp_path) == unbroken
     assert [seed for seed, *_ in trained] == [0]
+
+
+def test_a_row_that_other_code_began_is_refused_and_trained_afresh_without_it(data, unbroken, tmp_path, monkeypatch):
+    kept = tmp_path / "kept/row"
+    for begun_by in (seeds.CODE, "nothing"):
+        (kept / "seed-0").mkdir(parents=True)
+        (kept / begun_by).write_text("of other code")
+        with pytest.raises(InputError, match=rf"^{kept}: expected a training begun by this code.*; delete this folder"):
+            train_all(data, tmp_path)
+        assert {path.name for path in kept.iterdir()} == {"seed-0", begun_by}
+        shutil.rmtree(kept)
+    assert train_all(data, tmp_path) == unbroken
+
+
+def test_the_code_of_a_training_is_what_it_runs(tmp_path):
+    package = shutil.copytree(seeds.PACKAGE, tmp_path / "moved", ignore=shutil.ignore_patterns("__pycache__"))
+    assert seeds.code_sha256(package) == seeds.code_sha256()
+    for name, counts in (("report/style.py", False), ("model/vae.py", True), ("base/new.py", True)):
+        before = seeds.code_sha256(package)
+        with (package / name).open("a") as file:
+            file.write("#")
+        assert (seeds.code_sha256(package) != before) == counts

@@ -68,14 +68,17 @@ def test_what_is_no_folder_of_the_set_and_no_archive_is_refused(tmp_path, cache)
         assert refusal(cache, file) == f"{file}: {expected}, found {found}"
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+@pytest.mark.parametrize("name", ["a.zip", "A.Zip", "a.tar.gz"])
 def test_an_archive_on_disk_or_web_is_unpacked_to_the_cache(tmp_path, server, cache, name):
-    server.files = {name: zipped() if name == "a.zip" else tarred(mode="w:gz")}
+    server.files = {name: tarred(mode="w:gz") if name == "a.tar.gz" else zipped()}
     for source in (saved(tmp_path, name, server.files[name]), [tmp_path / name], server.at(name)):
         root = locate(cache, source)
         assert root == cache / "rhd" / "set" and content_of(root.parent) == FILES
         assert {path.name for path in cache.iterdir()} == {"rhd"}
-    assert (tmp_path / name).exists()
+    (tmp_path / name).unlink()
+    said = damage.refusal(locate, cache, tmp_path / name)
+    assert said.endswith(f"found no file; what was unpacked before can be the source itself: {cache / 'rhd'}")
+    assert locate(cache, cache / "rhd") == root
 
 
 def test_a_list_is_unpacked_side_by_side_with_and_without_top_folders(server, pieces, cache):

@@ -35,11 +35,12 @@ def reference_crop(uv_px: np.ndarray, visible: np.ndarray, centre_joint: int, im
     """The crop of hand3d and of the paper's evaluation code: steps 3 to 6 of the reference's reader.
 
     uv_px (J, 2), visible (J,). The centre is the given joint's pixel (the middle MCP), the size comes from the visible
-    joints clipped to the image; with no visible joint the size is 200. A side over 256 px is cut, never shrunk: the
-    reference limits the zoom to [1, 10] at 256 px, so the side lies between 25.6 and 256 px.
+    joints clipped to the image; with no visible joint it is the smallest (the reference has 200 for a size that is not
+    finite, but clips before it asks). A side over 256 px is cut, never shrunk: the reference limits the zoom to [1, 10]
+    at 256 px, so the side lies between 25.6 and 256 px.
     """
     centre = uv_px[centre_joint]
-    size = 200.0
+    size = 0.0
     if visible.any():
         height, width = image_hw
         lowest = np.maximum(uv_px[visible].min(axis=0), 0.0)

@@ -1,7 +1,8 @@
 """Where relative paths start, also in an experiment that runs outside the workspace.
 
-`dvc exp run --temp` and DVC's queue run in <workspace>/.dvc/tmp/exps/<name>, with what git and DVC track in it: raw
-data and a user's own folders are in the workspace alone.
+`dvc exp run --temp` and DVC's queue run in <workspace>/.dvc/tmp/exps/<name>, the workers of stages.grid in
+<workspace>/.grid/workers/<n>, with what git and DVC track in it: raw data and a user's own folders are in the workspace
+alone.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ def folder() -> Path:
     """The workspace: here, or what the experiment in this folder was started from."""
     here = Path.cwd()
     for parent in (here, *here.parents):
-        if parent.parts[-4:-1] == (".dvc", "tmp", "exps"):
-            return parent.parents[3]
+        for aside in ((".dvc", "tmp", "exps"), (".grid", "workers")):
+            if parent.parts[-1 - len(aside) : -1] == aside:
+                return parent.parents[len(aside)]
     return Path()
 
 

@@ -143,11 +143,14 @@ def write_labels(path: Path, paths: list[str], uvd: np.ndarray, line_end: str = 
 def _layout(root: Path) -> tuple[Path, Path, Path, Path] | None:
     """Training labels and images, folder of the test labels, test images; None if the layout is not one of those.
 
-    Empty files do not count: a public converter leaves an empty train.txt. InputError where two layouts lie together.
+    Files that public programs leave beside a layout do not count: an empty train.txt, or a list without images of its
+    own. InputError where two layouts lie together.
     """
     training = [(root / file, root / images) for file, images in _TRAINING if _holds_text(root / file)]
     evaluation = [(root / at, root / images) for at, images in _EVALUATION if _holds_text(root / at / "test_seq_1.txt")]
     for copies in (training, evaluation):
+        if len(copies) > 1:
+            copies[:] = [copy for copy in copies if copy[1].is_dir()] or copies
         if len(copies) > 1:
             paths = " and ".join(str(path.relative_to(root)) for path, _ in copies)
             raise InputError(

@@ -26,6 +26,12 @@ class DetectorSettings:
     validation: Annotated[float, SHARE]
     sides_right: Annotated[float, SHARE]
 
+    def steps_at(self, profile: str) -> int:
+        """The steps of a profile. InputError if it has none."""
+        if profile not in self.steps:
+            raise InputError(f"{PATH}: steps: expected those of profile {profile!r}, found {', '.join(self.steps)}")
+        return self.steps[profile]
+
 
 def load(path: Path = PATH) -> DetectorSettings:
     """InputError that names the key where the file is not as expected."""

@@ -23,6 +23,7 @@ from handvae.base.progress import Progress, tracked
 from handvae.base.system_files import is_system_file
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+TAR = b"ustar"  # from byte 257 on
 MAX_BYTES = 200 * 10**9
 MAX_EXPANSION = 200  # times the archive's size: deflate can reach 1032, pictures and labels stay under 20
 SMALL_BYTES = 100 * 10**6  # any archive may expand to this much
@@ -43,7 +44,7 @@ def extract(archive: Path, target: Path) -> None:
     MAX_BYTES or MAX_EXPANSION allow; the caller then deletes `target`.
     """
     most_bytes = min(MAX_BYTES, max(MAX_EXPANSION * archive.stat().st_size, SMALL_BYTES))
-    unpack = _unpack_zip if archive.name.endswith(".zip") else _unpack_tar
+    unpack = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
     try:
         unpack(archive, target, most_bytes)
     except _BAD as error:
@@ -84,7 +85,10 @@ def _unpack_tar(archive: Path, target: Path, most_bytes: int) -> None:
 
     progress = Progress(f"unpack {archive.name}", max(archive.stat().st_size // _MB, 1), "MB")
     with archive.open("rb") as raw:
-        file = raw if archive.name.endswith(".tar") else gzip.GzipFile(fileobj=raw)
+        # whatever its name says: a browser may have undone the compression of a .tar.gz on the way
+        is_tar = archive.name.lower().endswith(".tar") or raw.read(257 + len(TAR))[257:] == TAR
+        raw.seek(0)
+        file = raw if is_tar else gzip.GzipFile(fileobj=raw)
         with tarfile.open(fileobj=SimpleNamespace(read=read), mode="r|", tarinfo=_StrictInfo) as tar:
             for number, info in enumerate(tar, 1):
                 _check_number(number)

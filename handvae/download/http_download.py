@@ -78,7 +78,7 @@ def file_name(url: str) -> str:
     if address.scheme not in ("http", "https") or not url.isprintable():
         raise InputError(f"{url!r}: expected an http or https address of one line, found {address.scheme!r}")
     name = re.sub(r"[^\w.-]", "_", urllib.parse.unquote(address.path).rpartition("/")[2])[-100:]
-    if not name.endswith(archives.SUFFIXES):
+    if not name.lower().endswith(archives.SUFFIXES):
         raise InputError(f"{url}: expected the address of an archive ({', '.join(archives.SUFFIXES)}), found {name!r}")
     return name
 

@@ -25,7 +25,7 @@ def source_type(source: str | Sequence[str]) -> str:
         return "url" if "url" in map(source_type, source) else "archive"
     if "://" in source:
         return "url"
-    return "archive" if source.endswith(archives.SUFFIXES) and not Path(source).is_dir() else "folder"
+    return "archive" if source.lower().endswith(archives.SUFFIXES) and not Path(source).is_dir() else "folder"
 
 
 def short_name(source: str | Sequence[str]) -> str:
@@ -56,7 +56,7 @@ def locate(
     sums = [sha256] * len(pieces) if sha256 is None else [sha256] if isinstance(sha256, str) else sha256
     if not pieces or len(sums) != len(pieces):
         raise InputError(f"{label}: expected archives, and null or one SHA-256 for each, found {sha256}")
-    stems = [_stem(piece) for piece in pieces]
+    stems = [_stem(piece, cache / name) for piece in pieces]
     target, downloads = cache / name, cache / f"{name}.download"
     parts = map(Archive, pieces, sums, stems, _folders(pieces, stems))
     unpacked.fetch(sorted(parts, key=attrgetter("stem")), target, downloads, lambda folder: _root(find, folder, label))
@@ -74,16 +74,17 @@ def _checked_folder(source: str, sha256: object) -> Path:
     return Path(source)
 
 
-def _stem(piece: str) -> str:
-    """The name without suffix of the archive that lies there, or at this address."""
+def _stem(piece: str, target: Path) -> str:
+    """The name without suffix of the archive that lies there, or at this address; unpacked it lies in `target`."""
     if source_type(piece) == "folder":
         raise InputError(
             f"{piece}: expected an archive ({', '.join(archives.SUFFIXES)}) or the address of one, found neither"
         )
     if "://" not in piece and not Path(piece).is_file():
-        raise InputError(f"{piece}: expected an archive, found no file")
+        instead = f"; what was unpacked before can be the source itself: {target}" if target.is_dir() else ""
+        raise InputError(f"{piece}: expected an archive, found no file{instead}")
     file_name = http_download.file_name(piece) if "://" in piece else Path(piece).name
-    stem = file_name.removesuffix(next(filter(file_name.endswith, archives.SUFFIXES)))
+    stem = file_name[: -len(next(filter(file_name.lower().endswith, archives.SUFFIXES)))]
     if not stem or stem.startswith("."):  # ".."
         raise InputError(f"{piece}: expected a file name that can name a folder, found {file_name!r}")
     return stem

@@ -42,6 +42,8 @@ def check_input(trained: Trained, wanted: str, where: object) -> None:
     if not trained.settings.is_vae:
         raise InputError(f"{where}: {name} is the rival [38], expected one of our variants; name one by --model")
     if given == wanted:
+        if (wanted, TARGET) not in trained.settings.pairs:
+            raise InputError(f"{where}: {name} was not trained from {wanted} to 3D joints; name another --model")
         return
     if given == "joints_2d":
         raise InputError(f"{where}: {name} takes 2D joints, expected a model that takes pictures; name one by --model")

@@ -3,6 +3,7 @@
 A figure whose experiments are not among the results is left out.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from handvae.base.params import Experiment
 from handvae.evaluation import metrics
 from handvae.report import paper, semi_supervised, style
 from handvae.report.hands import depth_name
@@ -174,3 +176,12 @@ def curves_figure(curves: list[Curve], names: tuple[str, str], paper_mm: tuple[f
     # above the axes: nowhere inside is surely empty; given its labels, or those that begin with _ were left out
     axes.legend(drawn, [artist.get_label() for artist in drawn], loc="lower left", bbox_to_anchor=(-0.02, 1.0))
     return figure
+
+
+def with_losses(tasks: dict[str, str], experiments: dict[str, Experiment]) -> dict[str, str]:
+    """The tasks of rows, told apart where the numbers of two losses cannot be compared."""
+    recipes = Counter(row.recipe for row in experiments.values())
+    usual = max(recipes, key=recipes.get, default="")
+    others = {name: f", recipe {row.recipe}" for name, row in experiments.items() if row.recipe != usual}
+    others |= {name: ", [38]" for name, row in experiments.items() if row.variant in paper.RIVAL.values()}
+    return {name: task + others.get(name, "") for name, task in tasks.items()}

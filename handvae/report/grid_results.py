@@ -54,8 +54,8 @@ def read_grid(
             f"({every_why}); run `{COMMAND}`, or `dvc repro` for all"
         )
     # a table compares models of one recipe, that of most results; the recipe of a variant of our own is part of it
-    counts = Counter(result.recipe for result in results)
-    most = max(counts, key=counts.get)
+    counts = Counter(result.recipe for result in results if not result.is_beyond)
+    most = max(counts, key=counts.get, default="")
     others = {result.experiment: result for result in results if result.recipe != most and not result.is_beyond}
     why = f"trained by another recipe than most rows, {most}"
     left_out += [LeftOut(name, result.dataset, f"{why}: {result.recipe}") for name, result in others.items()]

@@ -28,7 +28,7 @@ from traitlets.config import Config
 
 from handvae.base.errors import InputError
 from handvae.base.params import Experiment
-from handvae.report import paper, summary
+from handvae.report import curves, paper, summary
 from handvae.report.results import LeftOut, Result
 from handvae.report.style import Captioned, png_bytes
 from handvae.report.summary import Line
@@ -64,7 +64,7 @@ def executed_notebooks(
     parameters = {
         "claims": {"reports": str(REPORTS)},
         "tables": {"reports": str(REPORTS)},
-        "curves": {**of_figures, "training": str(TRAINING), "tasks": tasks},
+        "curves": {**of_figures, "training": str(TRAINING), "tasks": curves.with_losses(tasks, experiments)},
         "latent_space": of_figures,
         "predictions": {**of_figures, "opening_figure": opening_figure},
         "lists": {"reports": str(REPORTS), "tasks": tasks},

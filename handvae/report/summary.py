@@ -27,7 +27,7 @@ def answer(
     papers = [result for result in results if result.is_papers]
     others = len(rows) - len({result.experiment for result in papers})
     further = f" and {others} beyond it" if others else ""
-    lines = [("In short", _in_short(papers))]
+    lines = [("In short", _in_short(papers or results))]
     of_paper = f"{len(rows) - others} row{'s' * (len(rows) - others != 1)} of the paper's grid"
     lines.append(("What ran", f"{of_paper}{further}, {models} model{'s' * (models != 1)}. {profile}"))
     lines.append(("Data", data_text(results)))
@@ -126,10 +126,13 @@ def _beyond(beyond: pd.DataFrame) -> list[Line]:
     """Variant 5 with all labels, beside the best of variants 1 to 4."""
     texts = []
     for row in beyond[(beyond["variant"] == 5) & (beyond["label_percent"] == 100)].to_dict("records"):
-        turned = f" with {row['turned_crops']:.0f} turned crops" if row["turned_crops"] > 1 else ""
-        if not pd.isna(lower := row["lower_percent"]):
+        if pd.isna(lower := row["lower_percent"]):
+            continue
+        if row["turned_crops"] > 1:  # no percentage: variants 1 to 4 would gain by it too
+            texts[-1] += f" ({row['epe_mean_mm']:.1f} mm over {row['turned_crops']:.0f} turned crops)"
+        else:
             than = f"{abs(lower):.0f} % {'lower' if lower > 0 else 'higher'}"
-            texts.append(f"{row['task']}: {row['epe_mean_mm']:.1f} mm{turned}, {than}")
+            texts.append(f"{row['task']}: {row['epe_mean_mm']:.1f} mm, {than}")
     if not texts:
         return []
     return [("Beyond the paper", f"Variant 5 against the best of variants 1 to 4. {'. '.join(texts)}.")]

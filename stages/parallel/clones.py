@@ -65,11 +65,12 @@ def mend(home: Path) -> None:
 def _is_whole(lock: Path) -> bool:
     """Whether DVC would read this dvc.lock, and it has stages, which DVC does not ask for."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from dvc.utils.serialize import ParseError, load_yaml
     from voluptuous import Invalid
 
     try:
-        return "stages" in COMPILED_LOCKFILE_SCHEMA(yaml.load(lock.read_bytes(), LOADER))
-    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        return "stages" in COMPILED_LOCKFILE_SCHEMA(load_yaml(lock))
+    except (ParseError, UnicodeDecodeError, Invalid):
         return False
 
 
