@@ -22,15 +22,17 @@ from handvae.prediction import boxes, models, pictures, poses
 from handvae.prediction.boxes import BoxFile, HandBox
 from handvae.prediction.finders import detector_path, from_detector
 from handvae.prediction.hands import ColourPredictor, DepthPredictor, Find
-from handvae.prediction.outputs import Writer
+from handvae.prediction.outputs import Writer, refuse_to_replace
 from stages import command_line, run
 
-CUBE_MM = 250.0  # of a depth image, unless --cube-mm is given; DeepPrior++'s for ICVL and most of NYU's test hands
+# around a depth image's hand, unless --cube-mm is given: about that of the training hands, which MSRA has by subject
+CUBE_MM = {"icvl": 250.0, "nyu": 300.0, "msra": 180.0}
 
 
 def main(*words: str) -> None:
     given = parsed(words)
     files = pictures.inputs(given.inputs)
+    refuse_to_replace([Path(name) for name in [*files, *([given.boxes] if given.boxes else [])]], given.out)
     trained, path = models.load(given.model, torch.device("cpu"))
     poses.check_input(trained, "depth" if given.camera else "rgb", files[0])
     write, failed = writing(given, trained, Writer(given.out, trained, path)), 0
@@ -51,7 +53,8 @@ def writing(given: argparse.Namespace, trained: Trained, writer: Writer) -> Call
     if given.camera:
         fx, fy, cx, cy = given.camera
         camera = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-        predictor = DepthPredictor(trained, camera, given.cube_mm, given.side, partial(box_by_hand, given))
+        cube_mm = given.cube_mm or CUBE_MM[trained.settings.experiment.datasets[0]]
+        predictor = DepthPredictor(trained, camera, cube_mm, given.side, partial(box_by_hand, given))
         return lambda name: writer.depth(name, predictor)
     predictor = ColourPredictor(trained, finder(given), given.scale_bone_mm, given.side)
     return lambda name: (writer.video if pictures.is_video(name) else writer.picture)(name, predictor)
@@ -81,14 +84,20 @@ def parsed(words: tuple[str, ...]) -> argparse.Namespace:
     parser.add_argument("--model", help="a row trained here, a folder, a file; default: the repository's for RGB")
     parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--box", type=boxes.corners, metavar="x0,y0,x1,y1", help="pixels around the hand")
+    where.add_argument(
+        "--box",
+        type=boxes.corners,
+        metavar="x0,y0,x1,y1",
+        help="pixels around the hand; --box=-9,0,80,89 if negative",
+    )
     where.add_argument("--whole-image", action="store_true", help="the picture is a crop around the hand")
     where.add_argument("--boxes", type=Path, metavar="FILE", help="JSON of another detector")
     where.add_argument("--detector", type=Path, metavar="FILE", help="default: trained here, else the repository's")
     parser.add_argument("--side", choices=("left", "right", "auto"), default="auto", help="auto: as the box says")
     parser.add_argument("--scale-bone-mm", type=positive, metavar="MM")
     parser.add_argument("--camera", type=boxes.corners, metavar="fx,fy,cx,cy", help="of a depth image")
-    parser.add_argument("--cube-mm", type=positive, default=CUBE_MM, metavar="MM", help="around the hand in depth")
+    cubes = ", ".join(f"{name.upper()} {mm:.0f}" for name, mm in CUBE_MM.items())
+    parser.add_argument("--cube-mm", type=positive, metavar="MM", help=f"around the hand in depth; by model: {cubes}")
     given = parser.parse_args(words)
     given.side = boxes.SIDE_NUMBERS.get(given.side)
     if given.camera and (given.whole_image or given.boxes or given.detector):

@@ -91,7 +91,7 @@ def test_every_missing_key_is_an_error_that_names_it(params_tree, load):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("seed", -1, "seed: expected a number of at least 0, found -1"),
+        ("seed", -1, "seed: expected a whole number from 0 to .*, found -1"),
         ("variant", 7, "variant: expected one of 1, 2, 3, 4, cross, separate, 5, .* found '7'"),
         ("label_fraction", 0.0, "label_fraction: expected more than 0 and at most 1, found 0.0"),
         ("resident", True, "resident: expected one of auto, device, host, found True"),
@@ -131,10 +131,15 @@ def test_a_wrong_value_is_an_error_with_expected_and_found(params_tree, load, pa
         (MSRA | {"test_subject": None}, "test_subject: expected P0, .*, P8 with dataset msra, found null"),
         (MSRA | {"variant": "separate"}, "variant: expected pairs of depth, .* found rgb->rgb"),
         (MSRA | {"variant": "zb17"}, "variant: expected no pair from heatmaps with dataset msra, found .*"),
+        ({"variant": "zb17-2d"}, "variant: expected the pairs of .38., rgb->heatmaps, heatmaps->joints_3d, with input"),
+        ({"variant": "mixed"}, "variant: expected the pairs of .38.*, found rgb->joints_3d, heatmaps->joints_3d"),
+        ({"variant": "twice", "input": "joints_2d"}, "variant: expected each pair once with input joints_2d, found"),
+        ({"seed": 2**63}, "seed: expected a whole number from 0 to"),
         ({"variant": "5", "input": "joints_2d"}, "variant: expected heatmaps of an image with input joints_2d"),
     ],
 )
 def test_an_experiment_must_fit_its_dataset(params_tree, load, changes, message):
+    params_tree["variants"] |= {"mixed": ["i->t", "heatmaps->t"], "twice": ["i->t", "joints_2d->t"]}
     with pytest.raises(InputError, match=message):
         load(params_tree | changes)
 

@@ -1,5 +1,7 @@
 """Trained models to take along: the same predictions from half the bytes, and a card that says what they are."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -63,6 +65,14 @@ def test_the_directions_of_a_latent_space_go_along_and_a_file_without_them_is_re
 def test_another_file_is_refused_by_name(path, content):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"model\.safetensors: expected a model that stages\.pretrained wrote"):
+        portable.load(path, CPU)
+
+
+def test_a_name_that_leads_out_of_a_folder_is_refused(trained, path):
+    portable.save(path, trained._replace(settings=dataclasses.replace(trained.settings, name="../elsewhere")))
+    with pytest.raises(
+        InputError, match=r"model\.safetensors: expected a model that stages\.pretrained wrote: .*names"
+    ):
         portable.load(path, CPU)
 
 

@@ -126,6 +126,19 @@ def test_a_row_that_other_code_began_is_refused_and_trained_afresh_without_it(da
     assert train_all(data, tmp_path) == unbroken
 
 
+def test_a_stale_checkpoint_of_a_later_model_stops_the_row_before_one_is_trained(data, tmp_path, trained):
+    kept, parts = tmp_path / "kept/row", [whole(data, ["train"])]
+    kept.mkdir(parents=True)
+    (kept / seeds.CODE).write_text(seeds.code_sha256())
+    identity = training.identity_of(models(steps=8)[1], parts)
+    checkpoints.save_checkpoint(kept / "seed-1.pt", {}, [], identity)
+    with pytest.raises(
+        InputError, match=r"seed-1.pt: a checkpoint of another run: settings.training.steps expected 24"
+    ):
+        train_all(data, tmp_path)
+    assert not trained
+
+
 def test_the_code_of_a_training_is_what_it_runs(tmp_path):
     package = shutil.copytree(seeds.PACKAGE, tmp_path / "moved", ignore=shutil.ignore_patterns("__pycache__"))
     assert seeds.code_sha256(package) == seeds.code_sha256()

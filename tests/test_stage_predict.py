@@ -134,6 +134,7 @@ def test_a_folder_goes_on_after_a_broken_picture_and_ends_with_an_error(run, cap
     [
         (("hand.png", "--box", "200,10,300,90"), "rhd-rgb-v1", "lies outside of the picture, 160x120 px"),
         (("hand.png", "--box", "90,10,20,90"), "rhd-rgb-v1", "expected a box x0,y0,x1,y1 with x0 < x1"),
+        (("hand.png", "--box", "0,0,9999,90"), "rhd-rgb-v1", "expected a box of at most 4 times the picture's side"),
         (("hand.png", "--box", "1,2,3"), "rhd-rgb-v1", "stages.predict: argument --box"),
         (("hand.png", "--scale-bone-mm", "-1"), "rhd-rgb-v1", "expected a length in mm"),
         (("hand.png",), "rhd-2d-v3", "takes 2D joints"),
@@ -149,6 +150,15 @@ def test_what_cannot_be_predicted_is_named(run, words, model, said):
         run(*words, *LEFT, model=model)
 
 
+def test_no_file_that_is_given_is_written_over(run):
+    before = Path("hand.png").read_bytes()
+    Path("hand.json").write_text(json.dumps([{"file": "hand.png", "box": [20, 10, 100, 90]}]))
+    for words in (("hand.png", *BOX), ("hand.png", "--boxes", "hand.json")):
+        with pytest.raises(InputError, match=r"written over by the results of hand\.png; name another --out"):
+            run(*words, *LEFT, out=".")
+    assert Path("hand.png").read_bytes() == before
+
+
 def test_a_depth_image_with_its_camera(run):
     depth_mm = np.full((240, 320), 1400, np.uint16)
     depth_mm[100:160, 120:180] = 500
@@ -156,6 +166,7 @@ def test_a_depth_image_with_its_camera(run):
     run(*DEPTH, model="icvl-resnet18")
     (hand,) = record("depth")["hands"]
     centre_mm = hand["assumed"]["cube_centre_mm"]
+    assert hand["assumed"]["cube_mm"] == 250
     assert np.allclose(centre_mm, [(149.5 - 160) / 240 * 500, (129.5 - 120) / 240 * 500, 500], atol=3)
     projected = joints(hand)[:, :2] / joints(hand)[:, 2:] * 240 + (160, 120)
     assert np.allclose(projected, joints(hand, "uv_px"), rtol=1e-3, atol=0.1) and len(hand["joints"]) == 16

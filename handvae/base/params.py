@@ -124,6 +124,7 @@ def _checked(tree: object) -> Params:
         raise InputError(f"defaults: expected keys of an experiment, found {', '.join(unknown)}")
     changes = values["experiments"]
     rows = {name: convert(defaults | changes[name], Row, f"experiments.{name}") for name in changes}
+    values["init"] = values["init"] and expanduser(values["init"])
     values["data"] = {name: _source(source, name) for name, source in values["data"].items()}
     values["experiments"] = {name: row.experiment for name, row in rows.items()}
     repeated = frozenset(name for name, row in rows.items() if row.repeated)
@@ -175,8 +176,13 @@ def _check_experiment(experiment: Experiment, params: Params, where: str) -> Non
         text for text, (source, target) in zip(texts, pairs, strict=True) if target == HEATMAPS and source in JOINTS
     ]
     expect(not maps, "variant", f"heatmaps of an image with input {experiment.input}", ", ".join(maps))
-    lifted = dataset.is_depth and any(source == HEATMAPS for source, _ in pairs)
-    expect(not lifted, "variant", f"no pair from heatmaps with dataset {name}", ", ".join(texts))
+    if any(source == HEATMAPS for source, _ in pairs):
+        expect(not dataset.is_depth, "variant", f"no pair from heatmaps with dataset {name}", ", ".join(texts))
+        image = [f"{experiment.input}->{HEATMAPS}"] * (experiment.input != JOINTS_2D)
+        rival = [*image, f"{HEATMAPS}->{TARGET}"]
+        wanted = f"the pairs of [38], {', '.join(rival)}, with input {experiment.input}"
+        expect(sorted(texts) == sorted(rival), "variant", wanted, ", ".join(texts))
+    expect(len(texts) == len({*texts}), "variant", f"each pair once with input {experiment.input}", ", ".join(texts))
     scored = [f"{source}->{TARGET}" for source in (experiment.input, TARGET, HEATMAPS)]
     expect(bool({*scored} & {*texts}), "variant", f"a pair {' or '.join(scored)} to score", ", ".join(texts))
     subject, subjects = experiment.test_subject, ", ".join(subject or "null" for subject in dataset.test_subjects)

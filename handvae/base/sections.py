@@ -15,6 +15,7 @@ JOINTS = (JOINTS_2D, TARGET)  # the modalities that are no images
 BOTH = "rhd+stb"  # an experiment's `dataset` that is trained on two sets and tested on each
 OWN = "experiment"  # the name under which the top-level experiment is trained and evaluated
 
+Seed = Annotated[int, Range("a whole number from 0 to 2^63 - 1, as torch takes them", lambda seed: 0 <= seed < 2**63)]
 DatasetName = Literal[*DATASETS, BOTH]
 RowName = Annotated[
     str,
@@ -43,7 +44,7 @@ class Experiment:
     variant: int | str
     invariances: Literal["T+S+H", "T+S", "T+H", "T"]
     encoder: Literal["resnet18", "resnet50"]
-    seed: NonNegativeInt
+    seed: Seed
     test_subject: str | None
     label_fraction: Annotated[float, Range("more than 0 and at most 1", lambda share: 0 < share <= 1)]
     validation: Annotated[float, Range("at least 0 and less than 1", lambda share: 0 <= share < 1)]
@@ -85,7 +86,7 @@ class Source:
 
     source: str | list[str]
     sha256: str | list[str | None] | None
-    seed: NonNegativeInt  # of the synthetic hands
+    seed: Seed  # of the synthetic hands
     protocol: typing.Any
     references: dict[str, str]
 
@@ -111,7 +112,7 @@ class Augmentation:
 @dataclass(frozen=True)
 class Training:
     steps: Count
-    batch_size: Count
+    batch_size: Annotated[int, Range("at least 2, for batch normalisation", lambda size: size >= 2)]
     joint_steps: bool  # one step for all pairs that see the same samples; else one per pair in turn, as Algorithm 1
     optimiser: Literal["adam", "muon"]
     learning_rate: Positive  # Adam's

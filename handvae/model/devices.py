@@ -38,8 +38,10 @@ def described(device: torch.device) -> str:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster there than float32: on GPUs, and on CPUs with instructions for it."""
-    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    """Whether bfloat16 is faster there than float32: on GPUs and CPUs with instructions for it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 def make_repeatable(device: torch.device) -> None:
@@ -69,7 +71,8 @@ def compiled(function: Callable, device: torch.device) -> Callable:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         print(f"torch.compile does not work here, so the model runs uncompiled, slower: {reason}", file=sys.stderr)
         return function
-    return torch.compile(function)
+    # else it times kernels and takes the fastest, another one on another day, which may round otherwise
+    return torch.compile(function, options={"deterministic": True})
 
 
 @contextmanager

@@ -46,6 +46,9 @@ def train_all(
             f"{PACKAGE.name} have changed since); delete this folder to train afresh"
         )
     finished = [kept / seed_name(number) for number in range(len(models))]
+    for settings, model_folder in zip(models, finished, strict=True):  # a stale one stops before anything is trained
+        if (checkpoint := model_folder.with_suffix(".pt")).exists():
+            checkpoints.load_checkpoint(checkpoint, training.identity_of(settings, trained_on, init))
     for settings, model_folder in zip(models, finished, strict=True):
         if checkpoints.is_model_of(model_folder, training.identity_of(settings, trained_on, init)):
             print(f"train {settings.name}: {model_folder} is trained already", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from handvae.base.errors import InputError
 from handvae.datasets.rhd_annotations import SIDE_NAMES
 from handvae.prediction.pictures import Frame
 
+LARGEST_BOX = 4  # times the picture's longer side: a hand that fills less of it cannot be seen
 SIDE_NUMBERS = {None: None} | {name: number for number, name in SIDE_NAMES.items()}
 
 
@@ -40,7 +41,7 @@ class HandBox:
 def square(corners_px: tuple[float, float, float, float], image_hw: tuple[int, int], where: str, **known) -> HandBox:
     """The square on the longer side of a box x0, y0, x1, y1, about its middle. `known`: the fields of HandBox.
 
-    InputError that starts with `where` for a box without extent or outside of the picture.
+    InputError that starts with `where` for a box without extent, outside of the picture or far larger than it.
     """
     x0, y0, x1, y1 = corners_px
     height, width = image_hw
@@ -50,6 +51,8 @@ def square(corners_px: tuple[float, float, float, float], image_hw: tuple[int, i
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
         raise InputError(f"{where}: the box {text} lies outside of the picture, {width}x{height} px")
     side_px = max(x1 - x0, y1 - y0)
+    if side_px > LARGEST_BOX * max(image_hw):
+        raise InputError(f"{where}: expected a box of at most {LARGEST_BOX} times the picture's side, found {text}")
     # written so that the corners of a square come back to the last bit
     left_px = x0 if side_px == x1 - x0 else (x0 + x1 - side_px) / 2
     top_px = y0 if side_px == y1 - y0 else (y0 + y1 - side_px) / 2

@@ -117,6 +117,8 @@ def metadata(trained: Trained, trained_on: str, decoded: tuple[str, ...]) -> dic
     origin = "the cube's centre" if settings.experiment.input == "depth" else "the palm (joint 0)"
     frame = f"x right, y down, z away from the camera; relative to {origin}"
     ranges = RANGES | {TARGET: f"{frame}; {to_mm} to get mm"}
+    if settings.experiment.input == "depth":
+        ranges["joints_2d"] = "u and v of each joint in pixels of the crop from its middle, over half the crop's side"
     inputs = {
         name: f"(batch, {', '.join(map(str, shape))}): {RANGES.get(name, SIDE)}"
         for name, shape in input_shapes(settings).items()

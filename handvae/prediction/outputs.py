@@ -27,6 +27,16 @@ NO_HAND = (
 )
 
 
+def refuse_to_replace(given: list[Path], folder: Path) -> None:
+    """InputError where the results of an input, in `folder`, would be written over a file that is given."""
+    for path in given:
+        for suffix in (".json", ".png", ".csv", ".mp4"):
+            result = folder / f"{pictures.stem(str(path))}{suffix}"
+            for other in given:
+                if result.exists() and other.exists() and result.samefile(other):
+                    raise InputError(f"{other}: would be written over by the results of {path}; name another --out")
+
+
 @dataclass(frozen=True)
 class Writer:
     """Writes into a folder, and says on stdout what."""

@@ -10,7 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from handvae.base import atomic
+from handvae.base.checked import convert
 from handvae.base.errors import InputError
+from handvae.base.sections import OWN, RowName
 from handvae.model import half_precision, methods
 from handvae.model.checkpoints import Trained
 from handvae.model.settings import settings_from_dict
@@ -41,9 +43,10 @@ def load(path: Path, device: torch.device) -> Trained:
             metadata, names = file.metadata() or {}, file.keys()
             weights = {name: file.get_tensor(name) for name in names}
         settings, digest = settings_from_dict(json.loads(metadata["settings"])), json.loads(metadata["data_sha256"])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        convert(settings.name, str if settings.name == OWN else RowName)  # it names files
+        model = methods.build(settings.architecture, settings.experiment.seed)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, RuntimeError, InputError) as error:
         raise InputError(f"{path}: expected a model that stages.pretrained wrote: {error!r}") from error
-    model = methods.build(settings.architecture, settings.experiment.seed)
     load_weights(model, weights, str(path))
     return Trained(model.to(device, memory_format=torch.channels_last).eval(), settings, digest)
 
