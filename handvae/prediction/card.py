@@ -24,8 +24,9 @@ def text(settings: Settings, size_bytes: int, facts: dict[str, str], metrics: di
     experiment = settings.experiment
     low, high = metrics["epe_mean_mm_low"], metrics["epe_mean_mm_high"]
     seeds = f", mean of {metrics['seeds']} seeds, of which this is the first" if "seeds" in metrics else ""
+    without = f"; trained on all but {experiment.test_subject}, tested on it" if experiment.test_subject else ""
     rows = {
-        "trained on": data,
+        "trained on": data + without,
         "mean error (EPE) on the test split": f"{metrics['epe_mean_mm']:.1f} mm [{low:.1f}, {high:.1f}]{seeds}",
         "median error": f"{metrics['epe_median_mm']:.1f} mm",
         "error of the mean pose": f"{metrics['mean_pose_epe_mm']:.1f} mm",
