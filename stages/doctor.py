@@ -13,7 +13,7 @@ from handvae import doctor
 from handvae.base import atomic, params
 from handvae.base.dataset_params import frames_options
 from handvae.base.errors import InputError
-from handvae.datasets import doubts, sets
+from handvae.datasets import doubts, rhd, sets
 from handvae.datasets.sample import DepthSample
 from handvae.datasets.sets import DATASETS, TITLES
 from handvae.download import sources
@@ -100,7 +100,7 @@ def problems_of(name: str, root: Path) -> list[str]:
 def changed_notes(name: str, root: Path, facts: dict) -> list[str]:
     """That the set is not what DVC read last time, which does not look into folders."""
     before = manifest(name)
-    if Path(before.get("root", "")).resolve() != root.resolve() or before["splits"] == facts["splits"]:
+    if not before or Path(before["root"]).resolve() != root.resolve() or before["splits"] == facts["splits"]:
         return []
     return [f"changed since {RAW / name}.json was written: add -f to the next `dvc repro` or `dvc exp run`"]
 
@@ -133,19 +133,24 @@ def protocol_problems(name: str, root: Path) -> list[str]:
     try:
         labelled = DATASETS[name].frames(root, **frames_options(protocol))
         doubts.few(name, labelled, protocol.doubtful_labels)
-        if name == "rhd":  # of a hand that hides behind another one only the masks tell, when all are read
-            hidden = {
-                DATASETS[name].SPLITS[group]: [
-                    frame.index
-                    for frame in frames
-                    if frame.hands == "dominant" and not frame.annotation.visible_sides()
-                ]
-                for group, frames in labelled.items()
-            }
-            preprocess.check_visible(hidden, protocol.without_visible_joint, root)
+        if name == "rhd":
+            preprocess.check_visible(without_visible_hand(labelled), protocol.without_visible_joint, root)
     except InputError as error:
         return [str(error)]
     return []
+
+
+def without_visible_hand(labelled: dict[str, list[rhd.Frame]]) -> dict[str, list[int]]:
+    """By split the frames of RHD whose dominant hand is wanted, and no hand shows a joint.
+
+    Where the other hand shows one only the masks tell which is dominant: preprocessing reads them.
+    """
+    return {
+        rhd.SPLITS[group]: [
+            frame.index for frame in frames if frame.hands == "dominant" and not frame.annotation.visible_sides()
+        ]
+        for group, frames in labelled.items()
+    }
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ CUBE_MM = {"icvl": 250.0, "nyu": 300.0, "msra": 180.0}
 def main(*words: str) -> None:
     given = parsed(words)
     files = pictures.inputs(given.inputs)
-    refuse_to_replace([Path(name) for name in [*files, *([given.boxes] if given.boxes else [])]], given.out)
+    refuse_to_replace([*map(Path, files), *filter(None, [given.boxes])], given.out)
     trained, path = models.load(given.model, torch.device("cpu"))
     poses.check_input(trained, "depth" if given.camera else "rgb", files[0])
     write, failed = writing(given, trained, Writer(given.out, trained, path)), 0

@@ -147,6 +147,11 @@ def test_a_folder_that_changed_since_dvc_read_it_is_told(roots, here, capsys):
         assert ("changed since data/raw/nyu.json was written: add -f to the next `dvc repro`" in out) == told
 
 
+def test_a_set_in_the_working_folder_is_examined_before_anything_was_downloaded(roots, here, monkeypatch, capsys):
+    monkeypatch.chdir(shutil.copytree(roots["nyu"], here / "NYU"))
+    assert says(capsys, "nyu", ".")[2] == "nyu: ready"
+
+
 def test_a_frame_without_any_visible_joint_is_told_before_all_images_are_read(roots, here, capsys):
     folder = shutil.copytree(roots["rhd"], here / "RHD")
     path = rhd_annotations.annotation_path(folder / "evaluation")

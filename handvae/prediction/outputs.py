@@ -29,12 +29,13 @@ NO_HAND = (
 
 def refuse_to_replace(given: list[Path], folder: Path) -> None:
     """InputError where the results of an input, in `folder`, would be written over a file that is given."""
+    # by the system's number of a file: a.PNG may be a.png, and a folder a link
+    known = {(path.stat().st_dev, path.stat().st_ino): path for path in given if path.exists()}
     for path in given:
         for suffix in (".json", ".png", ".csv", ".mp4"):
             result = folder / f"{pictures.stem(str(path))}{suffix}"
-            for other in given:
-                if result.exists() and other.exists() and result.samefile(other):
-                    raise InputError(f"{other}: would be written over by the results of {path}; name another --out")
+            if result.exists() and (other := known.get((result.stat().st_dev, result.stat().st_ino))):
+                raise InputError(f"{other}: would be written over by the results of {path}; name another --out")
 
 
 @dataclass(frozen=True)

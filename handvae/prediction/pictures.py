@@ -42,7 +42,7 @@ def read_rgb_u8(path: Path) -> np.ndarray:
     """(H, W, 3) RGB of a picture in any format that Pillow reads, turned as its EXIF data say.
 
     CMYK, grey, palette and 16-bit pictures are converted; transparent pixels are laid on white. Of several pictures in
-    one file the first. InputError for a file that is no picture, is damaged, or has over MAX_PIXELS.
+    one file the first. InputError for a file that is no picture, is damaged, has 32 bits a channel or is too large.
     """
     with _opened(path) as image:
         image.load()

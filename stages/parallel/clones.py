@@ -11,7 +11,6 @@ from pathlib import Path
 
 import filelock
 import psutil
-import yaml
 
 from handvae.base import atomic
 from handvae.base.errors import InputError
@@ -21,7 +20,6 @@ GRID = Path(".grid")
 LOCK = GRID / "dvc.lock"  # the one that clones start from
 BROKEN = GRID / "dvc.lock.broken"
 DVC = [sys.executable, "-m", "dvc"]
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # not every PyYAML has libyaml
 NEW = ("handvae", "stages", "notebooks", ":(glob)*.yaml", "dvc.lock")  # untracked files elsewhere may be data
 # links, so that a set lies on the disk once; no git: a clone is the workspace's files, not its history
 CONFIG = """[core]
